@@ -1,0 +1,15 @@
+/* Time: the only place that asks the machine what time it is.
+ *
+ * Wall time is in milliseconds since 1970-01-01 UTC. In builds with PARLEY_FAULTS tests can move it. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+int64_t clock_now_ms(void);       /* wall time; may step back with the machine's clock */
+int64_t clock_monotonic_ms(void); /* never goes back; for timeouts */
+int64_t clock_monotonic_us(void); /* never goes back; for latencies */
+
+#define CLOCK_RFC3339_SIZE 25 /* "2026-11-21T01:02:03.456Z" and a NUL */
+/* Writes RFC 3339 UTC with milliseconds; returns the length without NUL (24). */
+size_t clock_format(int64_t time_ms, char out[CLOCK_RFC3339_SIZE]);

@@ -1,0 +1,459 @@
+/* See config.h. Owns the table of settings; whatever is said about a setting is said there. */
+#include "core/config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/buf.h"
+
+#define SECOND_MS INT64_C(1000)
+#define MINUTE_MS (60 * SECOND_MS)
+#define HOUR_MS (60 * MINUTE_MS)
+#define DAY_MS (24 * HOUR_MS)
+#define VALUE_BYTES 32 /* a number or a duration as text */
+
+enum setting_type {
+    SETTING_STRING,
+    SETTING_INTEGER,
+    SETTING_DURATION, /* milliseconds */
+    SETTING_CHOICE,   /* the index of the value among the choices */
+    SETTING_SWITCH,   /* on or off */
+};
+
+struct setting {
+    const char *name; /* the environment variable */
+    enum setting_type type;
+    size_t offset;       /* of the field in struct config */
+    const char *unset;   /* the default, as it would be written */
+    int64_t min;         /* integers, and durations in milliseconds */
+    int64_t max;         /* likewise */
+    const char *choices; /* separated by '|'; NULL: any string */
+    /* What is wrong with a string, or NULL. */
+    const char *(*check)(const char *value);
+    bool may_be_forever; /* durations: as CONFIG_FOREVER */
+    bool may_be_zero;    /* durations: although `min` is more */
+    bool is_secret;      /* the value is never printed */
+    const char *meaning;
+};
+
+/* ---- Checks of strings ---- */
+
+static bool is_number_up_to(const char *text, long max) {
+    size_t digits = strspn(text, "0123456789");
+    return digits > 0 && digits <= 9 && text[digits] == '\0' && strtol(text, NULL, 10) <= max;
+}
+
+static const char *check_listen(const char *value) {
+    const char *colon = strrchr(value, ':');
+    if (colon == NULL || colon == value || !is_number_up_to(colon + 1, 65535))
+        return "is not address:port with a port from 0 to 65535";
+    return NULL;
+}
+
+static const char *check_db(const char *value) {
+    if (strncmp(value, "sqlite:", 7) != 0 || value[7] == '\0')
+        return "is not sqlite:PATH";
+    return NULL;
+}
+
+/* scheme://host[:port], with nothing after it. */
+static bool is_origin(const char *text, size_t size) {
+    size_t scheme = strncmp(text, "https://", 8) == 0 ? 8 : strncmp(text, "http://", 7) == 0 ? 7 : 0;
+    if (scheme == 0 || size <= scheme)
+        return false;
+    for (size_t i = scheme; i < size; i++)
+        if ((unsigned char)text[i] <= ' ' || strchr("/?#@*\"\\", text[i]) != NULL)
+            return false;
+    return true;
+}
+
+static const char *check_origin(const char *value) {
+    return is_origin(value, strlen(value)) ? NULL : "is not http(s)://host[:port] without a path or slash at the end";
+}
+
+static const char *check_origins(const char *value) {
+    for (;;) {
+        size_t size = strcspn(value, ",");
+        if (!is_origin(value, size))
+            return "is not a comma-separated list of http(s)://host[:port] without spaces, paths or slashes at the end";
+        if (value[size] == '\0')
+            return NULL;
+        value += size + 1;
+    }
+}
+
+/* ---- The table ---- */
+
+#define FIELD(name) .offset = offsetof(struct config, name)
+#define STRING(name, value, checked_by) .type = SETTING_STRING, FIELD(name), .unset = (value), .check = (checked_by)
+#define INTEGER(name, value, low, high) .type = SETTING_INTEGER, FIELD(name), .unset = (value), .min = (low), .max = (high)
+#define DURATION(name, value, low, high) .type = SETTING_DURATION, FIELD(name), .unset = (value), .min = (low), .max = (high)
+#define CHOICE(name, value, all) .type = SETTING_CHOICE, FIELD(name), .unset = (value), .choices = (all)
+#define SWITCH(name, value) .type = SETTING_SWITCH, FIELD(name), .unset = (value)
+
+/* clang-format off */
+static const struct setting settings[] = {
+    { "PARLEY_LISTEN", STRING(listen, "127.0.0.1:8080", check_listen),
+      .meaning = "address and port to serve HTTP on; port 0 takes any free one, which is then logged" },
+    { "PARLEY_DATA_DIR", STRING(data_dir, "data", NULL),
+      .meaning = "folder of everything the server keeps on disk" },
+    { "PARLEY_DB", STRING(db, "", check_db), .is_secret = true,
+      .meaning = "database, as sqlite:PATH; unset: parley.db in the data folder" },
+    { "PARLEY_NODE", INTEGER(node, "0", 0, 1023),
+      .meaning = "number of this node, different on every node that shares a database" },
+    { "PARLEY_PUBLIC_URL", STRING(public_url, "", check_origin),
+      .meaning = "URL under which clients reach the server, as https://chat.example.org" },
+    { "PARLEY_CORS_ORIGINS", STRING(cors_origins, "", check_origins),
+      .meaning = "comma-separated origins whose pages may call the API" },
+    { "PARLEY_TRUSTED_PROXY", SWITCH(trusted_proxy, "off"),
+      .meaning = "take the client's address from the last X-Forwarded-For entry" },
+    { "PARLEY_LOG", STRING(log_level, "info", NULL), .choices = "debug|info|warn|error",
+      .meaning = "least important level that is logged" },
+
+    { "PARLEY_REGISTRATION", CHOICE(registration, "open", "open|invite|closed"),
+      .meaning = "who may register: anybody, holders of an invite code, or nobody" },
+    { "PARLEY_PASSWORD_COST", INTEGER(password_cost, "15", 10, 20),
+      .meaning = "log2 of scrypt's N; each step doubles time and memory (15: 32 MiB)" },
+    { "PARLEY_SESSION_IDLE", DURATION(session_idle_ms, "90d", MINUTE_MS, 3650 * DAY_MS),
+      .meaning = "a session ends when it was not used for so long" },
+    { "PARLEY_SESSION_MAX", DURATION(session_max_ms, "365d", MINUTE_MS, 3650 * DAY_MS),
+      .meaning = "a session ends so long after its log-in, used or not" },
+    { "PARLEY_DEVICES_PER_USER", INTEGER(devices_per_user, "10", 1, 1000),
+      .meaning = "a log-in beyond so many devices removes the one seen longest ago" },
+
+    { "PARLEY_GROUP_MAX", INTEGER(group_max, "1024", 2, 100000),
+      .meaning = "members of the largest group" },
+    { "PARLEY_EDIT_WINDOW", DURATION(edit_window_ms, "24h", SECOND_MS, 36500 * DAY_MS), .may_be_zero = true,
+      .meaning = "messages may be edited for so long; 0: always" },
+    { "PARLEY_DELETE_WINDOW", DURATION(delete_window_ms, "0", SECOND_MS, 36500 * DAY_MS), .may_be_zero = true,
+      .meaning = "authors may delete their messages for so long; 0: always" },
+    { "PARLEY_RETENTION", DURATION(retention_ms, "30d", SECOND_MS, 36500 * DAY_MS), .may_be_forever = true,
+      .meaning = "messages live so long" },
+    { "PARLEY_CLEANUP_INTERVAL", DURATION(cleanup_interval_ms, "60s", 10, DAY_MS), .may_be_zero = true,
+      .meaning = "time between two passes of the cleanup; 0: none inside the server" },
+
+    { "PARLEY_RATE_LIMIT", SWITCH(rate_limit, "on"),
+      .meaning = "off lifts every rate limit and stream cap" },
+    { "PARLEY_RATE_USER", INTEGER(rate_user, "50", 1, 1000000),
+      .meaning = "requests a second of one user; four times as many at once" },
+    { "PARLEY_RATE_ADDRESS", INTEGER(rate_address, "200", 1, 1000000),
+      .meaning = "requests a second from one address; four times as many at once" },
+    { "PARLEY_RATE_LOGIN", INTEGER(rate_login, "10", 1, 1000000),
+      .meaning = "log-in attempts a minute, per account and per address" },
+
+    { "PARLEY_STREAMS_PER_DEVICE", INTEGER(streams_per_device, "4", 1, 1000000),
+      .meaning = "event streams of one device" },
+    { "PARLEY_STREAMS_PER_USER", INTEGER(streams_per_user, "20", 1, 1000000),
+      .meaning = "event streams of one user" },
+    { "PARLEY_STREAMS_PER_ADDRESS", INTEGER(streams_per_address, "200", 1, 1000000),
+      .meaning = "event streams from one address" },
+    { "PARLEY_STREAMS_MAX", INTEGER(streams_max, "0", 0, 10000000),
+      .meaning = "event streams in all; 0: as many as the descriptor limit allows" },
+    { "PARLEY_HEARTBEAT", DURATION(heartbeat_ms, "15s", 100, HOUR_MS),
+      .meaning = "time between two heartbeats of a quiet stream" },
+    { "PARLEY_STREAM_RETRY", DURATION(stream_retry_ms, "2s", 10, HOUR_MS),
+      .meaning = "how long clients are told to wait before they reconnect, half to one and a half times that" },
+    { "PARLEY_DRAIN_SPREAD", DURATION(drain_spread_ms, "10s", 0, HOUR_MS),
+      .meaning = "at shutdown streams are told to come back spread over so long" },
+
+    { "PARLEY_REQUEST_TIMEOUT", DURATION(request_timeout_ms, "10s", 100, HOUR_MS),
+      .meaning = "a request's head and body must arrive within" },
+    { "PARLEY_IDLE_TIMEOUT", DURATION(idle_timeout_ms, "60s", 100, DAY_MS),
+      .meaning = "an unused connection is closed after" },
+    { "PARLEY_CONNECTIONS", INTEGER(connections, "1500", 8, 1000000),
+      .meaning = "HTTP connections at once, streams not counted" },
+    { "PARLEY_QUEUE_MAX", INTEGER(queue_max, "4096", 1, 1000000),
+      .meaning = "commands that may wait for the writer; beyond, 503" },
+};
+/* clang-format on */
+
+#define SETTING_COUNT (sizeof(settings) / sizeof(settings[0]))
+
+/* ---- Reading ---- */
+
+static const struct duration_unit {
+    const char *name;
+    int64_t ms;
+} units[] = { { "d", DAY_MS }, { "h", HOUR_MS }, { "m", MINUTE_MS }, { "s", SECOND_MS }, { "ms", 1 } };
+
+#define UNIT_COUNT (sizeof(units) / sizeof(units[0]))
+
+/* A whole decimal number at the start of `text`; what follows it goes to `ret_rest`. */
+static bool read_number(const char *text, int64_t *ret_number, const char **ret_rest) {
+    char *rest;
+    if (*text < '0' || *text > '9')
+        return false;
+    errno = 0;
+    int64_t number = strtoll(text, &rest, 10);
+    if (errno != 0)
+        return false;
+    *ret_number = number;
+    *ret_rest = rest;
+    return true;
+}
+
+static bool read_duration(const char *text, int64_t *ret_ms) {
+    int64_t number;
+    const char *rest;
+    if (!read_number(text, &number, &rest))
+        return false;
+    if (number == 0 && *rest == '\0') {
+        *ret_ms = 0;
+        return true;
+    }
+    for (size_t i = 0; i < UNIT_COUNT; i++)
+        if (strcmp(rest, units[i].name) == 0)
+            return !__builtin_mul_overflow(number, units[i].ms, ret_ms);
+    return false;
+}
+
+/* Writes a duration in the largest unit that keeps it whole. */
+static const char *write_duration(int64_t ms, char out[VALUE_BYTES]) {
+    size_t unit = 0;
+    while (unit < UNIT_COUNT - 1 && ms % units[unit].ms != 0)
+        unit++;
+    if (ms == 0)
+        snprintf(out, VALUE_BYTES, "0");
+    else if (ms == CONFIG_FOREVER)
+        snprintf(out, VALUE_BYTES, "forever");
+    else
+        snprintf(out, VALUE_BYTES, "%" PRId64 "%s", ms / units[unit].ms, units[unit].name);
+    return out;
+}
+
+/* The index of `value` among `choices`, or -1. */
+static int64_t choice_index(const char *choices, const char *value) {
+    size_t size = strlen(value);
+    int64_t index = 0;
+    for (const char *choice = choices;; index++) {
+        size_t choice_size = strcspn(choice, "|");
+        if (choice_size == size && memcmp(choice, value, size) == 0)
+            return index;
+        if (choice[choice_size] == '\0')
+            return -1;
+        choice += choice_size + 1;
+    }
+}
+
+static void *field_of(const struct setting *setting, struct config *config) { return (char *)config + setting->offset; }
+
+static enum err set_string(const struct setting *setting, const char *value, char **field, struct buf *problem) {
+    /* The default of a checked string may be the empty one: not set. */
+    const char *wrong = setting->check != NULL && value != setting->unset ? setting->check(value) : NULL;
+    if (wrong != NULL)
+        buf_string(problem, wrong);
+    else if (setting->choices != NULL && choice_index(setting->choices, value) < 0)
+        buf_printf(problem, "is none of %s", setting->choices);
+    if (problem->size > 0)
+        return ERR_CONFIG;
+
+    *field = strdup(value);
+    return *field == NULL ? ERR_NO_MEMORY : OK;
+}
+
+static enum err set_integer(const struct setting *setting, const char *value, int64_t *field, struct buf *problem) {
+    const char *rest;
+    if (read_number(value, field, &rest) && *rest == '\0' && *field >= setting->min && *field <= setting->max)
+        return OK;
+    buf_printf(problem, "is not a whole number from %" PRId64 " to %" PRId64, setting->min, setting->max);
+    return ERR_CONFIG;
+}
+
+static enum err set_duration(const struct setting *setting, const char *value, int64_t *field, struct buf *problem) {
+    char low[VALUE_BYTES], high[VALUE_BYTES];
+    if (setting->may_be_forever && strcmp(value, "forever") == 0) {
+        *field = CONFIG_FOREVER;
+        return OK;
+    }
+    if (read_duration(value, field) && ((*field >= setting->min && *field <= setting->max) || (*field == 0 && setting->may_be_zero)))
+        return OK;
+    buf_printf(problem, "is not a duration from %s to %s%s%s, as 500ms, 15s, 10m, 24h or 30d", write_duration(setting->min, low),
+               write_duration(setting->max, high), setting->may_be_zero ? ", or 0" : "", setting->may_be_forever ? ", or forever" : "");
+    return ERR_CONFIG;
+}
+
+static enum err set_choice(const struct setting *setting, const char *value, int64_t *field, struct buf *problem) {
+    *field = choice_index(setting->choices, value);
+    if (*field >= 0)
+        return OK;
+    buf_printf(problem, "is none of %s", setting->choices);
+    return ERR_CONFIG;
+}
+
+static enum err set_switch(const char *value, bool *field, struct buf *problem) {
+    *field = strcmp(value, "on") == 0;
+    if (*field || strcmp(value, "off") == 0)
+        return OK;
+    buf_string(problem, "is neither on nor off");
+    return ERR_CONFIG;
+}
+
+static enum err set_field(const struct setting *setting, const char *value, struct config *config, struct buf *problem) {
+    void *field = field_of(setting, config);
+    switch (setting->type) {
+    case SETTING_STRING:
+        return set_string(setting, value, field, problem);
+    case SETTING_INTEGER:
+        return set_integer(setting, value, field, problem);
+    case SETTING_DURATION:
+        return set_duration(setting, value, field, problem);
+    case SETTING_CHOICE:
+        return set_choice(setting, value, field, problem);
+    case SETTING_SWITCH:
+        return set_switch(value, field, problem);
+    }
+    return ERR_INTERNAL;
+}
+
+/* An empty variable is one that is not set: compose files and unit files write them so. */
+static enum err load_setting(const struct setting *setting, struct config *config, struct buf *problem) {
+    struct buf wrong = BUF_INIT;
+    const char *value = getenv(setting->name);
+    if (value == NULL || *value == '\0')
+        value = setting->unset;
+
+    enum err err = set_field(setting, value, config, &wrong);
+    if (err == ERR_CONFIG && buf_ok(&wrong))
+        buf_printf(problem, "%s: \"%s\" %s", setting->name, setting->is_secret ? "..." : value, wrong.bytes);
+    buf_release(&wrong);
+    return err;
+}
+
+/* ---- Names ---- */
+
+static const struct setting *find_setting(const char *name, size_t size) {
+    for (size_t i = 0; i < SETTING_COUNT; i++)
+        if (strncmp(settings[i].name, name, size) == 0 && settings[i].name[size] == '\0')
+            return &settings[i];
+    return NULL;
+}
+
+/* Variables that only test builds read. */
+static bool is_for_tests(const char *name) {
+    static const char *const prefixes[] = { "PARLEY_FAULT", "PARLEY_FORGETFUL", "PARLEY_TEST_" };
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    return false;
+}
+
+/* A misspelt setting would otherwise silently be the default. */
+static enum err refuse_unknown(struct buf *problem) {
+    /* clearenv() leaves no array at all. */
+    for (char **variable = environ; variable != NULL && *variable != NULL; variable++) {
+        size_t size = strcspn(*variable, "=");
+        if (strncmp(*variable, "PARLEY_", 7) != 0 || is_for_tests(*variable) || find_setting(*variable, size) != NULL)
+            continue;
+        buf_printf(problem, "%.*s: no such setting; `parley config` lists them", (int)size, *variable);
+        return ERR_CONFIG;
+    }
+    return OK;
+}
+
+/* The one default that follows from another setting. */
+static enum err complete_db(struct config *config) {
+    char *db;
+    if (*config->db != '\0')
+        return OK;
+    if (asprintf(&db, "sqlite:%s/parley.db", config->data_dir) < 0)
+        return ERR_NO_MEMORY;
+    free(config->db);
+    config->db = db;
+    return OK;
+}
+
+static enum err load(struct config *config, struct buf *problem) {
+    enum err err = refuse_unknown(problem);
+    for (size_t i = 0; err == OK && i < SETTING_COUNT; i++)
+        err = load_setting(&settings[i], config, problem);
+    return err == OK ? complete_db(config) : err;
+}
+
+enum err config_load(struct config *config, char *problem, size_t problem_size) {
+    struct config loaded = { 0 };
+    struct buf text = BUF_INIT;
+
+    enum err err = load(&loaded, &text);
+    if (err == OK)
+        *config = loaded;
+    else
+        config_release(&loaded);
+    if (err == ERR_CONFIG && problem_size > 0)
+        snprintf(problem, problem_size, "%s", text.bytes == NULL ? "out of memory" : text.bytes);
+    buf_release(&text);
+    return err;
+}
+
+void config_release(struct config *config) {
+    for (size_t i = 0; i < SETTING_COUNT; i++)
+        if (settings[i].type == SETTING_STRING)
+            free(*(char **)field_of(&settings[i], config));
+    *config = (struct config){ 0 };
+}
+
+/* ---- Printing ---- */
+
+static const char *type_name(const struct setting *setting) {
+    switch (setting->type) {
+    case SETTING_STRING:
+        return setting->choices != NULL ? setting->choices : "string";
+    case SETTING_INTEGER:
+        return "number";
+    case SETTING_DURATION:
+        return setting->may_be_forever ? "duration|forever" : "duration";
+    case SETTING_CHOICE:
+        return setting->choices;
+    case SETTING_SWITCH:
+        return "on|off";
+    }
+    return "";
+}
+
+static void print_string(const struct setting *setting, const char *value, FILE *out) {
+    if (setting->is_secret)
+        fputs(*value == '\0' ? "unset" : "set", out);
+    else
+        fprintf(out, "\"%s\"", value);
+}
+
+static void print_choice(const char *choices, int64_t index, FILE *out) {
+    for (; index > 0; index--)
+        choices = strchr(choices, '|') + 1;
+    fprintf(out, "%.*s", (int)strcspn(choices, "|"), choices);
+}
+
+static void print_value(const struct setting *setting, const struct config *config, FILE *out) {
+    char text[VALUE_BYTES];
+    const void *field = (const char *)config + setting->offset;
+    switch (setting->type) {
+    case SETTING_STRING:
+        print_string(setting, *(char *const *)field, out);
+        break;
+    case SETTING_INTEGER:
+        fprintf(out, "%" PRId64, *(const int64_t *)field);
+        break;
+    case SETTING_DURATION:
+        fputs(write_duration(*(const int64_t *)field, text), out);
+        break;
+    case SETTING_CHOICE:
+        print_choice(setting->choices, *(const int64_t *)field, out);
+        break;
+    case SETTING_SWITCH:
+        fputs(*(const bool *)field ? "on" : "off", out);
+        break;
+    }
+}
+
+void config_print(const struct config *config, FILE *out) {
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        const struct setting *setting = &settings[i];
+        fprintf(out, "%-28s %-24s default %-16s now ", setting->name, type_name(setting),
+                *setting->unset == '\0' ? "unset" : setting->unset);
+        print_value(setting, config, out);
+        fprintf(out, "\n    %s\n", setting->meaning);
+    }
+}

@@ -1,0 +1,257 @@
+/* See crypto.h. The only file that knows OpenSSL. Owns one digest context per thread. */
+#include "core/crypto.h"
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/random.h"
+
+#define SHA256_BLOCK_SIZE 64
+#define SALT_SIZE 16 /* of new hashes, and the longest */
+#define PASSWORD_KEY_SIZE 32
+#define SCRYPT_R 8
+#define SCRYPT_P 1
+#define SCRYPT_COST_MAX 24
+
+/* Characters of base64url for so many bytes, and a NUL. */
+#define BASE64URL_SIZE(bytes) (((bytes)*4 + 2) / 3 + 1)
+
+/* ---- Hashes. Each thread keeps one context: allocating it would cost more than hashing a short text. ---- */
+
+static pthread_key_t context_key;
+static pthread_once_t context_once = PTHREAD_ONCE_INIT;
+static EVP_MD *digest; /* fetched once: an implicit fetch takes locks on every use */
+
+static void free_context(void *context) { EVP_MD_CTX_free(context); }
+
+static void prepare(void) {
+    digest = EVP_MD_fetch(NULL, "SHA256", NULL);
+    if (digest == NULL || pthread_key_create(&context_key, free_context) != 0)
+        abort();
+}
+
+static EVP_MD_CTX *thread_context(void) {
+    (void)pthread_once(&context_once, prepare);
+    EVP_MD_CTX *context = pthread_getspecific(context_key);
+    if (context == NULL) {
+        context = EVP_MD_CTX_new();
+        if (context == NULL || pthread_setspecific(context_key, context) != 0)
+            abort();
+    }
+    return context;
+}
+
+/* With the algorithm and the context in place SHA-256 has no way to fail but misuse. */
+static void hash_begin(EVP_MD_CTX *context) {
+    if (EVP_DigestInit_ex(context, digest, NULL) != 1)
+        abort();
+}
+
+static void hash_slices(EVP_MD_CTX *context, const struct slice *slices, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (EVP_DigestUpdate(context, slices[i].bytes, slices[i].size) != 1)
+            abort();
+}
+
+static void hash_end(EVP_MD_CTX *context, uint8_t out[SHA256_SIZE]) {
+    if (EVP_DigestFinal_ex(context, out, NULL) != 1)
+        abort();
+}
+
+void sha256(const struct slice *slices, size_t count, uint8_t out[SHA256_SIZE]) {
+    EVP_MD_CTX *context = thread_context();
+    hash_begin(context);
+    hash_slices(context, slices, count);
+    hash_end(context, out);
+}
+
+void hash128(const struct slice *slices, size_t count, uint8_t out[HASH128_SIZE]) {
+    uint8_t whole[SHA256_SIZE];
+    sha256(slices, count, whole);
+    memcpy(out, whole, HASH128_SIZE);
+}
+
+static void xor_pad(uint8_t out[SHA256_BLOCK_SIZE], const uint8_t key[SHA256_BLOCK_SIZE], uint8_t pad) {
+    for (size_t i = 0; i < SHA256_BLOCK_SIZE; i++)
+        out[i] = key[i] ^ pad;
+}
+
+/* RFC 2104, on the thread's own context. */
+void hmac_sha256(const void *key, size_t key_size, const struct slice *slices, size_t count, uint8_t out[SHA256_SIZE]) {
+    uint8_t block[SHA256_BLOCK_SIZE] = { 0 };
+    uint8_t padded[SHA256_BLOCK_SIZE];
+    uint8_t inner[SHA256_SIZE];
+    EVP_MD_CTX *context = thread_context();
+
+    if (key_size > sizeof(block))
+        sha256(&(struct slice){ key, key_size }, 1, block);
+    else if (key_size > 0)
+        memcpy(block, key, key_size);
+
+    xor_pad(padded, block, 0x36);
+    hash_begin(context);
+    hash_slices(context, &(struct slice){ padded, sizeof(padded) }, 1);
+    hash_slices(context, slices, count);
+    hash_end(context, inner);
+
+    xor_pad(padded, block, 0x5c);
+    const struct slice outer[] = { { padded, sizeof(padded) }, { inner, sizeof(inner) } };
+    sha256(outer, 2, out);
+    OPENSSL_cleanse(block, sizeof(block));
+    OPENSSL_cleanse(padded, sizeof(padded));
+}
+
+bool secret_equal(const void *a, const void *b, size_t size) { return CRYPTO_memcmp(a, b, size) == 0; }
+
+/* ---- base64url without padding (RFC 4648 section 5) ---- */
+
+static const char base64url_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/* Writes the text and a NUL, BASE64URL_SIZE(size) in all. */
+static void base64url_encode(const uint8_t *bytes, size_t size, char *out) {
+    uint32_t bits = 0;
+    unsigned count = 0; /* bits waiting, below 6 */
+    for (size_t i = 0; i < size; i++) {
+        bits = bits << 8 | bytes[i];
+        for (count += 8; count >= 6; count -= 6)
+            *out++ = base64url_alphabet[bits >> (count - 6) & 63];
+    }
+    if (count > 0)
+        *out++ = base64url_alphabet[bits << (6 - count) & 63];
+    *out = '\0';
+}
+
+/* The value of a character, or -1. */
+static int base64url_value(char character) {
+    const char *found = character == '\0' ? NULL : strchr(base64url_alphabet, character);
+    return found == NULL ? -1 : (int)(found - base64url_alphabet);
+}
+
+/* Reads exactly `size` bytes from exactly the text that encodes them; false for anything else. */
+static bool base64url_decode(const char *text, size_t text_size, uint8_t *out, size_t size) {
+    if (text_size != BASE64URL_SIZE(size) - 1)
+        return false;
+    uint32_t bits = 0;
+    unsigned count = 0;
+    for (size_t i = 0; i < text_size; i++) {
+        int value = base64url_value(text[i]);
+        if (value < 0)
+            return false;
+        bits = bits << 6 | (uint32_t)value;
+        count += 6;
+        if (count >= 8) {
+            count -= 8;
+            *out++ = (uint8_t)(bits >> count);
+        }
+    }
+    return (bits & ((1u << count) - 1)) == 0; /* bits to spare are zero: one text per value */
+}
+
+/* ---- Tokens ---- */
+
+void token_new(char out[TOKEN_TEXT_SIZE]) {
+    uint8_t bytes[TOKEN_BYTES];
+    random_bytes(bytes, sizeof(bytes));
+    base64url_encode(bytes, sizeof(bytes), out);
+    OPENSSL_cleanse(bytes, sizeof(bytes));
+}
+
+bool token_hash(const char *text, size_t size, uint8_t out[SHA256_SIZE]) {
+    if (size != TOKEN_TEXT_SIZE - 1)
+        return false;
+    for (size_t i = 0; i < size; i++)
+        if (base64url_value(text[i]) < 0)
+            return false;
+    sha256(&(struct slice){ text, size }, 1, out);
+    return true;
+}
+
+/* ---- Passwords ---- */
+
+struct password_record {
+    unsigned cost; /* log2 of N */
+    uint8_t salt[SALT_SIZE];
+    size_t salt_size;
+    uint8_t key[PASSWORD_KEY_SIZE];
+};
+
+/* Fills in the key from the password and the record's cost and salt. */
+static enum err derive(const char *password, struct password_record *record) {
+    uint64_t n = UINT64_C(1) << record->cost, r = SCRYPT_R, p = SCRYPT_P;
+    uint64_t memory = 128 * r * (n + p) + (1 << 20); /* what scrypt needs, and a margin for OpenSSL's own count */
+    OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_PASSWORD, (void *)(uintptr_t)password, strlen(password)),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, record->salt, record->salt_size),
+        OSSL_PARAM_construct_uint64(OSSL_KDF_PARAM_SCRYPT_N, &n),
+        OSSL_PARAM_construct_uint64(OSSL_KDF_PARAM_SCRYPT_R, &r),
+        OSSL_PARAM_construct_uint64(OSSL_KDF_PARAM_SCRYPT_P, &p),
+        OSSL_PARAM_construct_uint64(OSSL_KDF_PARAM_SCRYPT_MAXMEM, &memory),
+        OSSL_PARAM_construct_end(),
+    };
+    EVP_KDF *scrypt = EVP_KDF_fetch(NULL, "SCRYPT", NULL);
+    EVP_KDF_CTX *context = scrypt == NULL ? NULL : EVP_KDF_CTX_new(scrypt);
+    bool is_done = context != NULL && EVP_KDF_derive(context, record->key, sizeof(record->key), parameters) == 1;
+    EVP_KDF_CTX_free(context);
+    EVP_KDF_free(scrypt);
+    /* All parameters are ours and in range: what is left to fail is the memory. */
+    return is_done ? OK : ERR_NO_MEMORY;
+}
+
+enum err password_hash(const char *password, unsigned cost, char out[PASSWORD_HASH_SIZE]) {
+    struct password_record record = { .cost = cost, .salt_size = SALT_SIZE };
+    char salt[BASE64URL_SIZE(SALT_SIZE)], key[BASE64URL_SIZE(PASSWORD_KEY_SIZE)];
+
+    if (cost == 0 || cost > SCRYPT_COST_MAX)
+        return ERR_INTERNAL;
+    random_bytes(record.salt, sizeof(record.salt));
+    enum err err = derive(password, &record);
+    if (err != OK)
+        return err;
+
+    base64url_encode(record.salt, sizeof(record.salt), salt);
+    base64url_encode(record.key, sizeof(record.key), key);
+    snprintf(out, PASSWORD_HASH_SIZE, "scrypt$%u$%s$%s", cost, salt, key);
+    OPENSSL_cleanse(&record, sizeof(record));
+    return OK;
+}
+
+static bool parse_record(const char *stored, struct password_record *ret_record) {
+    struct password_record record;
+    int salt_start = 0, salt_end = 0;
+    if (sscanf(stored, "scrypt$%2u$%n%*[^$]%n", &record.cost, &salt_start, &salt_end) != 1 || salt_end == 0)
+        return false;
+    if (record.cost == 0 || record.cost > SCRYPT_COST_MAX || stored[salt_end] != '$')
+        return false;
+
+    const char *key = stored + salt_end + 1;
+    size_t salt_text_size = (size_t)(salt_end - salt_start);
+    record.salt_size = salt_text_size * 3 / 4;
+    if (record.salt_size > sizeof(record.salt))
+        return false;
+    if (!base64url_decode(stored + salt_start, salt_text_size, record.salt, record.salt_size) ||
+        !base64url_decode(key, strlen(key), record.key, sizeof(record.key)))
+        return false;
+    *ret_record = record;
+    return true;
+}
+
+enum err password_verify(const char *password, const char *stored, unsigned cost, bool *ret_matches) {
+    struct password_record record = { .cost = cost, .salt_size = SALT_SIZE };
+    if (cost == 0 || cost > SCRYPT_COST_MAX || (stored != NULL && !parse_record(stored, &record)))
+        return ERR_INTERNAL;
+
+    struct password_record attempt = record;
+    enum err err = derive(password, &attempt);
+    if (err != OK)
+        return err;
+    bool is_equal = secret_equal(attempt.key, record.key, sizeof(record.key));
+    *ret_matches = stored != NULL && is_equal;
+    OPENSSL_cleanse(&attempt, sizeof(attempt));
+    return OK;
+}

@@ -1,0 +1,46 @@
+/* See err.h. Owns the names of errors. */
+#include "core/err.h"
+
+#include <stddef.h>
+
+static const char *const names[ERR_COUNT] = {
+    [OK] = "ok",
+    [ERR_BAD_REQUEST] = "bad_request",
+    [ERR_BAD_JSON] = "bad_json",
+    [ERR_BAD_FIELD] = "bad_field",
+    [ERR_UNKNOWN_FIELD] = "unknown_field",
+    [ERR_MISSING_FIELD] = "missing_field",
+    [ERR_BAD_QUERY] = "bad_query",
+    [ERR_BAD_CURSOR] = "bad_cursor",
+    [ERR_BODY_TOO_LARGE] = "body_too_large",
+    [ERR_UNSUPPORTED_MEDIA_TYPE] = "unsupported_media_type",
+    [ERR_METHOD_NOT_ALLOWED] = "method_not_allowed",
+    [ERR_UNAUTHORIZED] = "unauthorized",
+    [ERR_LOGIN_FAILED] = "login_failed",
+    [ERR_FORBIDDEN] = "forbidden",
+    [ERR_CSRF] = "csrf",
+    [ERR_REGISTRATION_CLOSED] = "registration_closed",
+    [ERR_BAD_INVITE] = "bad_invite",
+    [ERR_WINDOW_CLOSED] = "window_closed",
+    [ERR_NOT_FOUND] = "not_found",
+    [ERR_CONFLICT] = "conflict",
+    [ERR_USERNAME_TAKEN] = "username_taken",
+    [ERR_DIRECT_CHAT] = "direct_chat",
+    [ERR_IDEMPOTENCY_MISMATCH] = "idempotency_mismatch",
+    [ERR_ALREADY_DELETED] = "already_deleted",
+    [ERR_CHAT_FULL] = "chat_full",
+    [ERR_RATE_LIMITED] = "rate_limited",
+    [ERR_OVERLOADED] = "overloaded",
+    [ERR_DATABASE_UNAVAILABLE] = "database_unavailable",
+    [ERR_DRAINING] = "draining",
+    [ERR_NO_MEMORY] = "no_memory",
+    [ERR_CONFIG] = "config",
+    [ERR_IO] = "io",
+    [ERR_INTERNAL] = "internal",
+};
+
+const char *err_name(enum err err) {
+    if ((unsigned)err >= ERR_COUNT || names[err] == NULL)
+        return "unknown";
+    return names[err];
+}

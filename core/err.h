@@ -1,0 +1,63 @@
+/* Errors: the one enumeration that every fallible function of Parley returns.
+ *
+ * A driver turns its native codes into these in one function; api/problem.c turns these into HTTP
+ * statuses in one table. Nothing here allocates. */
+#pragma once
+
+#include <stdbool.h>
+
+#define MUST_USE __attribute__((warn_unused_result))
+#define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
+
+enum err {
+    OK = 0,
+    /* The request itself is wrong. */
+    ERR_BAD_REQUEST,
+    ERR_BAD_JSON,
+    ERR_BAD_FIELD,
+    ERR_UNKNOWN_FIELD,
+    ERR_MISSING_FIELD,
+    ERR_BAD_QUERY,
+    ERR_BAD_CURSOR,
+    ERR_BODY_TOO_LARGE,
+    ERR_UNSUPPORTED_MEDIA_TYPE,
+    ERR_METHOD_NOT_ALLOWED,
+    /* The caller may not. */
+    ERR_UNAUTHORIZED,
+    ERR_LOGIN_FAILED,
+    ERR_FORBIDDEN,
+    ERR_CSRF,
+    ERR_REGISTRATION_CLOSED,
+    ERR_BAD_INVITE,
+    ERR_WINDOW_CLOSED,
+    ERR_NOT_FOUND,
+    /* The state does not allow it. */
+    ERR_CONFLICT,
+    ERR_USERNAME_TAKEN,
+    ERR_DIRECT_CHAT,
+    ERR_IDEMPOTENCY_MISMATCH,
+    ERR_ALREADY_DELETED,
+    ERR_CHAT_FULL,
+    /* The server cannot now; trying again may help. */
+    ERR_RATE_LIMITED,
+    ERR_OVERLOADED,
+    ERR_DATABASE_UNAVAILABLE,
+    ERR_DRAINING,
+    /* Programming, configuration or machine. */
+    ERR_NO_MEMORY,
+    ERR_CONFIG,
+    ERR_IO,
+    ERR_INTERNAL,
+    ERR_COUNT
+};
+
+/* A refusal with its place: which field and what is wrong with it. Both strings are static or live
+ * as long as the request; either may be NULL. */
+struct refusal {
+    enum err err;
+    const char *field;
+    const char *detail;
+};
+
+/* The name of `err` for logs ("ERR_NOT_FOUND" is "not_found"); never NULL. */
+const char *err_name(enum err err);

@@ -1,0 +1,85 @@
+/* Every fixed limit, with its unit. What an operator may change is in core/config.c instead. */
+#pragma once
+
+#include <assert.h>
+
+/* Requests */
+#define LIMIT_HEAD_BYTES (16 * 1024)
+#define LIMIT_BODY_BYTES (64 * 1024)
+#define LIMIT_MESSAGE_BODY_BYTES (1300 * 1024) /* 100,000 characters, each a surrogate pair of escapes (12 bytes), and the rest */
+#define LIMIT_REQUEST_ARENA_BYTES (8 * 1024 * 1024)
+#define LIMIT_JSON_DEPTH 16
+
+/* Text, in Unicode characters unless said otherwise */
+#define LIMIT_TEXT_CHARACTERS 100000
+#define LIMIT_TITLE_CHARACTERS 128
+#define LIMIT_NAME_CHARACTERS 64
+#define LIMIT_USERNAME_MIN_BYTES 3
+#define LIMIT_USERNAME_BYTES 32
+#define LIMIT_PASSWORD_MIN_BYTES 8
+#define LIMIT_PASSWORD_BYTES 256
+#define LIMIT_KEY_BYTES 128 /* Idempotency-Key */
+#define LIMIT_CLIENT_KEY_CHARACTERS 64
+
+/* Lists */
+#define LIMIT_PAGE_ITEMS 100
+#define LIMIT_PAGE_ITEMS_DEFAULT 50
+#define LIMIT_MEMBERS_PAGE_ITEMS 1000
+#define LIMIT_MEMBERS_PAGE_ITEMS_DEFAULT 100
+
+/* The writer */
+#define LIMIT_BATCH_COMMANDS 512
+#define LIMIT_BATCH_BYTES (4 * 1024 * 1024)
+#define LIMIT_QUEUE_BYTES (64 * 1024 * 1024)
+#define LIMIT_BATCH_ARENA_BYTES (256 * 1024 * 1024)
+#define LIMIT_WAL_PAGES 20000 /* checkpoint beyond: 80 MB of 4 KiB pages */
+#define LIMIT_SWEEP_ROWS 2000 /* rows one cleanup command touches */
+
+/* Idempotency keys: kept for the running and the two periods before it, so at least IDEMPOTENCY_PERIOD_MS * 2 = 7 days. */
+#define IDEMPOTENCY_PERIOD_MS (INT64_C(84) * 3600 * 1000)
+#define IDEMPOTENCY_PERIODS 3
+
+/* Streams */
+#define LIMIT_RING_EVENTS 16384
+#define LIMIT_RING_BYTES (32 * 1024 * 1024)
+#define LIMIT_REPLAY_EVENTS 256         /* events in one page of a replay */
+#define LIMIT_REPLAY_BYTES (256 * 1024) /* bytes after which a page ends */
+#define LIMIT_REPLAYS_AT_ONCE 32
+#define LIMIT_STREAM_SEND_BUFFER_BYTES (64 * 1024)
+#define LIMIT_PARTIAL_BYTES (64 * 1024 * 1024) /* of half-sent frames over all streams */
+#define LIMIT_RESERVED_DESCRIPTORS 700         /* never given to streams */
+#define LIMIT_TICK_FRAMES 1024                 /* of the log applied before the streams they concern are written to */
+#define LIMIT_TICK_PENDING (128 * 1024)        /* frames waiting for streams after which these are written to */
+#define LIMIT_TURN_SOCKETS 256                 /* what one turn of the hub's loop does at most: ready sockets, */
+#define LIMIT_TURN_OPENINGS 256                /* new streams, */
+#define LIMIT_TURN_CATCH_UPS 256               /* streams that catch up, */
+#define LIMIT_TURN_SCAN 2048                   /* positions of the ring looked at for one of them, */
+#define LIMIT_TURN_TIMERS 1024                 /* timers, */
+#define LIMIT_WRITE_FRAMES 128                 /* frames in one sendmsg(); at most IOV_MAX */
+#define LIMIT_STREAM_INPUT_BYTES (64 * 1024)   /* thrown away after the request, then the stream is closed */
+#define LIMIT_REPLACED_BYTES (1024 * 1024)     /* written anew in the ring for one edit or deletion; */
+#define LIMIT_REPLACED_FRAMES 64               /* what is older is forgotten, and read from the store */
+#define LIMIT_STAYS_BYTES (32 * 1024 * 1024)   /* of one user's stays while they are read */
+#define LIMIT_REMOVED_DEVICES 4096             /* remembered by the hub, for streams that open at that moment */
+
+/* The API */
+#define LIMIT_QUERY_ARGUMENTS 8
+#define LIMIT_ANSWER_HEADERS 20
+#define LIMIT_READER_THREADS 2
+#define LIMIT_READER_QUEUE 2048 /* requests waiting for a reader */
+#define LIMIT_HASHER_THREADS 2
+#define LIMIT_HASHER_QUEUE 64              /* requests waiting for scrypt: tens of milliseconds each */
+#define LIMIT_SESSIONS_CACHED (128 * 1024) /* a power of two */
+#define LIMIT_RATE_BUCKETS (64 * 1024)     /* a power of two */
+#define LIMIT_LINGERING 128                /* closed connections whose last answer must not be cut off by a reset */
+#define LIMIT_LINGER_MS 2000
+#define LIMIT_LINGER_BYTES (16 * 1024 * 1024)
+#define LIMIT_DRAIN_MS 10000
+
+/* Tickets */
+#define LIMIT_TICKETS_PER_DEVICE 8
+#define TICKET_FIRST_USE_MS 30000
+
+static_assert(LIMIT_MESSAGE_BODY_BYTES >= LIMIT_TEXT_CHARACTERS * 12 + 4096, "the longest text fits its body");
+static_assert(LIMIT_QUEUE_BYTES >= LIMIT_BATCH_BYTES && LIMIT_BATCH_BYTES >= LIMIT_MESSAGE_BODY_BYTES,
+              "a command fits a batch, a batch the queue");

@@ -1,0 +1,235 @@
+/* What all decisions share: needs, events, idempotency, and the table of commands. */
+#include "db/decide.h"
+
+#include <string.h>
+
+#include "core/limits.h"
+
+void refuse(struct command *command, enum err err, const char *field, const char *detail) {
+    command->refusal = (struct refusal){ .err = err, .field = field, .detail = detail };
+}
+
+static void needs_none(struct state *state, struct slot *slot) {
+    (void)state;
+    (void)slot;
+}
+
+static void needs_user_create(struct state *state, struct slot *slot) { state_user_named(state, slot->command->in.user_create.username); }
+
+static void needs_actor(struct state *state, struct slot *slot) { state_user(state, slot->command->actor_id); }
+
+static void needs_actor_devices(struct state *state, struct slot *slot) { state_need_devices(state, slot->command->actor_id); }
+
+static void needs_key(struct state *state, const struct command *command) {
+    if (command->idempotency.given)
+        state_key(state, command->actor_id, command->idempotency.key);
+}
+
+static void needs_chat_create(struct state *state, struct slot *slot) {
+    const struct command *command = slot->command;
+    for (size_t i = 0; i < command->in.chat_create.member_count; i++)
+        state_user(state, command->in.chat_create.member_ids[i]);
+    state_user(state, command->actor_id);
+    if (command->in.chat_create.type == CHAT_DIRECT)
+        state_pair(state, command->actor_id, command->in.chat_create.member_ids[0]);
+    needs_key(state, command);
+}
+
+static void needs_own_stay(struct state *state, const struct command *command, uint64_t chat_id) {
+    state_chat(state, chat_id);
+    state_stay(state, chat_id, command->actor_id);
+}
+
+static void needs_chat_update(struct state *state, struct slot *slot) {
+    needs_own_stay(state, slot->command, slot->command->in.chat_update.chat_id);
+}
+
+static void needs_chat_delete(struct state *state, struct slot *slot) {
+    needs_own_stay(state, slot->command, slot->command->in.chat_delete.chat_id);
+}
+
+static void needs_member_put(struct state *state, struct slot *slot) {
+    const struct command *command = slot->command;
+    needs_own_stay(state, command, command->in.member_put.chat_id);
+    state_stay(state, command->in.member_put.chat_id, command->in.member_put.user_id);
+    state_user(state, command->in.member_put.user_id);
+}
+
+static void needs_member_remove(struct state *state, struct slot *slot) {
+    const struct command *command = slot->command;
+    needs_own_stay(state, command, command->in.member_remove.chat_id);
+    state_stay(state, command->in.member_remove.chat_id, command->in.member_remove.user_id);
+}
+
+static void needs_message_post(struct state *state, struct slot *slot) {
+    needs_own_stay(state, slot->command, slot->command->in.message_post.chat_id);
+    needs_key(state, slot->command);
+}
+
+static void needs_message_edit(struct state *state, struct slot *slot) {
+    needs_own_stay(state, slot->command, slot->command->in.message_edit.chat_id);
+    state_message(state, slot->command->in.message_edit.message_id);
+}
+
+static void needs_message_delete(struct state *state, struct slot *slot) {
+    needs_own_stay(state, slot->command, slot->command->in.message_delete.chat_id);
+    state_message(state, slot->command->in.message_delete.message_id);
+}
+
+static void decide_nothing(struct state *state, struct slot *slot) {
+    (void)state;
+    (void)slot;
+}
+
+static const struct {
+    void (*needs)(struct state *state, struct slot *slot);
+    void (*decide)(struct state *state, struct slot *slot);
+} table[] = {
+    [COMMAND_USER_CREATE] = { needs_user_create, decide_user_create },
+    [COMMAND_USER_UPDATE] = { needs_actor, decide_user_update },
+    [COMMAND_PASSWORD_SET] = { needs_actor_devices, decide_password_set },
+    [COMMAND_SESSION_CREATE] = { needs_actor_devices, decide_session_create },
+    [COMMAND_DEVICE_REMOVE] = { needs_actor_devices, decide_device_remove },
+    [COMMAND_DEVICE_TOUCH] = { needs_none, decide_device_touch },
+    [COMMAND_TICKET_CREATE] = { needs_none, decide_ticket_create },
+    [COMMAND_TICKET_USE] = { needs_none, decide_ticket_use },
+    [COMMAND_INVITE_CREATE] = { needs_none, decide_invite_create },
+    [COMMAND_CHAT_CREATE] = { needs_chat_create, decide_chat_create },
+    [COMMAND_CHAT_UPDATE] = { needs_chat_update, decide_chat_update },
+    [COMMAND_CHAT_DELETE] = { needs_chat_delete, decide_chat_delete },
+    [COMMAND_MEMBER_PUT] = { needs_member_put, decide_member_put },
+    [COMMAND_MEMBER_REMOVE] = { needs_member_remove, decide_member_remove },
+    [COMMAND_MESSAGE_POST] = { needs_message_post, decide_message_post },
+    [COMMAND_MESSAGE_EDIT] = { needs_message_edit, decide_message_edit },
+    [COMMAND_MESSAGE_DELETE] = { needs_message_delete, decide_message_delete },
+    [COMMAND_SWEEP] = { needs_none, decide_nothing }, /* db/store_sweep.c */
+};
+
+void decide_needs(struct state *state, struct slot *slot) { table[slot->command->type].needs(state, slot); }
+
+void decide_needs_of_keys(struct state *state, struct slot *slot) {
+    const struct command *command = slot->command;
+    bool creates_chat = command->type == COMMAND_CHAT_CREATE;
+    if (creates_chat && command->in.chat_create.type == CHAT_DIRECT) {
+        struct pair_entry *pair = state_pair(state, command->actor_id, command->in.chat_create.member_ids[0]);
+        if (pair && pair->chat_id)
+            needs_own_stay(state, command, pair->chat_id);
+    }
+    struct key_entry *key = command->idempotency.given ? state_key(state, command->actor_id, command->idempotency.key) : NULL;
+    if (!key || !key->result_id)
+        return;
+    if (creates_chat)
+        needs_own_stay(state, command, key->result_id);
+    else
+        state_message(state, key->result_id);
+}
+
+uint64_t decide_list_key(const struct command *command) {
+    switch (command->type) {
+    case COMMAND_PASSWORD_SET:
+    case COMMAND_SESSION_CREATE:
+    case COMMAND_DEVICE_REMOVE:
+    case COMMAND_TICKET_CREATE:
+        return command->actor_id;
+    case COMMAND_CHAT_DELETE:
+        return command->in.chat_delete.chat_id;
+    case COMMAND_MEMBER_PUT:
+        return command->in.member_put.chat_id;
+    case COMMAND_MEMBER_REMOVE:
+        return command->in.member_remove.chat_id;
+    case COMMAND_USER_CREATE:
+        return command->in.user_create.invite ? 1 : 0; /* all that use invitations, one after the other */
+    case COMMAND_USER_UPDATE:
+    case COMMAND_DEVICE_TOUCH:
+    case COMMAND_TICKET_USE:
+    case COMMAND_INVITE_CREATE:
+    case COMMAND_CHAT_CREATE:
+    case COMMAND_CHAT_UPDATE:
+    case COMMAND_MESSAGE_POST:
+    case COMMAND_MESSAGE_EDIT:
+    case COMMAND_MESSAGE_DELETE:
+    case COMMAND_SWEEP:
+        return 0;
+    }
+    return 0;
+}
+
+void decide_command(struct state *state, struct slot *slot) { table[slot->command->type].decide(state, slot); }
+
+/* The next position, with this commit's tag. */
+static struct event_entry *append(struct state *state, enum event_type type) {
+    struct event_entry *entry = state_alloc(state, sizeof *entry);
+    if (!entry)
+        return NULL;
+    state->last_id = log_id(log_position(state->last_id) + 1, state->tag);
+    entry->event = (struct event){ .id = state->last_id, .type = type };
+    state_push(state, &state->events, entry);
+    return entry;
+}
+
+struct event_entry *append_chat_event(struct state *state, struct chat_entry *chat, enum event_type type, uint64_t actor_id,
+                                      uint64_t ref_id) {
+    struct event_entry *entry = append(state, type);
+    if (!entry)
+        return NULL;
+    chat->chat.last_id = entry->event.id;
+    chat->chat.last_rev++;
+    if (!event_is_message(type))
+        chat->chat.changed_rev = chat->chat.last_rev; /* these events carry the chat's whole new values */
+    chat_changed(state, chat);
+    entry->event.owner_id = chat->chat.id;
+    entry->event.actor_id = actor_id;
+    entry->event.ref_id = ref_id;
+    entry->event.rev = chat->chat.last_rev;
+    return entry;
+}
+
+struct event_entry *append_user_event(struct state *state, uint64_t user_id, enum event_type type, uint64_t ref_id) {
+    struct event_entry *entry = append(state, type);
+    if (!entry)
+        return NULL;
+    entry->event.owner_id = user_id;
+    entry->event.actor_id = user_id;
+    entry->event.ref_id = ref_id;
+    return entry;
+}
+
+void chat_changed(struct state *state, struct chat_entry *chat) {
+    if (chat->listed)
+        return;
+    chat->listed = true;
+    state_push(state, &state->changed_chats, chat);
+}
+
+void event_body(struct state *state, struct event_entry *event, struct buf *body) {
+    event->event.body = buf_ok(body) ? arena_copy(state->arena, body->bytes, body->size) : NULL;
+    event->event.body_size = body->size;
+    if (!event->event.body)
+        state->failed = true;
+    buf_release(body);
+}
+
+bool key_seen(struct state *state, struct slot *slot) {
+    struct command *command = slot->command;
+    if (!command->idempotency.given)
+        return false;
+    struct key_entry *key = state_key(state, command->actor_id, command->idempotency.key);
+    if (!key || !key->result_id)
+        return false;
+    if (secret_equal(key->request, command->idempotency.request, sizeof key->request))
+        slot->repeated_id = key->result_id;
+    else
+        refuse(command, ERR_IDEMPOTENCY_MISMATCH, "Idempotency-Key", "this key was used for a different request");
+    return true;
+}
+
+void key_note(struct state *state, const struct command *command, uint64_t result_id) {
+    if (!command->idempotency.given)
+        return;
+    struct key_entry *key = state_key(state, command->actor_id, command->idempotency.key);
+    if (!key)
+        return;
+    key->result_id = result_id;
+    memcpy(key->request, command->idempotency.request, sizeof key->request);
+    state_push(state, &state->new_keys, key);
+}

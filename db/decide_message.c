@@ -1,0 +1,156 @@
+/* Decisions on messages. */
+#include "db/decide.h"
+
+#include "core/random.h"
+#include "db/chain.h"
+
+static void answer_repeated(struct state *state, struct slot *slot) {
+    slot->command->out.existed = true;
+    slot->repeated = state_message(state, slot->repeated_id);
+    if (slot->repeated && !slot->repeated->found) /* expired since: its id is still the answer */
+        slot->repeated->message = (struct message){ .id = slot->repeated_id, .chat_id = slot->command->in.message_post.chat_id, .gone = true };
+}
+
+static struct message_entry *new_message(struct state *state, const struct command *command, struct chat_entry *chat, const struct event *event) {
+    struct message_entry *entry = state_message(state, event->id);
+    if (!entry)
+        return NULL;
+    entry->found = true;
+    entry->message = (struct message){
+        .id = event->id,
+        .chat_id = chat->chat.id,
+        .sender_id = command->actor_id,
+        .seq = ++chat->chat.last_seq,
+        .rev = event->rev,
+        .changed_id = event->id,
+        .text = command->in.message_post.text,
+        .text_size = command->in.message_post.text_size,
+        .client_key = command->in.message_post.client_key,
+        .created_ms = state->now_ms,
+        .original = true,
+    };
+    random_bytes(entry->message.seal, sizeof entry->message.seal);
+    chain_extend(chat->chat.chain, &entry->message);
+    return entry;
+}
+
+/* The chat, when the actor is a member of it now; else refused. */
+static struct chat_entry *enter(struct state *state, struct command *command, uint64_t chat_id, struct stay_entry **ret_stay) {
+    struct chat_entry *chat = state_chat(state, chat_id);
+    struct stay_entry *stay = state_stay(state, chat_id, command->actor_id);
+    if (!chat || !stay)
+        return NULL;
+    if (!chat->found || chat->chat.deleted_ms || !stay->found) {
+        refuse(command, ERR_NOT_FOUND, NULL, NULL);
+        return NULL;
+    }
+    *ret_stay = stay;
+    return chat;
+}
+
+void decide_message_post(struct state *state, struct slot *slot) {
+    struct command *command = slot->command;
+    struct stay_entry *stay;
+    struct chat_entry *chat = enter(state, command, command->in.message_post.chat_id, &stay);
+    if (!chat)
+        return;
+    if (key_seen(state, slot)) {
+        if (slot->repeated_id)
+            answer_repeated(state, slot);
+        return;
+    }
+    struct event_entry *event = append_chat_event(state, chat, EVENT_MESSAGE_CREATED, command->actor_id, 0);
+    struct message_entry *message = event ? new_message(state, command, chat, &event->event) : NULL;
+    if (!message)
+        return;
+    event->event.ref_id = event->event.id;
+    event->event.message = message->message;
+    command->out.id = message->message.id;
+    slot->answer = event;
+    key_note(state, command, message->message.id);
+}
+
+/* Retention hides at once what the cleanup job has not yet taken. */
+static bool expired(const struct state *state, const struct message *message) {
+    return state->config->retention_ms != CONFIG_FOREVER && message->created_ms + state->config->retention_ms <= state->now_ms;
+}
+
+/* The message to change, when the actor is in its chat and joined before it or the chat shows its history. */
+static struct message_entry *find_message(struct state *state, struct command *command, uint64_t chat_id, uint64_t message_id,
+                                          struct chat_entry **ret_chat, struct stay_entry **ret_stay) {
+    struct chat_entry *chat = enter(state, command, chat_id, ret_stay);
+    struct message_entry *entry = chat ? state_message(state, message_id) : NULL;
+    if (!entry)
+        return NULL;
+    bool visible = chat->chat.history == HISTORY_ALL || message_id >= (*ret_stay)->stay.joined_id;
+    if (!entry->found || entry->message.chat_id != chat_id || !visible || expired(state, &entry->message)) {
+        refuse(command, ERR_NOT_FOUND, NULL, NULL);
+        return NULL;
+    }
+    *ret_chat = chat;
+    return entry;
+}
+
+static bool window_closed(const struct state *state, const struct message *message, int64_t window_ms) {
+    return window_ms != 0 && state->now_ms - message->created_ms > window_ms;
+}
+
+static struct event_entry *note_change(struct state *state, struct chat_entry *chat, struct message_entry *entry, enum event_type type,
+                                       uint64_t actor_id) {
+    struct event_entry *event = append_chat_event(state, chat, type, actor_id, entry->message.id);
+    if (!event)
+        return NULL;
+    entry->message.rev = event->event.rev;
+    entry->message.changed_id = event->event.id;
+    event->event.message = entry->message;
+    if (!entry->listed)
+        state_push(state, &state->changed_messages, entry);
+    entry->listed = true;
+    return event;
+}
+
+void decide_message_edit(struct state *state, struct slot *slot) {
+    struct command *command = slot->command;
+    struct chat_entry *chat;
+    struct stay_entry *stay;
+    struct message_entry *entry =
+        find_message(state, command, command->in.message_edit.chat_id, command->in.message_edit.message_id, &chat, &stay);
+    if (!entry)
+        return;
+    if (entry->message.sender_id != command->actor_id)
+        return refuse(command, ERR_FORBIDDEN, NULL, "only its sender may edit a message");
+    if (entry->message.deleted_ms)
+        return refuse(command, ERR_ALREADY_DELETED, NULL, "the message was deleted");
+    if (window_closed(state, &entry->message, state->config->edit_window_ms))
+        return refuse(command, ERR_WINDOW_CLOSED, NULL, "the message is too old to be edited");
+    chain_seal(&entry->message);
+    entry->message.text = command->in.message_edit.text;
+    entry->message.text_size = command->in.message_edit.text_size;
+    entry->message.edited_ms = state->now_ms;
+    command->out.id = entry->message.id;
+    slot->answer = note_change(state, chat, entry, EVENT_MESSAGE_EDITED, command->actor_id);
+}
+
+void decide_message_delete(struct state *state, struct slot *slot) {
+    struct command *command = slot->command;
+    struct chat_entry *chat;
+    struct stay_entry *stay;
+    struct message_entry *entry =
+        find_message(state, command, command->in.message_delete.chat_id, command->in.message_delete.message_id, &chat, &stay);
+    if (!entry)
+        return;
+    bool own = entry->message.sender_id == command->actor_id;
+    if (!own && stay->stay.role < ROLE_ADMIN)
+        return refuse(command, ERR_FORBIDDEN, NULL, "only its sender or an admin may delete a message");
+    if (entry->message.deleted_ms)
+        return;
+    if (own && stay->stay.role < ROLE_ADMIN && window_closed(state, &entry->message, state->config->delete_window_ms))
+        return refuse(command, ERR_WINDOW_CLOSED, NULL, "the message is too old to be deleted");
+    chain_seal(&entry->message);
+    entry->message.text = NULL;
+    entry->message.text_size = 0;
+    entry->message.client_key = NULL;
+    entry->message.deleted_ms = state->now_ms;
+    command->out.id = entry->message.id;
+    note_change(state, chat, entry, EVENT_MESSAGE_DELETED, command->actor_id);
+}

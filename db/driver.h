@@ -1,0 +1,77 @@
+/* The driver table: a connection, its statements, and nothing about chats.
+ *
+ * SQL is written once, in db/, with two placeholders that a driver turns into its dialect: `{ids}` is a table with one column `id` made from the JSON array
+ * bound at ?1, `{pairs}` one with columns `a` and `b` made from a JSON array of two-element arrays at ?1. Values are always bound, never
+ * pasted. A connection belongs to one thread at a time. */
+#pragma once
+
+#include "core/arena.h"
+#include "core/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum db_mode {
+    DB_WRITER, /* the only connection that changes and checkpoints */
+    DB_READER, /* can only query */
+};
+
+struct db;        /* one connection; the driver's */
+struct statement; /* one prepared statement of a connection; the driver's */
+
+/* SQL with an identity: connections keep one prepared statement per query, found by its address. Always static const. */
+struct query {
+    const char *sql;
+};
+
+/* Gives row `index` of an array write its parameters. */
+typedef void (*row_binder)(struct statement *statement, const void *rows, size_t index);
+
+struct db_driver {
+    const char *scheme; /* of PARLEY_DB, without the colon */
+    /* Blocking. `target` is what follows the scheme. ERR_DATABASE_UNAVAILABLE with a sentence in `problem`. */
+    enum err (*open)(const char *target, enum db_mode mode, struct db **ret_db, char *problem, size_t problem_size);
+    void (*close)(struct db *db);
+    /* Statements without parameters or rows, several allowed (migrations). */
+    enum err (*execute)(struct db *db, const char *sql);
+    /* A writer's begin() takes the write lock, a reader's fixes the snapshot at its first read. */
+    enum err (*begin)(struct db *db);
+    enum err (*commit)(struct db *db);
+    void (*rollback)(struct db *db);
+    /* Ready to bind; any earlier run of the same query on this connection is over. NULL: the error is given by the step that follows. */
+    struct statement *(*query)(struct db *db, const struct query *query);
+    void (*bind_id)(struct statement *statement, int index, uint64_t value);
+    void (*bind_text)(struct statement *statement, int index, const char *text, size_t size); /* NULL text binds NULL; borrowed until the next step */
+    void (*bind_blob)(struct statement *statement, int index, const void *bytes, size_t size);
+    /* Runs on to the next row. `*ret_row` false: it is done. */
+    enum err (*step)(struct statement *statement, bool *ret_row);
+    void (*finish)(struct statement *statement); /* ends the run; NULL is fine */
+    bool (*is_null)(struct statement *statement, int column);
+    uint64_t (*column_id)(struct statement *statement, int column); /* NULL is 0 */
+    const void *(*column_bytes)(struct statement *statement, int column, size_t *ret_size); /* valid until the next step; NULL when NULL or empty */
+    /* Runs `query` once per row, as one array write where the database has such. */
+    enum err (*write_rows)(struct db *db, const struct query *query, const void *rows, size_t count, row_binder binder);
+    /* Writer only: moves the log of recent writes into the database when it has grown beyond LIMIT_WAL_PAGES, or (`force`) at once and truncates it.
+     * NULL: the database does this itself. */
+    enum err (*checkpoint)(struct db *db, bool force);
+};
+
+struct db {
+    const struct db_driver *driver;
+};
+
+extern const struct db_driver sqlite_driver;
+
+/* Opens what `url` (PARLEY_DB) names, with the driver for its scheme. */
+enum err db_open(const char *url, enum db_mode mode, struct db **ret_db, char *problem, size_t problem_size) MUST_USE;
+void db_close(struct db *db); /* NULL is fine */
+
+/* Short forms. bind_* are numbered from 1, column_* from 0. */
+static inline struct statement *db_query(struct db *db, const struct query *query) { return db->driver->query(db, query); }
+/* Runs a statement that returns no rows. */
+enum err db_run(struct db *db, struct statement *statement) MUST_USE;
+/* Text of a column copied into the arena; NULL when the column is NULL or memory is out. */
+const char *db_column_text(struct db *db, struct statement *statement, int column, struct arena *arena, size_t *ret_size);
+/* Exactly `size` bytes of a column; zeroes when it has another length. */
+void db_column_blob(struct db *db, struct statement *statement, int column, void *out, size_t size);

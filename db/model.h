@@ -1,0 +1,128 @@
+/* What Parley keeps: users, devices, chats, stays of members, and the events of the log.
+ *
+ * Plain values. Strings are borrowed (from an arena, a command or a statement, as the function that fills the struct says), NUL-terminated,
+ * and NULL when absent. Times are milliseconds since 1970-01-01 UTC; 0 means "not". Ids: core/id.h. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/crypto.h"
+
+enum role { ROLE_NONE = 0, ROLE_MEMBER = 1, ROLE_ADMIN = 2, ROLE_OWNER = 3 };
+enum chat_type { CHAT_DIRECT = 1, CHAT_GROUP = 2 };
+/* What a member may read of the time before joining. */
+enum chat_history { HISTORY_FROM_JOIN = 0, HISTORY_ALL = 1 };
+
+enum event_type {
+    EVENT_MESSAGE_CREATED = 1,
+    EVENT_MESSAGE_EDITED = 2,
+    EVENT_MESSAGE_DELETED = 3,
+    EVENT_CHAT_CREATED = 10,
+    EVENT_CHAT_UPDATED = 11,
+    EVENT_CHAT_DELETED = 12,
+    EVENT_MEMBER_ADDED = 20,
+    EVENT_MEMBER_UPDATED = 21,
+    EVENT_MEMBER_REMOVED = 22,
+    EVENT_USER_UPDATED = 30,
+    EVENT_DEVICE_ADDED = 31,
+    EVENT_DEVICE_REMOVED = 32,
+};
+
+/* Why a device's session ended; the last event on its streams says it. */
+enum removal { REMOVAL_LOGGED_OUT = 1, REMOVAL_REVOKED = 2, REMOVAL_PASSWORD_CHANGED = 3, REMOVAL_REPLACED = 4, REMOVAL_EXPIRED = 5 };
+
+struct user {
+    uint64_t id;
+    const char *username;
+    const char *display_name;
+    const char *password; /* core/crypto.h's text form; NULL: cannot log in */
+    int64_t created_ms;
+};
+
+/* A device is a session: one log-in, one token. */
+struct device {
+    uint64_t id;
+    uint64_t user_id;
+    const char *name;
+    int64_t created_ms;
+    int64_t seen_ms;
+};
+
+struct chat {
+    uint64_t id;
+    enum chat_type type;
+    enum chat_history history;
+    const char *title; /* NULL for direct chats */
+    uint64_t created_by;
+    int64_t created_ms;
+    int64_t deleted_ms;
+    uint64_t last_id;     /* the chat's last event */
+    uint64_t last_rev;    /* its rev: events of a chat are 1, 2, 3 ... */
+    uint64_t last_seq;    /* of its last message: messages are 1, 2, 3 ... */
+    uint64_t changed_rev; /* rev of the last change of the chat's own values */
+    uint8_t chain[HASH128_SIZE]; /* of its last message */
+    uint32_t member_count;
+    uint32_t owner_count;
+    uint64_t direct_low, direct_high; /* both members of a direct chat; 0 for others */
+};
+
+#define STAY_OPEN ((uint64_t)INT64_MAX)
+
+/* One stay of a user in a chat: the ids of events from joined_id to left_id, both inclusive, are its feed. */
+struct stay {
+    uint64_t chat_id;
+    uint64_t user_id;
+    uint64_t joined_id;
+    uint64_t left_id; /* STAY_OPEN while a member */
+    int64_t joined_ms;
+    enum role role;
+};
+
+/* A message as it is now. `text` is NULL when deleted or withheld. */
+struct message {
+    uint64_t id;
+    uint64_t chat_id;
+    uint64_t sender_id;
+    uint64_t seq;
+    uint64_t rev;        /* of its last change */
+    uint64_t changed_id; /* event of its last change; its own id when unchanged */
+    const char *text;
+    size_t text_size;
+    const char *client_key;
+    int64_t created_ms;
+    int64_t edited_ms;
+    int64_t deleted_ms;
+    bool gone;     /* expired: only id, chat_id and seq (0: unknown) are left */
+    bool withheld; /* changed after the reader left */
+    bool original; /* text is the posted one: `seal` is its salt, else the body hash */
+    uint8_t seal[HASH128_SIZE];
+    uint8_t chain[HASH128_SIZE];
+};
+
+/* One row of the log. */
+struct event {
+    uint64_t id;
+    uint64_t owner_id; /* the chat or the user it belongs to */
+    enum event_type type;
+    uint64_t actor_id;
+    uint64_t ref_id; /* message events: the message; member events: the user; device events: the device */
+    uint64_t rev;    /* of the chat; 0 for user events */
+    enum removal removal; /* device.removed */
+    const char *body; /* JSON members (without braces) that follow the common ones; NULL for message events */
+    size_t body_size;
+    struct message message; /* message events only: what the message is now */
+};
+
+static inline bool event_is_message(enum event_type type) { return type <= EVENT_MESSAGE_DELETED; }
+static inline bool event_is_member(enum event_type type) { return type >= EVENT_MEMBER_ADDED && type <= EVENT_MEMBER_REMOVED; }
+static inline bool event_is_user(enum event_type type) { return type >= EVENT_USER_UPDATED; }
+
+/* What a token stands for. */
+struct session {
+    uint64_t user_id;
+    uint64_t device_id;
+    int64_t created_ms;
+    int64_t seen_ms; /* last use as stored; written at most once an hour */
+};

@@ -1,0 +1,77 @@
+/* Reading: one connection that can only query. One thread at a time; open as many as there are threads.
+ *
+ * Every function that reads on behalf of a user authorises by membership itself: what the user may not see is ERR_NOT_FOUND, as if it did not
+ * exist. Results live in the caller's arena. Between read_begin() and read_end() all reads see one snapshot. Messages past
+ * retention are hidden at once. */
+#pragma once
+
+#include "core/arena.h"
+#include "core/limits.h"
+#include "db/store.h"
+
+struct reader;
+
+enum err reader_open(struct store *store, struct reader **ret_reader) MUST_USE;
+void reader_close(struct reader *reader);
+
+/* Starts a snapshot and gives its head (the last id it contains; 0: an empty log). */
+enum err read_begin(struct reader *reader, uint64_t *ret_head_id) MUST_USE;
+void read_end(struct reader *reader);
+
+/* Accounts. ERR_NOT_FOUND when there is none. */
+enum err read_session(struct reader *reader, const uint8_t token[SHA256_SIZE], struct session *ret_session) MUST_USE;
+/* A ticket's session. `ret_unused`: it has not been used yet (TICKET_USE has to be committed first). Expired unused tickets are ERR_NOT_FOUND. */
+enum err read_ticket(struct reader *reader, const uint8_t ticket[SHA256_SIZE], struct session *ret_session, bool *ret_unused) MUST_USE;
+enum err read_user(struct reader *reader, uint64_t user_id, struct arena *arena, struct user *ret_user) MUST_USE;
+enum err read_user_by_name(struct reader *reader, const char *username, struct arena *arena, struct user *ret_user) MUST_USE;
+enum err read_devices(struct reader *reader, uint64_t user_id, struct arena *arena, struct device **ret_devices, size_t *ret_count) MUST_USE;
+
+/* Chats. */
+struct chat_of_member {
+    struct chat chat;
+    enum role role;
+};
+enum err read_chat(struct reader *reader, uint64_t user_id, uint64_t chat_id, struct arena *arena, struct chat_of_member *ret_chat) MUST_USE;
+/* Those with last_id < before_id (0: from the top), most recent activity first, at most `limit`. */
+enum err read_chats(struct reader *reader, uint64_t user_id, uint64_t before_id, size_t limit, struct arena *arena,
+                    struct chat_of_member **ret_chats, size_t *ret_count) MUST_USE;
+/* Current members with user_id > after_id, ascending. */
+enum err read_members(struct reader *reader, uint64_t user_id, uint64_t chat_id, uint64_t after_id, size_t limit, struct arena *arena,
+                      struct stay **ret_stays, size_t *ret_count) MUST_USE;
+
+/* Messages. */
+enum direction { PAGE_BEFORE, PAGE_AFTER, PAGE_AROUND };
+struct page_request {
+    uint64_t chat_id;
+    enum direction direction;
+    uint64_t cursor; /* message id; 0 with PAGE_BEFORE: from the newest */
+    size_t limit;
+};
+/* Always ascending by id. `ret_more`: there are further messages in the direction of travel (never for PAGE_AROUND). */
+enum err read_messages(struct reader *reader, uint64_t user_id, const struct page_request *request, struct arena *arena,
+                       struct message **ret_messages, size_t *ret_count, bool *ret_more) MUST_USE;
+enum err read_message(struct reader *reader, uint64_t user_id, uint64_t chat_id, uint64_t message_id, struct arena *arena,
+                      struct message *ret_message) MUST_USE;
+
+/* The log. */
+enum token_state { TOKEN_GOOD, TOKEN_EXPIRED, TOKEN_FORK, TOKEN_FUTURE };
+/* Whether a stream may continue after `id` (0 is EXPIRED unless the log was never cut). */
+enum err read_token(struct reader *reader, uint64_t id, enum token_state *ret_state) MUST_USE;
+
+/* Frames after `after_id`, ascending; `count` of them, each holding one reference that the receiver drops. */
+struct feed_page {
+    struct frame *frames[LIMIT_REPLAY_EVENTS];
+    size_t count;
+    uint64_t last_id; /* everything of the feed up to here is in the page */
+    bool complete;    /* last_id is the snapshot's head */
+};
+/* One page of the feed of a user: own events and those of the chats within the user's stays. Inside read_begin(). ERR_NOT_FOUND is never returned;
+ * a page may be empty and not complete. */
+enum err read_feed(struct reader *reader, uint64_t user_id, uint64_t after_id, struct feed_page *page) MUST_USE;
+/* One page of the whole log, for the log tail. */
+enum err read_log(struct reader *reader, uint64_t after_id, struct feed_page *page) MUST_USE;
+void feed_page_release(struct feed_page *page); /* drops the frames still in it */
+
+/* All open stays of a user and the closed ones that ended above `after_id`. */
+enum err read_stays(struct reader *reader, uint64_t user_id, uint64_t after_id, struct arena *arena, struct stay **ret_stays,
+                    size_t *ret_count) MUST_USE;

@@ -1,0 +1,202 @@
+/* Reading the log: the feed of one user, and the whole log for its tail.
+ *
+ * The feed is the merge, by position, of the user's own events and of the events of each chat within the user's stays. It is read in windows of positions,
+ * because they are dense: a window costs one index look-up per chat that has anything new, and what is sorted is at most the window. Windows
+ * grow while they hold nothing, so that a device that comes back to a long log of other people's messages gets through it fast. */
+#include "core/arena.h"
+#include "core/id.h"
+#include "core/limits.h"
+#include "db/reader_internal.h"
+
+#define FIRST_WINDOW_POSITIONS 4096
+#define LARGEST_WINDOW_POSITIONS (1 << 20)
+#define PAGE_ARENA_BYTES (8 * 1024 * 1024) /* a page ends at LIMIT_REPLAY_BYTES, within one event */
+
+#define EVENT_COLUMNS "e.id, e.owner_id, e.type, e.actor_id, e.ref_id, e.rev, e.seq, e.body, coalesce(c.deleted_ms, 0)"
+#define EVENT_COLUMN_COUNT 9
+#define EVENT_JOINS                                                                                                                  \
+    " LEFT JOIN event m ON m.id = CASE WHEN e.type <= 3 THEN e.ref_id END AND m.is_message = 1 LEFT JOIN chat c ON c.id = e.owner_id"
+
+/* ?1 user, ?2 after, ?3 end of the window, ?4 how many */
+static const struct query feed_window = {
+    "WITH span(owner_id, low, high) AS (SELECT ?1, 0, " STAY_OPEN_SQL " UNION ALL"
+    "  SELECT s.chat_id, s.joined_id, s.left_id FROM stay s JOIN chat k ON k.id = s.chat_id"
+    "  WHERE s.user_id = ?1 AND s.left_id > ?2 AND k.last_id > ?2),"
+    " found(id, low, high) AS (SELECT e.id, span.low, span.high FROM span CROSS JOIN event e ON e.owner_id = span.owner_id"
+    "  AND e.is_message IN (0, 1) AND e.id > ?2 AND e.id >= span.low AND e.id <= min(?3, span.high) ORDER BY e.id LIMIT ?4)"
+    " SELECT " EVENT_COLUMNS ", " MESSAGE_COLUMNS ", f.low, f.high FROM found f CROSS JOIN event e ON e.id = f.id" EVENT_JOINS " ORDER BY e.id"
+};
+static const struct query log_page = { "SELECT " EVENT_COLUMNS ", " MESSAGE_COLUMNS " FROM event e" EVENT_JOINS
+                                       " WHERE e.id > ?1 ORDER BY e.id LIMIT ?2" };
+static const struct query first_members = { "SELECT user_id FROM stay WHERE chat_id = ?1 AND joined_id = ?2" };
+
+void feed_page_release(struct feed_page *page) {
+    for (size_t i = 0; i < page->count; i++)
+        frame_drop(page->frames[i]);
+    page->count = 0;
+}
+
+/* A message of a deleted chat or past retention is gone, whether or not the cleanup has been there. */
+static enum err take_message(struct reader *reader, struct statement *row, struct arena *arena, uint64_t horizon_id, struct event *event) {
+    const struct db_driver *driver = reader->db->driver;
+    bool chat_deleted = driver->column_id(row, 8) != 0;
+    if (driver->column_id(row, EVENT_COLUMN_COUNT) == 0 || event->ref_id < horizon_id || chat_deleted) {
+        event->message = (struct message){
+            .id = event->ref_id, .chat_id = event->owner_id, .seq = driver->column_id(row, 6), .changed_id = event->id, .gone = true
+        };
+        return OK;
+    }
+    return row_message(reader->db, row, EVENT_COLUMN_COUNT, arena, &event->message);
+}
+
+static enum err take_event(struct reader *reader, struct statement *row, struct arena *arena, uint64_t horizon_id, struct event *ret_event) {
+    const struct db_driver *driver = reader->db->driver;
+    *ret_event = (struct event){
+        .id = driver->column_id(row, 0),
+        .owner_id = driver->column_id(row, 1),
+        .type = (enum event_type)driver->column_id(row, 2),
+        .actor_id = driver->column_id(row, 3),
+        .ref_id = driver->column_id(row, 4),
+        .rev = driver->column_id(row, 5),
+    };
+    if (event_is_message(ret_event->type))
+        return take_message(reader, row, arena, horizon_id, ret_event);
+    if (ret_event->type == EVENT_DEVICE_REMOVED)
+        ret_event->removal = (enum removal)driver->column_id(row, 6);
+    ret_event->body = db_column_text(reader->db, row, 7, arena, &ret_event->body_size);
+    return !ret_event->body && !driver->is_null(row, 7) ? ERR_NO_MEMORY : OK;
+}
+
+/* What this reader must not see of a message: changes after the stay, and the text of messages from before it. */
+static void withhold(struct reader *reader, struct statement *row, struct event *event) {
+    if (!event_is_message(event->type) || event->message.gone)
+        return;
+    uint64_t low = reader->db->driver->column_id(row, EVENT_COLUMN_COUNT + MESSAGE_COLUMN_COUNT);
+    uint64_t high = reader->db->driver->column_id(row, EVENT_COLUMN_COUNT + MESSAGE_COLUMN_COUNT + 1);
+    event->message.withheld = event->message.changed_id > high || event->message.id < low;
+}
+
+static enum err add_frame(struct feed_page *page, const struct event *event, size_t *bytes) {
+    struct frame *frame = frame_new(event);
+    if (!frame)
+        return ERR_NO_MEMORY;
+    page->frames[page->count++] = frame;
+    page->last_id = event->id;
+    *bytes += frame->size;
+    return OK;
+}
+
+struct window {
+    uint64_t user_id, after_id, end_id;
+    uint64_t horizon_id;
+};
+
+/* `ret_full`: the page ended before the window did. */
+static enum err read_window(struct reader *reader, const struct window *window, struct feed_page *page, bool *ret_full) {
+    struct arena arena = ARENA_INIT(PAGE_ARENA_BYTES);
+    uint64_t ids[] = { window->user_id, window->after_id, window->end_id, LIMIT_REPLAY_EVENTS };
+    struct statement *statement = reader_query(reader, &feed_window, ids, 4);
+    size_t bytes = 0;
+    enum err err = OK;
+    *ret_full = false;
+    for (bool row; !*ret_full && rows_next(reader->db, statement, &err, &row);) {
+        struct event event;
+        err = take_event(reader, statement, &arena, window->horizon_id, &event);
+        if (err == OK) {
+            withhold(reader, statement, &event);
+            err = add_frame(page, &event, &bytes);
+        }
+        *ret_full = page->count == LIMIT_REPLAY_EVENTS || bytes >= LIMIT_REPLAY_BYTES;
+    }
+    reader->db->driver->finish(statement);
+    arena_release(&arena);
+    return err;
+}
+
+static uint64_t window_end(uint64_t after_id, uint64_t positions, uint64_t head_id) {
+    uint64_t end = log_id(log_position(after_id) + positions, UINT16_MAX);
+    return end < head_id ? end : head_id;
+}
+
+static enum err snapshot_head(struct reader *reader, uint64_t *ret_head_id) {
+    static const struct query read_head = { "SELECT max(coalesce((SELECT max(id) FROM event), 0), (SELECT number FROM meta WHERE name = 'floor'))" };
+    struct statement *statement = reader_query(reader, &read_head, NULL, 0);
+    enum err err = OK;
+    for (bool row; rows_next(reader->db, statement, &err, &row);)
+        *ret_head_id = reader->db->driver->column_id(statement, 0);
+    return err;
+}
+
+enum err read_feed(struct reader *reader, uint64_t user_id, uint64_t after_id, struct feed_page *page) {
+    uint64_t head_id = 0;
+    struct window window = { .user_id = user_id, .after_id = after_id };
+    *page = (struct feed_page){ .last_id = after_id };
+    enum err err = snapshot_head(reader, &head_id);
+    if (err == OK)
+        err = reader_horizon(reader, &window.horizon_id);
+    for (uint64_t positions = FIRST_WINDOW_POSITIONS; err == OK && page->count == 0 && window.after_id < head_id;) {
+        bool full = false;
+        window.end_id = window_end(window.after_id, positions, head_id);
+        err = read_window(reader, &window, page, &full);
+        if (!full)
+            page->last_id = window.end_id;
+        window.after_id = page->last_id;
+        if (positions < LARGEST_WINDOW_POSITIONS)
+            positions *= 2;
+    }
+    page->complete = page->last_id >= head_id;
+    if (err != OK)
+        feed_page_release(page);
+    return err;
+}
+
+/* The initial members of a chat are those whose stays began with its first event. */
+static enum err add_members(struct reader *reader, struct frame *frame, struct arena *arena) {
+    struct statement *statement = reader_query(reader, &first_members, (uint64_t[]){ frame->owner_id, frame->id }, 2);
+    uint64_t *members = NULL;
+    size_t count = 0;
+    enum err err = OK;
+    for (bool row; rows_next(reader->db, statement, &err, &row);) {
+        members = reader_grow(arena, members, count, sizeof *members);
+        if (members)
+            members[count++] = reader->db->driver->column_id(statement, 0);
+        else
+            err = ERR_NO_MEMORY;
+    }
+    if (err == OK && count > 0 && !frame_set_members(frame, members, count))
+        err = ERR_NO_MEMORY;
+    return err;
+}
+
+static enum err take_log_event(struct reader *reader, struct statement *row, struct arena *arena, struct feed_page *page, size_t *bytes) {
+    struct event event;
+    uint64_t horizon_id = 0;
+    enum err err = reader_horizon(reader, &horizon_id);
+    if (err == OK)
+        err = take_event(reader, row, arena, horizon_id, &event);
+    if (err == OK)
+        err = add_frame(page, &event, bytes);
+    if (err != OK)
+        return err;
+    struct frame *frame = page->frames[page->count - 1];
+    if (event.type == EVENT_MESSAGE_EDITED && !event.message.gone && !frame_set_withheld(frame, &event))
+        return ERR_NO_MEMORY;
+    return event.type == EVENT_CHAT_CREATED ? add_members(reader, frame, arena) : OK;
+}
+
+enum err read_log(struct reader *reader, uint64_t after_id, struct feed_page *page) {
+    struct arena arena = ARENA_INIT(PAGE_ARENA_BYTES);
+    uint64_t head_id = 0;
+    size_t bytes = 0;
+    *page = (struct feed_page){ .last_id = after_id };
+    enum err err = snapshot_head(reader, &head_id);
+    struct statement *statement = reader_query(reader, &log_page, (uint64_t[]){ after_id, LIMIT_REPLAY_EVENTS }, 2);
+    for (bool row; bytes < LIMIT_REPLAY_BYTES && rows_next(reader->db, statement, &err, &row);)
+        err = take_log_event(reader, statement, &arena, page, &bytes);
+    reader->db->driver->finish(statement);
+    arena_release(&arena);
+    page->complete = page->last_id >= head_id;
+    if (err != OK)
+        feed_page_release(page);
+    return err;
+}

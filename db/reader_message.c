@@ -1,0 +1,212 @@
+/* Reading messages: pages and single ones, within what the reader's stays in the chat allow.
+ *
+ * A page walks the stays in the direction of travel, one range of ids at a time, so that the time between two stays, however many messages it
+ * holds, costs one look-up. */
+#include "db/reader_internal.h"
+
+#include <string.h>
+
+#include "core/limits.h"
+
+static const struct query stay_below = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.chat_id = ?1 AND s.user_id = ?2 AND s.joined_id < ?3"
+                                         " ORDER BY s.joined_id DESC LIMIT 1" };
+static const struct query stay_above = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.chat_id = ?1 AND s.user_id = ?2 AND s.left_id > ?3"
+                                         " ORDER BY s.joined_id LIMIT 1" };
+static const struct query chat_exists = { "SELECT 1 FROM chat c WHERE c.id = ?1 AND c.deleted_ms = 0" };
+static const struct query page_down = { "SELECT " MESSAGE_COLUMNS " FROM event m WHERE m.owner_id = ?1 AND m.is_message = 1 AND m.id >= ?2"
+                                        " AND m.id <= ?3 ORDER BY m.id DESC LIMIT ?4" };
+static const struct query page_up = { "SELECT " MESSAGE_COLUMNS " FROM event m WHERE m.owner_id = ?1 AND m.is_message = 1 AND m.id >= ?2"
+                                      " AND m.id <= ?3 ORDER BY m.id LIMIT ?4" };
+
+/* What a reader may see of one chat. */
+struct view {
+    struct reader *reader;
+    uint64_t user_id, chat_id;
+    bool everything; /* a current member of a chat that shows its history */
+    uint64_t horizon_id;
+};
+
+struct range {
+    uint64_t low, high; /* ids, both inclusive */
+};
+
+struct result {
+    struct arena *arena;
+    struct message *messages;
+    size_t count;
+};
+
+static enum err chat_there(struct reader *reader, uint64_t chat_id) {
+    struct statement *statement = reader_query(reader, &chat_exists, &chat_id, 1);
+    bool row = false;
+    enum err err = reader->db->driver->step(statement, &row);
+    reader->db->driver->finish(statement);
+    return err == OK && !row ? ERR_NOT_FOUND : err;
+}
+
+/* The stay nearest to `id` downwards (joined below it) or upwards (left above it). ERR_NOT_FOUND. */
+static enum err next_stay(const struct view *view, bool down, uint64_t id, struct range *ret_range) {
+    struct reader *reader = view->reader;
+    uint64_t ids[] = { view->chat_id, view->user_id, id };
+    struct statement *statement = reader_query(reader, down ? &stay_below : &stay_above, ids, 3);
+    bool row = false;
+    enum err err = reader->db->driver->step(statement, &row);
+    if (err == OK && row) {
+        struct stay stay;
+        row_stay(reader->db, statement, 0, &stay);
+        *ret_range = (struct range){ stay.joined_id, stay.left_id };
+    }
+    reader->db->driver->finish(statement);
+    return err == OK && !row ? ERR_NOT_FOUND : err;
+}
+
+static enum err next_range(const struct view *view, bool down, uint64_t id, struct range *ret_range) {
+    if (view->everything) {
+        *ret_range = (struct range){ 0, STAY_OPEN };
+        return OK;
+    }
+    return next_stay(view, down, id, ret_range);
+}
+
+/* Members see by their stays, present and past; everybody else is told that there is no such chat. */
+static enum err open_view(struct reader *reader, uint64_t user_id, uint64_t chat_id, struct arena *arena, struct view *ret_view) {
+    struct chat chat;
+    struct stay stay;
+    struct range range;
+    *ret_view = (struct view){ .reader = reader, .user_id = user_id, .chat_id = chat_id };
+    enum err err = reader_membership(reader, user_id, chat_id, arena, &chat, &stay);
+    if (err == OK)
+        ret_view->everything = chat.history == HISTORY_ALL;
+    if (err == ERR_NOT_FOUND)
+        err = chat_there(reader, chat_id);
+    if (err == OK)
+        err = next_range(ret_view, true, STAY_OPEN, &range);
+    return err == OK ? reader_horizon(reader, &ret_view->horizon_id) : err;
+}
+
+/* A message changed after the reader left is shown without its text, unless the change fell into another stay. */
+static enum err judge_withheld(const struct view *view, const struct range *stay, struct message *message) {
+    struct range later;
+    if (message->changed_id <= stay->high)
+        return OK;
+    enum err err = next_stay(view, true, message->changed_id + 1, &later);
+    if (err == OK)
+        message->withheld = later.low > message->changed_id || later.high < message->changed_id;
+    return err;
+}
+
+static enum err take_message(const struct view *view, struct statement *statement, struct result *result) {
+    result->messages = reader_grow(result->arena, result->messages, result->count, sizeof *result->messages);
+    if (!result->messages)
+        return ERR_NO_MEMORY;
+    return row_message(view->reader->db, statement, 0, result->arena, &result->messages[result->count++]);
+}
+
+/* The messages of a part of a stay. */
+static enum err read_part(const struct view *view, bool down, const struct range *stay, const struct range *part, size_t limit,
+                          struct result *result) {
+    struct reader *reader = view->reader;
+    size_t first = result->count;
+    uint64_t low = part->low > view->horizon_id ? part->low : view->horizon_id;
+    uint64_t ids[] = { view->chat_id, low, part->high, limit };
+    struct statement *statement = reader_query(reader, down ? &page_down : &page_up, ids, 4);
+    enum err err = OK;
+    for (bool row; rows_next(reader->db, statement, &err, &row);)
+        err = take_message(view, statement, result);
+    for (size_t i = first; err == OK && i < result->count; i++)
+        err = judge_withheld(view, stay, &result->messages[i]);
+    return err;
+}
+
+/* The part of a stay that lies beyond `cursor` in the direction of travel. */
+static struct range beyond(const struct range *stay, bool down, uint64_t cursor) {
+    struct range part = *stay;
+    if (down && part.high >= cursor)
+        part.high = cursor - 1;
+    if (!down && part.low <= cursor)
+        part.low = cursor + 1;
+    return part;
+}
+
+/* Up to `limit` more messages beyond `cursor` (exclusive), in the order of travel. */
+static enum err walk(const struct view *view, bool down, uint64_t cursor, size_t limit, struct result *result) {
+    size_t end = result->count + limit;
+    enum err err = OK;
+    while (err == OK && result->count < end && (down ? cursor > view->horizon_id : cursor < STAY_OPEN)) {
+        struct range stay;
+        err = next_range(view, down, cursor, &stay);
+        if (err == OK) {
+            struct range part = beyond(&stay, down, cursor);
+            err = read_part(view, down, &stay, &part, end - result->count, result);
+        }
+        cursor = down ? stay.low : stay.high;
+    }
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
+static void reverse(struct message *messages, size_t count) {
+    for (size_t i = 0; i < count / 2; i++) {
+        struct message swap = messages[i];
+        messages[i] = messages[count - 1 - i];
+        messages[count - 1 - i] = swap;
+    }
+}
+
+static enum err read_around(const struct view *view, uint64_t cursor, size_t limit, struct result *result) {
+    enum err err = walk(view, true, cursor, limit / 2, result);
+    reverse(result->messages, result->count);
+    if (err == OK && cursor > 0)
+        err = walk(view, false, cursor - 1, limit - result->count, result);
+    return err;
+}
+
+/* One more than asked for is read, to know whether there is more. */
+static enum err read_one_way(const struct view *view, bool down, uint64_t cursor, size_t limit, struct result *result, bool *ret_more) {
+    enum err err = walk(view, down, cursor, limit + 1, result);
+    *ret_more = result->count > limit;
+    if (*ret_more)
+        result->count = limit;
+    if (down)
+        reverse(result->messages, result->count);
+    return err;
+}
+
+enum err read_messages(struct reader *reader, uint64_t user_id, const struct page_request *request, struct arena *arena,
+                       struct message **ret_messages, size_t *ret_count, bool *ret_more) {
+    struct view view;
+    struct result result = { .arena = arena };
+    bool more = false;
+    enum err err = open_view(reader, user_id, request->chat_id, arena, &view);
+    if (err != OK)
+        return err;
+    bool down = request->direction == PAGE_BEFORE;
+    if (request->direction == PAGE_AROUND)
+        err = read_around(&view, request->cursor, request->limit, &result);
+    else
+        err = read_one_way(&view, down, down && request->cursor == 0 ? STAY_OPEN : request->cursor, request->limit, &result, &more);
+    if (err != OK)
+        return err;
+    *ret_messages = result.messages;
+    *ret_count = result.count;
+    *ret_more = more;
+    return OK;
+}
+
+enum err read_message(struct reader *reader, uint64_t user_id, uint64_t chat_id, uint64_t message_id, struct arena *arena,
+                      struct message *ret_message) {
+    struct view view;
+    struct range stay;
+    struct result result = { .arena = arena };
+    enum err err = message_id < STAY_OPEN ? open_view(reader, user_id, chat_id, arena, &view) : ERR_NOT_FOUND;
+    if (err == OK)
+        err = next_range(&view, true, message_id + 1, &stay);
+    if (err == OK && (message_id < stay.low || message_id > stay.high))
+        err = ERR_NOT_FOUND;
+    if (err == OK)
+        err = read_part(&view, true, &stay, &(struct range){ message_id, message_id }, 1, &result);
+    if (err == OK && result.count == 0)
+        err = ERR_NOT_FOUND;
+    if (err == OK)
+        *ret_message = result.messages[0];
+    return err;
+}

@@ -1,0 +1,242 @@
+/* JSON of the domain's objects. Owns nothing; any thread. */
+#include "db/render.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    enum event_type type;
+    const char *name;
+} event_names[] = {
+    { EVENT_MESSAGE_CREATED, "message.created" }, { EVENT_MESSAGE_EDITED, "message.edited" }, { EVENT_MESSAGE_DELETED, "message.deleted" },
+    { EVENT_CHAT_CREATED, "chat.created" },       { EVENT_CHAT_UPDATED, "chat.updated" },     { EVENT_CHAT_DELETED, "chat.deleted" },
+    { EVENT_MEMBER_ADDED, "member.added" },       { EVENT_MEMBER_UPDATED, "member.updated" }, { EVENT_MEMBER_REMOVED, "member.removed" },
+    { EVENT_USER_UPDATED, "user.updated" },       { EVENT_DEVICE_ADDED, "device.added" },     { EVENT_DEVICE_REMOVED, "device.removed" },
+};
+
+static const char *const role_names[] = { [ROLE_NONE] = "none", [ROLE_MEMBER] = "member", [ROLE_ADMIN] = "admin", [ROLE_OWNER] = "owner" };
+
+static const char *const removal_names[] = {
+    [REMOVAL_LOGGED_OUT] = "logged_out", [REMOVAL_REVOKED] = "device_revoked",  [REMOVAL_PASSWORD_CHANGED] = "password_changed",
+    [REMOVAL_REPLACED] = "replaced",     [REMOVAL_EXPIRED] = "session_expired",
+};
+
+const char *event_type_name(enum event_type type) {
+    for (size_t i = 0; i < sizeof event_names / sizeof *event_names; i++) {
+        if (event_names[i].type == type)
+            return event_names[i].name;
+    }
+    return "unknown";
+}
+
+const char *role_name(enum role role) { return role_names[role]; }
+
+enum role role_parse(const char *name) {
+    for (enum role role = ROLE_MEMBER; role <= ROLE_OWNER; role++) {
+        if (strcmp(role_names[role], name) == 0)
+            return role;
+    }
+    return ROLE_NONE;
+}
+
+const char *removal_name(enum removal removal) { return removal_names[removal]; }
+
+void render_user(struct buf *buf, const struct user *user) {
+    buf_char(buf, '{');
+    json_member_id(buf, "id", user->id);
+    json_member_string(buf, "username", user->username);
+    json_member_string(buf, "display_name", user->display_name);
+    json_member_time(buf, "created_at", user->created_ms);
+    buf_char(buf, '}');
+}
+
+void render_device(struct buf *buf, const struct device *device, uint64_t current_device_id) {
+    buf_char(buf, '{');
+    json_member_id(buf, "id", device->id);
+    json_member_string(buf, "name", device->name);
+    json_member_time(buf, "created_at", device->created_ms);
+    if (current_device_id) {
+        json_member_time(buf, "last_seen_at", device->seen_ms);
+        json_member_bool(buf, "current", device->id == current_device_id);
+    }
+    buf_char(buf, '}');
+}
+
+static void render_pair(struct buf *buf, const struct chat *chat, uint64_t reader_id) {
+    json_key(buf, "member_ids");
+    buf_printf(buf, "[\"%llu\",\"%llu\"]", (unsigned long long)chat->direct_low, (unsigned long long)chat->direct_high);
+    if (reader_id)
+        json_member_id(buf, "peer_id", reader_id == chat->direct_low ? chat->direct_high : chat->direct_low);
+}
+
+void render_chat(struct buf *buf, const struct chat *chat, uint64_t reader_id, enum role role) {
+    buf_char(buf, '{');
+    json_member_id(buf, "id", chat->id);
+    json_member_string(buf, "type", chat->type == CHAT_DIRECT ? "direct" : "group");
+    if (chat->title)
+        json_member_string(buf, "title", chat->title);
+    else
+        json_member_null(buf, "title");
+    json_member_string(buf, "history", chat->history == HISTORY_ALL ? "all" : "from_join");
+    json_member_number(buf, "rev", chat->changed_rev);
+    json_member_number(buf, "last_rev", chat->last_rev);
+    json_member_number(buf, "last_seq", chat->last_seq);
+    json_member_id(buf, "last_id", chat->last_id);
+    json_member_number(buf, "member_count", chat->member_count);
+    json_member_time(buf, "created_at", chat->created_ms);
+    json_member_id(buf, "created_by", chat->created_by);
+    if (chat->type == CHAT_DIRECT)
+        render_pair(buf, chat, reader_id);
+    if (role != ROLE_NONE)
+        json_member_string(buf, "my_role", role_name(role));
+    buf_char(buf, '}');
+}
+
+void render_stay(struct buf *buf, const struct stay *stay) {
+    buf_char(buf, '{');
+    json_member_id(buf, "user_id", stay->user_id);
+    json_member_string(buf, "role", role_name(stay->role));
+    json_member_time(buf, "joined_at", stay->joined_ms);
+    buf_char(buf, '}');
+}
+
+static void render_gone(struct buf *buf, const struct message *message) {
+    json_member_id(buf, "id", message->id);
+    json_member_id(buf, "chat_id", message->chat_id);
+    if (message->seq)
+        json_member_number(buf, "seq", message->seq);
+    json_member_bool(buf, "deleted", true);
+}
+
+/* The text with what proves it, or what stands in its place. */
+static void render_content(struct buf *buf, const struct message *message) {
+    if (message->deleted_ms) {
+        json_member_bool(buf, "deleted", true);
+        json_member_time(buf, "deleted_at", message->deleted_ms);
+    } else if (message->withheld) {
+        json_member_bool(buf, "withheld", true);
+    } else {
+        json_member_text(buf, "text", message->text, message->text_size);
+        if (message->client_key)
+            json_member_string(buf, "client_key", message->client_key);
+        if (message->edited_ms)
+            json_member_time(buf, "edited_at", message->edited_ms);
+    }
+    json_member_hex(buf, "chain", message->chain, sizeof message->chain);
+    json_member_hex(buf, message->original ? "salt" : "body_hash", message->seal, sizeof message->seal);
+}
+
+void render_message(struct buf *buf, const struct message *message) {
+    buf_char(buf, '{');
+    if (message->gone) {
+        render_gone(buf, message);
+    } else {
+        json_member_id(buf, "id", message->id);
+        json_member_id(buf, "chat_id", message->chat_id);
+        json_member_id(buf, "sender_id", message->sender_id);
+        json_member_number(buf, "seq", message->seq);
+        json_member_number(buf, "rev", message->rev);
+        json_member_time(buf, "created_at", message->created_ms);
+        render_content(buf, message);
+    }
+    buf_char(buf, '}');
+}
+
+#define FRAME_OVERHEAD_BYTES 560 /* what a frame of a short message has besides its text */
+
+/* Where the parts of a frame lie in the buffer it is rendered into. */
+struct frame_parts {
+    size_t unnamed, object, object_size;
+};
+
+static void render_data(struct buf *buf, const struct event *event, struct frame_parts *parts) {
+    buf_char(buf, '{');
+    json_member_string(buf, "type", event_type_name(event->type));
+    if (!event_is_user(event->type)) {
+        json_member_id(buf, "chat_id", event->owner_id);
+        json_member_number(buf, "rev", event->rev);
+        json_member_id(buf, "actor_id", event->actor_id);
+    }
+    if (event_is_message(event->type)) {
+        json_key(buf, "message");
+        parts->object = buf->size;
+        render_message(buf, &event->message);
+        parts->object_size = buf->size - parts->object;
+    } else if (event->body_size) {
+        json_comma(buf);
+        buf_append(buf, event->body, event->body_size);
+    }
+    buf_char(buf, '}');
+}
+
+static void render_frame(struct buf *buf, const struct event *event, struct frame_parts *parts) {
+    buf_string(buf, "event: ");
+    buf_string(buf, event_type_name(event->type));
+    buf_string(buf, "\n");
+    parts->unnamed = buf->size;
+    buf_string(buf, "id: ");
+    buf_u64(buf, event->id);
+    buf_string(buf, "\ndata: ");
+    render_data(buf, event, parts);
+    buf_string(buf, "\n\n");
+}
+
+/* The frame's struct and its bytes are one allocation: rendered in place behind a gap that the struct then fills. */
+struct frame *frame_new(const struct event *event) {
+    struct frame_parts parts = { 0 };
+    struct buf buf = BUF_INIT;
+    if (!buf_reserve(&buf, sizeof(struct frame) + event->message.text_size + event->body_size + FRAME_OVERHEAD_BYTES))
+        return NULL;
+    buf.size = sizeof(struct frame);
+    render_frame(&buf, event, &parts);
+    if (!buf_ok(&buf)) {
+        buf_release(&buf);
+        return NULL;
+    }
+    uint32_t gap = sizeof(struct frame);
+    uint32_t size = (uint32_t)buf.size - gap;
+    struct frame *frame = (struct frame *)(void *)buf_detach(&buf);
+    *frame = (struct frame){
+        .references = 1,
+        .type = event->type,
+        .id = event->id,
+        .owner_id = event->owner_id,
+        .ref_id = event->ref_id,
+        .changed_id = event_is_message(event->type) ? event->message.changed_id : event->id,
+        .size = size,
+        .unnamed = (uint32_t)parts.unnamed - gap,
+        .object = parts.object ? (uint32_t)parts.object - gap : 0,
+        .object_size = (uint32_t)parts.object_size,
+        .removal = event->type == EVENT_DEVICE_REMOVED ? event->removal : 0,
+    };
+    return frame;
+}
+
+bool frame_set_withheld(struct frame *frame, const struct event *event) {
+    struct event withheld = *event;
+    withheld.message.withheld = true;
+    frame->withheld = frame_new(&withheld);
+    return frame->withheld != NULL;
+}
+
+bool frame_set_members(struct frame *frame, const uint64_t *user_ids, size_t count) {
+    frame->members = malloc(count * sizeof *user_ids);
+    if (!frame->members)
+        return false;
+    memcpy(frame->members, user_ids, count * sizeof *user_ids);
+    frame->member_count = (uint32_t)count;
+    return true;
+}
+
+struct frame *frame_hold(struct frame *frame) {
+    atomic_fetch_add_explicit(&frame->references, 1, memory_order_relaxed);
+    return frame;
+}
+
+void frame_drop(struct frame *frame) {
+    if (!frame || atomic_fetch_sub_explicit(&frame->references, 1, memory_order_acq_rel) != 1)
+        return;
+    frame_drop(frame->withheld);
+    free(frame->members);
+    free(frame);
+}

@@ -1,0 +1,51 @@
+/* The JSON of Parley's objects, and the event frames that streams send. One place for the wire's field names. */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "core/buf.h"
+#include "db/model.h"
+
+const char *event_type_name(enum event_type type);   /* "message.created" */
+const char *role_name(enum role role);               /* "owner"; never NULL */
+enum role role_parse(const char *name);              /* ROLE_NONE for anything else */
+const char *removal_name(enum removal removal);      /* "logged_out" */
+
+/* Each writes one JSON object. */
+void render_user(struct buf *buf, const struct user *user);
+/* `current_device_id` 0 leaves `current` and `last_seen_at` out. */
+void render_device(struct buf *buf, const struct device *device, uint64_t current_device_id);
+/* `reader_id` and `role` are the reader's; 0 and ROLE_NONE (in events) leave my_role and peer_id out. */
+void render_chat(struct buf *buf, const struct chat *chat, uint64_t reader_id, enum role role);
+void render_stay(struct buf *buf, const struct stay *stay); /* {user_id, role, joined_at} */
+void render_message(struct buf *buf, const struct message *message);
+
+/* One event, encoded once for every recipient:
+ *     event: TYPE\n   id: ID\n   data: {...}\n   \n
+ * Shared between threads by reference count; immutable. */
+struct frame {
+    _Atomic uint32_t references;
+    enum event_type type;
+    uint64_t id;
+    uint64_t owner_id;
+    uint64_t ref_id;
+    uint64_t changed_id;    /* of the message it shows, else its own id */
+    uint32_t size;          /* of bytes */
+    uint32_t unnamed;       /* offset where the frame without its `event:` line starts */
+    uint32_t object;        /* offset of the message's JSON object (message events only) */
+    uint32_t object_size;
+    enum removal removal;   /* device.removed only */
+    uint32_t member_count;
+    uint64_t *members;      /* chat.created only: the initial members; owned by the frame, else NULL */
+    struct frame *withheld; /* message.edited only: the same without the text, for those whose stay began after the message; owned, else NULL */
+    char bytes[];
+};
+
+/* A new frame with one reference, or NULL when out of memory. */
+struct frame *frame_new(const struct event *event) MUST_USE;
+/* Gives the frame of a message.edited its withheld form; false when out of memory. */
+bool frame_set_withheld(struct frame *frame, const struct event *event) MUST_USE;
+/* Gives the frame of a chat.created its members (copied); false when out of memory. */
+bool frame_set_members(struct frame *frame, const uint64_t *user_ids, size_t count) MUST_USE;
+struct frame *frame_hold(struct frame *frame); /* returns its argument */
+void frame_drop(struct frame *frame);          /* NULL is fine */

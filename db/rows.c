@@ -1,0 +1,111 @@
+/* Rows into structs. Owns nothing. */
+#include "db/rows.h"
+
+bool rows_next(struct db *db, struct statement *statement, enum err *err, bool *row) {
+    *row = false;
+    if (*err == OK)
+        *err = db->driver->step(statement, row);
+    if (*err == OK && *row)
+        return true;
+    db->driver->finish(statement);
+    return false;
+}
+
+/* A text column that must not be NULL in memory once it is not NULL in the row. */
+static const char *text(struct db *db, struct statement *row, int column, struct arena *arena, enum err *err) {
+    const char *copy = db_column_text(db, row, column, arena, NULL);
+    if (!copy && !db->driver->is_null(row, column))
+        *err = ERR_NO_MEMORY;
+    return copy;
+}
+
+enum err row_user(struct db *db, struct statement *row, int column, struct arena *arena, struct user *ret_user) {
+    enum err err = OK;
+    struct user user = {
+        .id = db->driver->column_id(row, column),
+        .username = text(db, row, column + 1, arena, &err),
+        .display_name = text(db, row, column + 2, arena, &err),
+        .password = text(db, row, column + 3, arena, &err),
+        .created_ms = (int64_t)db->driver->column_id(row, column + 4),
+    };
+    if (err == OK)
+        *ret_user = user;
+    return err;
+}
+
+enum err row_device(struct db *db, struct statement *row, int column, struct arena *arena, struct device *ret_device) {
+    enum err err = OK;
+    struct device device = {
+        .id = db->driver->column_id(row, column),
+        .user_id = db->driver->column_id(row, column + 1),
+        .name = text(db, row, column + 2, arena, &err),
+        .created_ms = (int64_t)db->driver->column_id(row, column + 3),
+        .seen_ms = (int64_t)db->driver->column_id(row, column + 4),
+    };
+    if (err == OK)
+        *ret_device = device;
+    return err;
+}
+
+enum err row_chat(struct db *db, struct statement *row, int column, struct arena *arena, struct chat *ret_chat) {
+    uint64_t (*number)(struct statement *, int) = db->driver->column_id;
+    enum err err = OK;
+    struct chat chat = {
+        .id = number(row, column),
+        .type = (enum chat_type)number(row, column + 1),
+        .history = (enum chat_history)number(row, column + 2),
+        .title = text(db, row, column + 3, arena, &err),
+        .created_by = number(row, column + 4),
+        .created_ms = (int64_t)number(row, column + 5),
+        .deleted_ms = (int64_t)number(row, column + 6),
+        .last_id = number(row, column + 7),
+        .last_rev = number(row, column + 8),
+        .last_seq = number(row, column + 9),
+        .changed_rev = number(row, column + 10),
+        .member_count = (uint32_t)number(row, column + 12),
+        .owner_count = (uint32_t)number(row, column + 13),
+        .direct_low = number(row, column + 14),
+        .direct_high = number(row, column + 15),
+    };
+    db_column_blob(db, row, column + 11, chat.chain, sizeof chat.chain);
+    if (err == OK)
+        *ret_chat = chat;
+    return err;
+}
+
+void row_stay(struct db *db, struct statement *row, int column, struct stay *ret_stay) {
+    *ret_stay = (struct stay){
+        .chat_id = db->driver->column_id(row, column),
+        .user_id = db->driver->column_id(row, column + 1),
+        .joined_id = db->driver->column_id(row, column + 2),
+        .left_id = db->driver->column_id(row, column + 3),
+        .role = (enum role)db->driver->column_id(row, column + 4),
+        .joined_ms = (int64_t)db->driver->column_id(row, column + 5),
+    };
+}
+
+enum err row_message(struct db *db, struct statement *row, int column, struct arena *arena, struct message *ret_message) {
+    uint64_t (*number)(struct statement *, int) = db->driver->column_id;
+    enum err err = OK;
+    struct message message = {
+        .id = number(row, column),
+        .chat_id = number(row, column + 1),
+        .sender_id = number(row, column + 2),
+        .seq = number(row, column + 3),
+        .rev = number(row, column + 4),
+        .changed_id = number(row, column + 5),
+        .client_key = text(db, row, column + 7, arena, &err),
+        .created_ms = (int64_t)number(row, column + 8),
+        .edited_ms = (int64_t)number(row, column + 9),
+        .deleted_ms = (int64_t)number(row, column + 10),
+        .original = number(row, column + 11) != 0,
+    };
+    message.text = db_column_text(db, row, column + 6, arena, &message.text_size);
+    if (!message.text && !db->driver->is_null(row, column + 6))
+        err = ERR_NO_MEMORY;
+    db_column_blob(db, row, column + 12, message.seal, sizeof message.seal);
+    db_column_blob(db, row, column + 13, message.chain, sizeof message.chain);
+    if (err == OK)
+        *ret_message = message;
+    return err;
+}

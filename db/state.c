@@ -1,0 +1,183 @@
+/* The batch's entries: found by key, made once. Owns the maps; the entries are the arena's. */
+#include "db/state.h"
+
+#include <string.h>
+
+void state_init(struct state *state, struct arena *arena, const struct config *config, struct id_generator *ids) {
+    *state = (struct state){ .arena = arena, .config = config, .ids = ids };
+}
+
+void state_release(struct state *state) {
+    for (size_t i = 0; i < state->events.count; i++)
+        frame_drop(((struct event_entry *)state->events.items[i])->frame);
+    struct map *maps[] = { &state->users, &state->names, &state->chats, &state->stays, &state->pairs, &state->messages, &state->keys };
+    for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
+        map_release(maps[i]);
+    struct buf *bufs[] = { &state->need_users, &state->need_names, &state->need_devices,  &state->need_chats,
+                           &state->need_stays, &state->need_pairs, &state->need_messages, &state->need_keys };
+    for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
+        buf_release(bufs[i]);
+}
+
+void *state_alloc(struct state *state, size_t size) {
+    void *memory = arena_alloc(state->arena, size);
+    if (!memory)
+        state->failed = true;
+    return memory;
+}
+
+void state_push(struct state *state, struct vec *vec, void *item) {
+    if (vec->count == vec->capacity) {
+        size_t capacity = vec->capacity ? vec->capacity * 2 : 32;
+        void **items = state_alloc(state, capacity * sizeof *items);
+        if (!items)
+            return;
+        if (vec->count)
+            memcpy(items, vec->items, vec->count * sizeof *items);
+        vec->items = items;
+        vec->capacity = capacity;
+    }
+    vec->items[vec->count++] = item;
+}
+
+static void put(struct state *state, struct map *map, uint64_t key, void *entry) {
+    if (map_put(map, key, entry) != OK)
+        state->failed = true;
+}
+
+/* The JSON arrays start at their first element and get their closing bracket from state_load(). */
+static void need_id(struct buf *need, uint64_t id) {
+    buf_char(need, need->size ? ',' : '[');
+    buf_u64(need, id);
+}
+
+static void need_pair(struct buf *need, uint64_t a, uint64_t b) {
+    buf_char(need, need->size ? ',' : '[');
+    buf_char(need, '[');
+    buf_u64(need, a);
+    buf_char(need, ',');
+    buf_u64(need, b);
+    buf_char(need, ']');
+}
+
+/* Keys of maps that are found by two numbers: entries with the same mix are told apart by their chain. */
+static uint64_t mix(uint64_t a, uint64_t b) {
+    uint64_t mixed = a * UINT64_C(0x9E3779B97F4A7C15) ^ (b + UINT64_C(0x7F4A7C15)) * UINT64_C(0xC2B2AE3D27D4EB4F);
+    return mixed ? mixed : 1;
+}
+
+struct user_entry *state_user(struct state *state, uint64_t user_id) {
+    struct user_entry *entry = user_id ? map_get(&state->users, user_id) : NULL;
+    if (entry || !(entry = state_alloc(state, sizeof *entry)))
+        return entry;
+    entry->user.id = user_id;
+    if (user_id) {
+        put(state, &state->users, user_id, entry);
+        need_id(&state->need_users, user_id);
+    }
+    return entry;
+}
+
+static uint64_t hash_name(const char *name) {
+    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
+    for (; *name; name++)
+        hash = (hash ^ (unsigned char)*name) * UINT64_C(1099511628211);
+    return hash ? hash : 1;
+}
+
+struct user_entry *state_user_named(struct state *state, const char *username) {
+    uint64_t hash = hash_name(username);
+    struct user_entry *first = map_get(&state->names, hash);
+    for (struct user_entry *entry = first; entry; entry = entry->next_of_name) {
+        if (strcmp(entry->user.username, username) == 0)
+            return entry;
+    }
+    struct user_entry *entry = state_alloc(state, sizeof *entry);
+    if (!entry)
+        return NULL;
+    entry->user.username = username;
+    entry->next_of_name = first;
+    put(state, &state->names, hash, entry);
+    buf_char(&state->need_names, state->need_names.size ? ',' : '[');
+    json_string(&state->need_names, username, strlen(username));
+    return entry;
+}
+
+void state_need_devices(struct state *state, uint64_t user_id) {
+    struct user_entry *entry = state_user(state, user_id);
+    if (!entry || entry->devices_needed)
+        return;
+    entry->devices_needed = true;
+    need_id(&state->need_devices, user_id);
+}
+
+struct chat_entry *state_chat(struct state *state, uint64_t chat_id) {
+    struct chat_entry *entry = map_get(&state->chats, chat_id);
+    if (entry || !(entry = state_alloc(state, sizeof *entry)))
+        return entry;
+    entry->chat.id = chat_id;
+    put(state, &state->chats, chat_id, entry);
+    need_id(&state->need_chats, chat_id);
+    return entry;
+}
+
+struct stay_entry *state_stay(struct state *state, uint64_t chat_id, uint64_t user_id) {
+    uint64_t key = mix(chat_id, user_id);
+    struct stay_entry *first = map_get(&state->stays, key);
+    for (struct stay_entry *entry = first; entry; entry = entry->next) {
+        if (entry->stay.chat_id == chat_id && entry->stay.user_id == user_id)
+            return entry;
+    }
+    struct stay_entry *entry = state_alloc(state, sizeof *entry);
+    if (!entry)
+        return NULL;
+    entry->stay = (struct stay){ .chat_id = chat_id, .user_id = user_id };
+    entry->next = first;
+    put(state, &state->stays, key, entry);
+    need_pair(&state->need_stays, chat_id, user_id);
+    return entry;
+}
+
+struct pair_entry *state_pair(struct state *state, uint64_t one, uint64_t other) {
+    uint64_t low = one < other ? one : other;
+    uint64_t high = one < other ? other : one;
+    uint64_t key = mix(low, high);
+    struct pair_entry *first = map_get(&state->pairs, key);
+    for (struct pair_entry *entry = first; entry; entry = entry->next) {
+        if (entry->low == low && entry->high == high)
+            return entry;
+    }
+    struct pair_entry *entry = state_alloc(state, sizeof *entry);
+    if (!entry)
+        return NULL;
+    *entry = (struct pair_entry){ .low = low, .high = high, .next = first };
+    put(state, &state->pairs, key, entry);
+    need_pair(&state->need_pairs, low, high);
+    return entry;
+}
+
+struct message_entry *state_message(struct state *state, uint64_t message_id) {
+    struct message_entry *entry = map_get(&state->messages, message_id);
+    if (entry || !(entry = state_alloc(state, sizeof *entry)))
+        return entry;
+    entry->message.id = message_id;
+    put(state, &state->messages, message_id, entry);
+    need_id(&state->need_messages, message_id);
+    return entry;
+}
+
+struct key_entry *state_key(struct state *state, uint64_t user_id, uint64_t key) {
+    uint64_t mixed = mix(user_id, key);
+    struct key_entry *first = map_get(&state->keys, mixed);
+    for (struct key_entry *entry = first; entry; entry = entry->next) {
+        if (entry->user_id == user_id && entry->key == key)
+            return entry;
+    }
+    struct key_entry *entry = state_alloc(state, sizeof *entry);
+    if (!entry)
+        return NULL;
+    *entry = (struct key_entry){ .user_id = user_id, .key = key, .next = first };
+    put(state, &state->keys, mixed, entry);
+    need_pair(&state->need_keys, user_id, key);
+    return entry;
+}

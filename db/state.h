@@ -1,0 +1,137 @@
+/* What one batch knows: the rows its commands concern, as loaded and as decided so far, and everything it will write.
+ *
+ * Life of a batch (the functions that make each step):
+ *     need (state_need_*, by decide_needs) → load (state_load) → decide (decide_command) → write (state_write) → commit
+ * Entries are found by key and exist once per batch, so that each command sees what the earlier ones decided. Everything lives in the batch's arena. When
+ * memory runs out `failed` is set, and the whole batch is given up. Used by the writer's thread only. */
+#pragma once
+
+#include "core/arena.h"
+#include "core/config.h"
+#include "core/id.h"
+#include "core/map.h"
+#include "db/command.h"
+#include "db/driver.h"
+
+/* A growing array of pointers in the arena. */
+struct vec {
+    void **items;
+    size_t count, capacity;
+};
+
+struct device_entry {
+    struct device device;
+    uint8_t token[SHA256_SIZE];
+};
+
+struct user_entry {
+    struct user user;
+    struct vec devices; /* struct device_entry, if they were needed */
+    bool devices_needed;
+    bool found;
+    bool listed; /* in new_users or changed_users */
+    struct user_entry *next_of_name;
+};
+
+struct chat_entry {
+    struct chat chat;
+    bool found;
+    bool listed; /* in new_chats or changed_chats */
+};
+
+/* The open stay of a user in a chat; found is false when there is none. */
+struct stay_entry {
+    struct stay stay;
+    bool found;
+    bool listed;
+    struct stay_entry *next;
+};
+
+struct pair_entry { /* a direct chat's pair */
+    uint64_t low, high;
+    uint64_t chat_id; /* 0: there is none */
+    struct pair_entry *next;
+};
+
+struct message_entry {
+    struct message message;
+    bool found;
+    bool listed;
+};
+
+struct event_entry {
+    struct event event;
+    uint64_t members_chat_id; /* chat.created: `members` are its first */
+    const uint64_t *members;
+    size_t member_count;
+    struct frame *frame; /* made before the commit; one reference is the batch's */
+};
+
+struct key_entry { /* an idempotency key of a user */
+    uint64_t user_id, key;
+    uint8_t request[HASH128_SIZE];
+    uint64_t result_id; /* 0: not seen before */
+    struct key_entry *next;
+};
+
+struct invite_entry {
+    const uint8_t *invite;
+    uint64_t uses_left;
+    int64_t expires_ms;
+    bool found;
+};
+
+/* Rows to be changed by one statement with two numbers; see db/store_write.c. */
+enum bulk_kind { BULK_CLOSE_STAYS, BULK_PURGE_CHAT, BULK_REMOVE_DEVICE, BULK_TOUCH_DEVICE, BULK_PRUNE_TICKETS, BULK_KINDS };
+struct bulk {
+    uint64_t a, b;
+};
+
+struct ticket_row {
+    const uint8_t *ticket;
+    uint64_t device_id; /* 0: mark as used */
+};
+
+struct state {
+    struct arena *arena;
+    const struct config *config;
+    struct id_generator *ids;
+    int64_t now_ms;   /* never before the last event's time */
+    uint64_t last_id; /* of the log, the batch's events included */
+    uint16_t tag;     /* of this commit */
+    bool failed;
+
+    struct map users, names, chats, stays, pairs, messages, keys;
+    struct buf need_users, need_names, need_devices, need_chats, need_stays, need_pairs, need_messages, need_keys; /* JSON arrays */
+
+    struct vec new_users, changed_users, new_devices, new_chats, changed_chats, new_stays, changed_stays, events, changed_messages;
+    struct vec new_keys, invites, new_invites, new_tickets, used_tickets;
+    struct vec bulk[BULK_KINDS];
+};
+
+void state_init(struct state *state, struct arena *arena, const struct config *config, struct id_generator *ids);
+/* Drops the frames of events and releases what is not in the arena. */
+void state_release(struct state *state);
+
+/* Zeroed memory of the batch; NULL sets `failed`. */
+void *state_alloc(struct state *state, size_t size) MUST_USE;
+void state_push(struct state *state, struct vec *vec, void *item);
+
+/* Before the load: ask for an entry. After it the same functions find it; what was never asked for is found == false. NULL only when failed. */
+struct user_entry *state_user(struct state *state, uint64_t user_id);
+struct user_entry *state_user_named(struct state *state, const char *username); /* folded */
+void state_need_devices(struct state *state, uint64_t user_id);
+struct chat_entry *state_chat(struct state *state, uint64_t chat_id);
+struct stay_entry *state_stay(struct state *state, uint64_t chat_id, uint64_t user_id);
+struct pair_entry *state_pair(struct state *state, uint64_t one, uint64_t other);
+struct message_entry *state_message(struct state *state, uint64_t message_id);
+struct key_entry *state_key(struct state *state, uint64_t user_id, uint64_t key);
+
+/* Loads all that was asked for: a constant number of statements. Call again after asking for more. */
+enum err state_load(struct state *state, struct db *db) MUST_USE;
+/* The longest-serving admin, else member, of a chat besides `leaving_id`; 0 when there is nobody. */
+enum err state_load_successor(struct state *state, struct db *db, uint64_t chat_id, uint64_t leaving_id, struct stay *ret_stay) MUST_USE;
+enum err state_load_invite(struct state *state, struct db *db, struct invite_entry *invite) MUST_USE;
+
+/* Writes everything decided: one array write per table. Inside the transaction. */
+enum err state_write(struct state *state, struct db *db) MUST_USE;

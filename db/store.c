@@ -1,0 +1,223 @@
+/* Opening, locking and closing the store, and its queue of commands. The writer's thread itself is db/writer.c.
+ *
+ * Threads: store_submit, store_run and the getters from any; the rest from the one that opened it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/limits.h"
+#include "core/metrics.h"
+#include "db/migrations.h"
+#include "db/store_internal.h"
+
+static const struct query read_meta = { "SELECT number, bytes FROM meta WHERE name = ?1" };
+static const struct query read_last_event = { "SELECT id, created_ms FROM event ORDER BY id DESC LIMIT 1" };
+static const struct query read_last_id = { "SELECT max(coalesce((SELECT max(id) FROM user), 0), coalesce((SELECT max(id) FROM chat), 0),"
+                                           " coalesce((SELECT max(id) FROM device), 0))" };
+
+/* The kernel forgets the lock with the process, however it ends. */
+static enum err take_lock(struct store *store, char *problem, size_t problem_size) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/parley.lock", store->config->data_dir);
+    if (mkdir(store->config->data_dir, 0700) != 0 && errno != EEXIST) {
+        snprintf(problem, problem_size, "PARLEY_DATA_DIR: %s: %s", store->config->data_dir, strerror(errno));
+        return ERR_CONFIG;
+    }
+    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (store->lock_fd < 0) {
+        snprintf(problem, problem_size, "PARLEY_DATA_DIR: %s: %s", path, strerror(errno));
+        return ERR_CONFIG;
+    }
+    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        snprintf(problem, problem_size, "PARLEY_DATA_DIR: %s is in use by another parley", store->config->data_dir);
+        return ERR_CONFLICT;
+    }
+    return OK;
+}
+
+static enum err load_meta(struct store *store, const char *name, uint64_t *ret_number, uint8_t *ret_bytes) {
+    struct statement *statement = db_query(store->db, &read_meta);
+    store->db->driver->bind_text(statement, 1, name, strlen(name));
+    bool row = false;
+    enum err err = store->db->driver->step(statement, &row);
+    if (err == OK && !row)
+        err = ERR_INTERNAL;
+    if (err == OK && ret_number)
+        *ret_number = store->db->driver->column_id(statement, 0);
+    if (err == OK && ret_bytes)
+        db_column_blob(store->db, statement, 1, ret_bytes, sizeof store->secret);
+    store->db->driver->finish(statement);
+    return err;
+}
+
+/* The head is the last event's id, or the floor when everything was cut. */
+static enum err load_head(struct store *store) {
+    uint64_t floor = 0, head = 0;
+    bool row = false;
+    enum err err = load_meta(store, "floor", &floor, NULL);
+    struct statement *statement = db_query(store->db, &read_last_event);
+    if (err == OK)
+        err = store->db->driver->step(statement, &row);
+    if (err == OK && row) {
+        head = store->db->driver->column_id(statement, 0);
+        store->last_ms = (int64_t)store->db->driver->column_id(statement, 1);
+    }
+    store->db->driver->finish(statement);
+    atomic_store(&store->floor, floor);
+    atomic_store(&store->head, head > floor ? head : floor);
+    return err;
+}
+
+static enum err load_ids(struct store *store) {
+    bool row = false;
+    struct statement *statement = db_query(store->db, &read_last_id);
+    enum err err = store->db->driver->step(statement, &row);
+    id_generator_init(&store->ids, (uint32_t)store->config->node, err == OK && row ? store->db->driver->column_id(statement, 0) : 0);
+    store->db->driver->finish(statement);
+    return err;
+}
+
+static enum err load_all(struct store *store, char *problem, size_t problem_size) {
+    enum err err = migrate(store->db, NULL, problem, problem_size);
+    if (err != OK)
+        return err;
+    err = load_meta(store, "secret", NULL, store->secret);
+    if (err == OK)
+        err = load_head(store);
+    if (err == OK)
+        err = load_ids(store);
+    if (err != OK)
+        snprintf(problem, problem_size, "PARLEY_DB: reading the log's head failed: %s", err_name(err));
+    return err;
+}
+
+enum err store_open(const struct config *config, struct store **ret_store, char *problem, size_t problem_size) {
+    struct store *store = calloc(1, sizeof *store);
+    if (!store)
+        return ERR_NO_MEMORY;
+    store->config = config;
+    store->lock_fd = -1;
+    atomic_store(&store->healthy, true);
+    pthread_mutex_init(&store->mutex, NULL);
+    pthread_cond_init(&store->wake, NULL);
+    snprintf(problem, problem_size, "out of memory");
+    store->url = strdup(config->db);
+    enum err err = store->url ? take_lock(store, problem, problem_size) : ERR_NO_MEMORY;
+    if (err == OK)
+        err = db_open(store->url, DB_WRITER, &store->db, problem, problem_size);
+    if (err == OK)
+        err = load_all(store, problem, problem_size);
+    if (err != OK) {
+        store_close(store);
+        return err;
+    }
+    *ret_store = store;
+    return OK;
+}
+
+void store_close(struct store *store) {
+    if (!store)
+        return;
+    store_stop(store);
+    db_close(store->db);
+    if (store->lock_fd >= 0)
+        close(store->lock_fd);
+    pthread_mutex_destroy(&store->mutex);
+    pthread_cond_destroy(&store->wake);
+    free(store->url);
+    free(store);
+}
+
+void store_on_commit(struct store *store, commit_listener listener, void *context) {
+    store->listeners[store->listener_count].call = listener;
+    store->listeners[store->listener_count].context = context;
+    store->listener_count++;
+}
+
+enum err store_start(struct store *store) {
+    if (pthread_create(&store->thread, NULL, writer_main, store) != 0)
+        return ERR_NO_MEMORY;
+    store->started = true;
+    return OK;
+}
+
+void store_stop(struct store *store) {
+    pthread_mutex_lock(&store->mutex);
+    store->stopping = true;
+    pthread_cond_signal(&store->wake);
+    pthread_mutex_unlock(&store->mutex);
+    if (store->started)
+        pthread_join(store->thread, NULL);
+    store->started = false;
+}
+
+static enum err admit(const struct store *store, size_t bytes) {
+    if (store->stopping)
+        return ERR_DRAINING;
+    if (store->queued >= (size_t)store->config->queue_max || store->queued_bytes + bytes > LIMIT_QUEUE_BYTES)
+        return ERR_OVERLOADED;
+    return OK;
+}
+
+enum err store_submit(struct store *store, struct command *command) {
+    command->next = NULL;
+    pthread_mutex_lock(&store->mutex);
+    enum err err = admit(store, command->bytes);
+    if (err == OK) {
+        if (store->last)
+            store->last->next = command;
+        else
+            store->first = command;
+        store->last = command;
+        store->queued_bytes += command->bytes;
+        if (store->queued++ == 0)
+            pthread_cond_signal(&store->wake);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    if (err == ERR_OVERLOADED)
+        metric_add(COUNTER_COMMANDS_REFUSED_FULL, 1);
+    return err;
+}
+
+struct waiter {
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    bool done;
+};
+
+static void wake_waiter(struct command *command) {
+    struct waiter *waiter = command->context;
+    pthread_mutex_lock(&waiter->mutex);
+    waiter->done = true;
+    pthread_cond_signal(&waiter->wake);
+    pthread_mutex_unlock(&waiter->mutex);
+}
+
+enum err store_run(struct store *store, struct command *command) {
+    struct waiter waiter = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
+    command->done = wake_waiter;
+    command->context = &waiter;
+    enum err err = store_submit(store, command);
+    if (err != OK) {
+        command->refusal = (struct refusal){ .err = err };
+        return err;
+    }
+    pthread_mutex_lock(&waiter.mutex);
+    while (!waiter.done)
+        pthread_cond_wait(&waiter.wake, &waiter.mutex);
+    pthread_mutex_unlock(&waiter.mutex);
+    return command->refusal.err;
+}
+
+uint64_t store_head(const struct store *store) { return atomic_load(&store->head); }
+
+uint64_t store_floor(const struct store *store) { return atomic_load(&store->floor); }
+
+bool store_healthy(const struct store *store) { return atomic_load(&store->healthy); }
+
+const uint8_t *store_secret(const struct store *store) { return store->secret; }

@@ -1,0 +1,37 @@
+/* The store: everything durable. One writer thread changes it; any number of readers look at it.
+ *
+ * Life: store_open → (store_on_commit) → store_start → store_submit … → store_stop → store_close. */
+#pragma once
+
+#include "core/config.h"
+#include "db/command.h"
+
+struct store;
+
+/* Opens the database that config->db names, migrates it to the newest schema, and takes the single-writer lock of the data folder
+ * (ERR_CONFLICT when another process holds it). `problem` gets a sentence on failure. `config` must outlive the store. */
+enum err store_open(const struct config *config, struct store **ret_store, char *problem, size_t problem_size) MUST_USE;
+void store_close(struct store *store);
+
+/* Called on the writer's thread after every commit, before the commands' done(), in log order, with the commit's frames (borrowed: hold what you
+ * keep). `previous_id` is the log's last id before the commit. Must not block. Set before store_start(); up to two listeners. */
+typedef void (*commit_listener)(void *context, uint64_t previous_id, struct frame *const *frames, size_t count);
+void store_on_commit(struct store *store, commit_listener listener, void *context);
+
+/* Starts the writer thread. */
+enum err store_start(struct store *store) MUST_USE;
+/* Refuses new commands (ERR_DRAINING), finishes those queued, and ends the thread. */
+void store_stop(struct store *store);
+
+/* Queues the command; never blocks; any thread. Not OK: done() will not be called. ERR_OVERLOADED: the queue is full (count or bytes). */
+enum err store_submit(struct store *store, struct command *command) MUST_USE;
+/* Submits and waits; for programs and tests. Returns command->refusal.err. */
+enum err store_run(struct store *store, struct command *command);
+
+/* The last committed id and the floor (0: nothing was ever cut), from memory; any thread. */
+uint64_t store_head(const struct store *store);
+uint64_t store_floor(const struct store *store);
+/* False after the last batch failed on the database and none has succeeded since. */
+bool store_healthy(const struct store *store);
+/* 32 secret bytes of this database, made at its first migration: keys idempotency hashes. */
+const uint8_t *store_secret(const struct store *store);

@@ -1,0 +1,49 @@
+/* The store's inside, for db/store.c, db/writer.c and db/reader*.c. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "core/id.h"
+#include "db/driver.h"
+#include "db/store.h"
+
+#define STORE_LISTENERS 2
+
+struct store {
+    const struct config *config;
+    char *url;
+    struct db *db; /* the writer's; before store_start() the opener's */
+    int lock_fd;
+    uint8_t secret[32];
+
+    struct {
+        commit_listener call;
+        void *context;
+    } listeners[STORE_LISTENERS];
+    size_t listener_count;
+
+    /* The queue; all under `mutex`. */
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    struct command *first, *last;
+    size_t queued, queued_bytes;
+    bool started, stopping;
+    pthread_t thread;
+
+    /* The writer's own. */
+    struct id_generator ids;
+    bool swept;      /* a cleanup deleted rows that the write-ahead log still holds */
+    int64_t last_ms; /* of the last event: times never go back along the log */
+
+    /* For all to look at. */
+    _Atomic uint64_t head, floor;
+    _Atomic bool healthy;
+};
+
+/* The writer's thread: takes batches until the store stops. db/writer.c */
+void *writer_main(void *store);
+
+/* One bounded pass of cleanup, inside the batch's transaction; `ret_floor` is the floor after it. db/store_sweep.c */
+struct state;
+enum err sweep(struct state *state, struct db *db, struct command *command, uint64_t *floor) MUST_USE;

@@ -1,0 +1,296 @@
+/* The last step of a batch: everything decided, one array write per table, inside the transaction. */
+#include "core/limits.h"
+#include "db/state.h"
+
+#include <string.h>
+
+static const struct query insert_user = { "INSERT INTO user(id, username, display_name, password, created_ms) VALUES(?1,?2,?3,?4,?5)" };
+static const struct query update_user = { "UPDATE user SET display_name = ?2, password = ?3 WHERE id = ?1" };
+static const struct query insert_device = { "INSERT INTO device(id, user_id, name, token, created_ms, seen_ms) VALUES(?1,?2,?3,?4,?5,?6)" };
+static const struct query delete_device = { "DELETE FROM device WHERE id = ?1" };
+static const struct query delete_device_tickets = { "DELETE FROM ticket WHERE device_id = ?1" };
+static const struct query touch_device = { "UPDATE device SET seen_ms = max(seen_ms, ?2) WHERE id = ?1" };
+static const struct query insert_ticket = { "INSERT INTO ticket(ticket, device_id, created_ms, used_ms) VALUES(?1,?2,?3,0)" };
+static const struct query use_ticket = { "UPDATE ticket SET used_ms = ?2 WHERE ticket = ?1 AND used_ms = 0" };
+static const struct query prune_tickets = { "DELETE FROM ticket WHERE device_id = ?1 AND ticket NOT IN"
+                                            " (SELECT ticket FROM ticket WHERE device_id = ?1 ORDER BY created_ms DESC LIMIT ?2)" };
+static const struct query insert_invite = { "INSERT INTO invite(invite, uses_left, expires_ms) VALUES(?1,?2,?3)" };
+static const struct query update_invite = { "UPDATE invite SET uses_left = ?2 WHERE invite = ?1" };
+static const struct query insert_chat = {
+    "INSERT INTO chat(id, type, history, title, created_by, created_ms, deleted_ms, last_id, last_rev, last_seq, changed_rev, chain,"
+    " member_count, owner_count, direct_low, direct_high) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0))"
+};
+static const struct query update_chat = { "UPDATE chat SET history = ?2, title = ?3, deleted_ms = ?4, last_id = ?5, last_rev = ?6, last_seq = ?7,"
+                                          " changed_rev = ?8, chain = ?9, member_count = ?10, owner_count = ?11 WHERE id = ?1" };
+static const struct query insert_stay = { "INSERT INTO stay(chat_id, user_id, joined_id, left_id, role, joined_ms) VALUES(?1,?2,?3,?4,?5,?6)" };
+static const struct query update_stay = { "UPDATE stay SET left_id = ?4, role = ?5 WHERE chat_id = ?1 AND user_id = ?2 AND joined_id = ?3" };
+static const struct query close_stays = { "UPDATE stay SET left_id = ?2 WHERE chat_id = ?1 AND left_id = 9223372036854775807" };
+static const struct query insert_purge = { "INSERT INTO purge(chat_id, purged_id) VALUES(?1, ?2)" };
+static const struct query insert_thin = { "INSERT INTO event(id, owner_id, is_message, type, actor_id, ref_id, rev, seq, created_ms, body)"
+                                          " VALUES(?1,?2,0,?3,?4,?5,?6,?7,?8,?9)" };
+static const struct query insert_message = {
+    "INSERT INTO event(id, owner_id, is_message, type, actor_id, ref_id, rev, seq, created_ms, body, changed_id, changed_rev, edited_ms,"
+    " deleted_ms, original, seal, chain, client_key) VALUES(?1,?2,1,?3,?4,?1,?5,?6,?7,?8,?1,?5,0,0,1,?9,?10,?11)"
+};
+static const struct query update_message = { "UPDATE event SET body = ?2, changed_id = ?3, changed_rev = ?4, edited_ms = ?5, deleted_ms = ?6,"
+                                             " original = ?7, seal = ?8, client_key = ?9 WHERE id = ?1" };
+static const struct query insert_key = { "INSERT INTO idempotency(period, user_id, idempotency_key, request, result_id) VALUES(?1,?2,?3,?4,?5)" };
+
+/* Binders get the state beside the rows because some columns are the batch's. */
+struct rows {
+    const struct state *state;
+    const struct db_driver *driver;
+    void **items;
+};
+
+static void bind_text(const struct rows *rows, struct statement *statement, int index, const char *text) {
+    rows->driver->bind_text(statement, index, text, text ? strlen(text) : 0);
+}
+
+static void bind_user(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct user *user = &((struct user_entry *)rows->items[index])->user;
+    rows->driver->bind_id(statement, 1, user->id);
+    bind_text(rows, statement, 2, user->username);
+    bind_text(rows, statement, 3, user->display_name);
+    bind_text(rows, statement, 4, user->password);
+    rows->driver->bind_id(statement, 5, (uint64_t)user->created_ms);
+}
+
+static void bind_user_update(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct user *user = &((struct user_entry *)rows->items[index])->user;
+    rows->driver->bind_id(statement, 1, user->id);
+    bind_text(rows, statement, 2, user->display_name);
+    bind_text(rows, statement, 3, user->password);
+}
+
+static void bind_device(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct device_entry *entry = rows->items[index];
+    rows->driver->bind_id(statement, 1, entry->device.id);
+    rows->driver->bind_id(statement, 2, entry->device.user_id);
+    bind_text(rows, statement, 3, entry->device.name);
+    rows->driver->bind_blob(statement, 4, entry->token, sizeof entry->token);
+    rows->driver->bind_id(statement, 5, (uint64_t)entry->device.created_ms);
+    rows->driver->bind_id(statement, 6, (uint64_t)entry->device.seen_ms);
+}
+
+static void bind_ticket(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct ticket_row *row = rows->items[index];
+    rows->driver->bind_blob(statement, 1, row->ticket, SHA256_SIZE);
+    rows->driver->bind_id(statement, 2, row->device_id);
+    rows->driver->bind_id(statement, 3, (uint64_t)rows->state->now_ms);
+}
+
+static void bind_ticket_use(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    rows->driver->bind_blob(statement, 1, ((struct ticket_row *)rows->items[index])->ticket, SHA256_SIZE);
+    rows->driver->bind_id(statement, 2, (uint64_t)rows->state->now_ms);
+}
+
+static void bind_invite(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct invite_entry *invite = rows->items[index];
+    rows->driver->bind_blob(statement, 1, invite->invite, SHA256_SIZE);
+    rows->driver->bind_id(statement, 2, invite->uses_left);
+    rows->driver->bind_id(statement, 3, (uint64_t)invite->expires_ms);
+}
+
+static void bind_invite_update(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct invite_entry *invite = rows->items[index];
+    rows->driver->bind_blob(statement, 1, invite->invite, SHA256_SIZE);
+    rows->driver->bind_id(statement, 2, invite->uses_left);
+}
+
+static void bind_chat(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct chat *chat = &((struct chat_entry *)rows->items[index])->chat;
+    const uint64_t numbers[] = { chat->last_id, chat->last_rev, chat->last_seq, chat->changed_rev };
+    rows->driver->bind_id(statement, 1, chat->id);
+    rows->driver->bind_id(statement, 2, chat->type);
+    rows->driver->bind_id(statement, 3, chat->history);
+    bind_text(rows, statement, 4, chat->title);
+    rows->driver->bind_id(statement, 5, chat->created_by);
+    rows->driver->bind_id(statement, 6, (uint64_t)chat->created_ms);
+    rows->driver->bind_id(statement, 7, (uint64_t)chat->deleted_ms);
+    for (int i = 0; i < 4; i++)
+        rows->driver->bind_id(statement, 8 + i, numbers[i]);
+    rows->driver->bind_blob(statement, 12, chat->chain, sizeof chat->chain);
+    rows->driver->bind_id(statement, 13, chat->member_count);
+    rows->driver->bind_id(statement, 14, chat->owner_count);
+    rows->driver->bind_id(statement, 15, chat->direct_low);
+    rows->driver->bind_id(statement, 16, chat->direct_high);
+}
+
+static void bind_chat_update(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct chat *chat = &((struct chat_entry *)rows->items[index])->chat;
+    rows->driver->bind_id(statement, 1, chat->id);
+    rows->driver->bind_id(statement, 2, chat->history);
+    bind_text(rows, statement, 3, chat->title);
+    rows->driver->bind_id(statement, 4, (uint64_t)chat->deleted_ms);
+    rows->driver->bind_id(statement, 5, chat->last_id);
+    rows->driver->bind_id(statement, 6, chat->last_rev);
+    rows->driver->bind_id(statement, 7, chat->last_seq);
+    rows->driver->bind_id(statement, 8, chat->changed_rev);
+    rows->driver->bind_blob(statement, 9, chat->chain, sizeof chat->chain);
+    rows->driver->bind_id(statement, 10, chat->member_count);
+    rows->driver->bind_id(statement, 11, chat->owner_count);
+}
+
+static void bind_stay(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct stay *stay = &((struct stay_entry *)rows->items[index])->stay;
+    rows->driver->bind_id(statement, 1, stay->chat_id);
+    rows->driver->bind_id(statement, 2, stay->user_id);
+    rows->driver->bind_id(statement, 3, stay->joined_id);
+    rows->driver->bind_id(statement, 4, stay->left_id);
+    rows->driver->bind_id(statement, 5, stay->role);
+}
+
+static void bind_new_stay(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    bind_stay(statement, context, index);
+    rows->driver->bind_id(statement, 6, (uint64_t)((struct stay_entry *)rows->items[index])->stay.joined_ms);
+}
+
+static void bind_thin(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct event *event = &((struct event_entry *)rows->items[index])->event;
+    /* seq: of the message it refers to, so that it is known when the message is gone; for device.removed, the reason. */
+    uint64_t seq = event->type == EVENT_DEVICE_REMOVED ? (uint64_t)event->removal : event->message.seq;
+    rows->driver->bind_id(statement, 1, event->id);
+    rows->driver->bind_id(statement, 2, event->owner_id);
+    rows->driver->bind_id(statement, 3, event->type);
+    rows->driver->bind_id(statement, 4, event->actor_id);
+    rows->driver->bind_id(statement, 5, event->ref_id);
+    rows->driver->bind_id(statement, 6, event->rev);
+    rows->driver->bind_id(statement, 7, seq);
+    rows->driver->bind_id(statement, 8, (uint64_t)rows->state->now_ms);
+    rows->driver->bind_text(statement, 9, event->body, event->body_size);
+}
+
+static void bind_message(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct event *event = &((struct event_entry *)rows->items[index])->event;
+    const struct message *message = &event->message;
+    rows->driver->bind_id(statement, 1, event->id);
+    rows->driver->bind_id(statement, 2, event->owner_id);
+    rows->driver->bind_id(statement, 3, event->type);
+    rows->driver->bind_id(statement, 4, event->actor_id);
+    rows->driver->bind_id(statement, 5, event->rev);
+    rows->driver->bind_id(statement, 6, message->seq);
+    rows->driver->bind_id(statement, 7, (uint64_t)rows->state->now_ms);
+    rows->driver->bind_text(statement, 8, message->text, message->text_size);
+    rows->driver->bind_blob(statement, 9, message->seal, sizeof message->seal);
+    rows->driver->bind_blob(statement, 10, message->chain, sizeof message->chain);
+    bind_text(rows, statement, 11, message->client_key);
+}
+
+static void bind_message_update(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct message *message = &((struct message_entry *)rows->items[index])->message;
+    rows->driver->bind_id(statement, 1, message->id);
+    rows->driver->bind_text(statement, 2, message->text, message->text_size);
+    rows->driver->bind_id(statement, 3, message->changed_id);
+    rows->driver->bind_id(statement, 4, message->rev);
+    rows->driver->bind_id(statement, 5, (uint64_t)message->edited_ms);
+    rows->driver->bind_id(statement, 6, (uint64_t)message->deleted_ms);
+    rows->driver->bind_id(statement, 7, message->original);
+    rows->driver->bind_blob(statement, 8, message->seal, sizeof message->seal);
+    bind_text(rows, statement, 9, message->client_key);
+}
+
+static void bind_key(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct key_entry *key = rows->items[index];
+    rows->driver->bind_id(statement, 1, (uint64_t)(rows->state->now_ms / IDEMPOTENCY_PERIOD_MS));
+    rows->driver->bind_id(statement, 2, key->user_id);
+    rows->driver->bind_id(statement, 3, key->key);
+    rows->driver->bind_blob(statement, 4, key->request, sizeof key->request);
+    rows->driver->bind_id(statement, 5, key->result_id);
+}
+
+static void bind_bulk_id(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    rows->driver->bind_id(statement, 1, ((struct bulk *)rows->items[index])->a);
+}
+
+static void bind_bulk(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    bind_bulk_id(statement, context, index);
+    rows->driver->bind_id(statement, 2, ((struct bulk *)rows->items[index])->b);
+}
+
+static void bind_prune(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    bind_bulk_id(statement, context, index);
+    rows->driver->bind_id(statement, 2, LIMIT_TICKETS_PER_DEVICE);
+}
+
+struct table_write {
+    const struct query *query;
+    const struct vec *vec;
+    row_binder bind;
+};
+
+static enum err write_all(struct state *state, struct db *db, const struct table_write *writes, size_t count) {
+    enum err err = OK;
+    for (size_t i = 0; err == OK && i < count; i++) {
+        struct rows rows = { state, db->driver, writes[i].vec->items };
+        if (writes[i].vec->count)
+            err = db->driver->write_rows(db, writes[i].query, &rows, writes[i].vec->count, writes[i].bind);
+    }
+    return err;
+}
+
+static enum err write_accounts(struct state *state, struct db *db) {
+    const struct table_write writes[] = {
+        { &insert_user, &state->new_users, bind_user },
+        { &update_user, &state->changed_users, bind_user_update },
+        { &insert_device, &state->new_devices, bind_device },
+        { &delete_device, &state->bulk[BULK_REMOVE_DEVICE], bind_bulk_id },
+        { &delete_device_tickets, &state->bulk[BULK_REMOVE_DEVICE], bind_bulk_id },
+        { &touch_device, &state->bulk[BULK_TOUCH_DEVICE], bind_bulk },
+        { &insert_ticket, &state->new_tickets, bind_ticket },
+        { &use_ticket, &state->used_tickets, bind_ticket_use },
+        { &prune_tickets, &state->bulk[BULK_PRUNE_TICKETS], bind_prune },
+        { &insert_invite, &state->new_invites, bind_invite },
+        { &update_invite, &state->invites, bind_invite_update },
+    };
+    return write_all(state, db, writes, sizeof writes / sizeof *writes);
+}
+
+/* Messages and thin events go to the same table by different statements. */
+static void split_events(struct state *state, struct vec *messages, struct vec *thin) {
+    for (size_t i = 0; i < state->events.count; i++) {
+        struct event_entry *entry = state->events.items[i];
+        state_push(state, entry->event.type == EVENT_MESSAGE_CREATED ? messages : thin, entry);
+    }
+}
+
+static enum err write_chats(struct state *state, struct db *db) {
+    struct vec messages = { 0 }, thin = { 0 };
+    split_events(state, &messages, &thin);
+    const struct table_write writes[] = {
+        { &insert_chat, &state->new_chats, bind_chat },
+        { &update_chat, &state->changed_chats, bind_chat_update },
+        { &insert_stay, &state->new_stays, bind_new_stay },
+        { &update_stay, &state->changed_stays, bind_stay },
+        { &close_stays, &state->bulk[BULK_CLOSE_STAYS], bind_bulk },
+        { &insert_purge, &state->bulk[BULK_PURGE_CHAT], bind_bulk },
+        { &insert_message, &messages, bind_message },
+        { &insert_thin, &thin, bind_thin },
+        { &update_message, &state->changed_messages, bind_message_update },
+        { &insert_key, &state->new_keys, bind_key },
+    };
+    return state->failed ? ERR_NO_MEMORY : write_all(state, db, writes, sizeof writes / sizeof *writes);
+}
+
+enum err state_write(struct state *state, struct db *db) {
+    enum err err = write_accounts(state, db);
+    return err == OK ? write_chats(state, db) : err;
+}

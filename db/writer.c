@@ -1,0 +1,306 @@
+/* The writer: takes all commands that wait, and runs them as one batch: load, decide, write, one commit.
+ *
+ * No savepoints: any database error rolls the whole batch back. If it may have been one command's fault, each is then run in a batch of its own;
+ * otherwise all are refused. Nothing is answered and nothing goes to the streams before the commit is on disk. Everything here
+ * runs on the writer's thread. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/fault.h"
+#include "core/limits.h"
+#include "core/metrics.h"
+#include "core/random.h"
+#include "db/decide.h"
+#include "db/store_internal.h"
+
+#define ACK_BEFORE_COMMIT_US 30000 /* how long the fault leaves between answer and commit */
+
+struct batch {
+    struct slot slots[LIMIT_BATCH_COMMANDS];
+    size_t count;
+    struct arena arena;
+    struct state state;
+    uint64_t floor;
+    bool early;    /* the fault ack_before_commit: answers have left */
+    bool truncate; /* a cleanup came to its end: what it deleted shall leave the write-ahead log, too */
+};
+
+/* Whether the next command must wait for the next batch. */
+static bool ends_batch(const struct command *next, const uint64_t *list_keys, size_t list_key_count, size_t count, size_t bytes) {
+    if (count == 0)
+        return false;
+    if (count == LIMIT_BATCH_COMMANDS || bytes + next->bytes > LIMIT_BATCH_BYTES || next->type == COMMAND_SWEEP)
+        return true;
+    uint64_t key = decide_list_key(next);
+    for (size_t i = 0; key && i < list_key_count; i++) {
+        if (list_keys[i] == key)
+            return true;
+    }
+    return false;
+}
+
+/* Moves commands from the queue into the batch, in order. Under the mutex. */
+static void fill(struct store *store, struct batch *batch) {
+    uint64_t list_keys[LIMIT_BATCH_COMMANDS];
+    size_t list_key_count = 0, bytes = 0;
+    batch->count = 0;
+    while (store->first && !ends_batch(store->first, list_keys, list_key_count, batch->count, bytes)) {
+        struct command *command = store->first;
+        uint64_t key = decide_list_key(command);
+        if (key)
+            list_keys[list_key_count++] = key;
+        bytes += command->bytes;
+        batch->slots[batch->count++] = (struct slot){ .command = command };
+        store->first = command->next;
+        if (command->type == COMMAND_SWEEP)
+            break;
+    }
+    if (!store->first)
+        store->last = NULL;
+    store->queued -= batch->count;
+    store->queued_bytes -= bytes;
+    metric_set(GAUGE_WRITER_QUEUE_LENGTH, (int64_t)store->queued);
+}
+
+/* False when the store stops and nothing is left to do. */
+static bool take_batch(struct store *store, struct batch *batch) {
+    pthread_mutex_lock(&store->mutex);
+    while (!store->first && !store->stopping)
+        pthread_cond_wait(&store->wake, &store->mutex);
+    fill(store, batch);
+    pthread_mutex_unlock(&store->mutex);
+    return batch->count > 0;
+}
+
+/* What cannot be loaded as a set; both are rare. */
+static enum err load_singles(struct batch *batch, struct db *db) {
+    enum err err = OK;
+    for (size_t i = 0; err == OK && i < batch->count; i++) {
+        struct slot *slot = &batch->slots[i];
+        const struct command *command = slot->command;
+        if (command->type == COMMAND_MEMBER_REMOVE)
+            err = state_load_successor(&batch->state, db, command->in.member_remove.chat_id, command->in.member_remove.user_id,
+                                       &slot->successor);
+        if (command->type != COMMAND_USER_CREATE || !command->in.user_create.invite)
+            continue;
+        slot->invite = state_alloc(&batch->state, sizeof *slot->invite);
+        if (!slot->invite)
+            return ERR_NO_MEMORY;
+        slot->invite->invite = command->in.user_create.invite;
+        err = state_load_invite(&batch->state, db, slot->invite);
+    }
+    return err;
+}
+
+static enum err load(struct batch *batch, struct db *db) {
+    for (size_t i = 0; i < batch->count; i++)
+        decide_needs(&batch->state, &batch->slots[i]);
+    enum err err = state_load(&batch->state, db);
+    if (err != OK)
+        return err;
+    for (size_t i = 0; i < batch->count; i++)
+        decide_needs_of_keys(&batch->state, &batch->slots[i]);
+    err = state_load(&batch->state, db);
+    return err == OK ? load_singles(batch, db) : err;
+}
+
+/* A command may be decided a second time when its batch was rolled back. */
+static void forget_outcome(struct slot *slot) {
+    command_release(slot->command);
+    memset(&slot->command->out, 0, sizeof slot->command->out);
+    slot->command->refusal = (struct refusal){ .err = OK };
+    *slot = (struct slot){ .command = slot->command };
+}
+
+static enum err decide(struct batch *batch) {
+    for (size_t i = 0; i < batch->count; i++)
+        decide_command(&batch->state, &batch->slots[i]);
+    return batch->state.failed ? ERR_NO_MEMORY : OK;
+}
+
+static enum err make_frames(struct batch *batch) {
+    for (size_t i = 0; i < batch->state.events.count; i++) {
+        struct event_entry *entry = batch->state.events.items[i];
+        entry->frame = frame_new(&entry->event);
+        bool whole = entry->frame;
+        if (whole && entry->event.type == EVENT_MESSAGE_EDITED)
+            whole = frame_set_withheld(entry->frame, &entry->event);
+        if (whole && entry->members)
+            whole = frame_set_members(entry->frame, entry->members, entry->member_count);
+        if (!whole)
+            return ERR_NO_MEMORY;
+    }
+    return OK;
+}
+
+static enum err answer_with_frame(struct slot *slot) {
+    if (slot->answer) {
+        slot->command->out.frame = frame_hold(slot->answer->frame);
+    } else if (slot->repeated) {
+        const struct message *message = &slot->repeated->message;
+        slot->command->out.id = message->id;
+        slot->command->out.frame = frame_new(
+            &(struct event){ .id = message->id, .type = EVENT_MESSAGE_CREATED, .owner_id = message->chat_id, .message = *message });
+        return slot->command->out.frame ? OK : ERR_NO_MEMORY;
+    }
+    return buf_ok(&slot->command->out.json) ? OK : ERR_NO_MEMORY;
+}
+
+static enum err make_answers(struct batch *batch) {
+    enum err err = make_frames(batch);
+    for (size_t i = 0; err == OK && i < batch->count; i++)
+        err = answer_with_frame(&batch->slots[i]);
+    return err;
+}
+
+static void answer_all(struct batch *batch) {
+    for (size_t i = 0; i < batch->count && !batch->early; i++)
+        batch->slots[i].command->done(batch->slots[i].command);
+}
+
+static enum err run_in_transaction(struct store *store, struct batch *batch) {
+    enum err err;
+    if (batch->slots[0].command->type == COMMAND_SWEEP)
+        err = sweep(&batch->state, store->db, batch->slots[0].command, &batch->floor);
+    else
+        err = load(batch, store->db);
+    if (err == OK)
+        err = decide(batch);
+    if (err == OK)
+        err = make_answers(batch);
+    if (err == OK)
+        err = state_write(&batch->state, store->db);
+    if (err == OK && fault_is("ack_before_commit")) {
+        answer_all(batch);
+        batch->early = true;
+        usleep(ACK_BEFORE_COMMIT_US);
+    }
+    return err == OK ? store->db->driver->commit(store->db) : err;
+}
+
+static void start_state(struct store *store, struct batch *batch) {
+    int64_t now_ms = clock_now_ms();
+    arena_init(&batch->arena, LIMIT_BATCH_ARENA_BYTES);
+    state_init(&batch->state, &batch->arena, store->config, &store->ids);
+    batch->state.now_ms = now_ms > store->last_ms ? now_ms : store->last_ms;
+    batch->state.last_id = store_head(store);
+    batch->state.tag = (uint16_t)random_u64();
+    batch->floor = store_floor(store);
+    for (size_t i = 0; i < batch->count; i++)
+        forget_outcome(&batch->slots[i]);
+}
+
+/* After the commit: the new head is visible first, then the streams learn of it, then whoever asked. */
+static void publish(struct store *store, struct batch *batch) {
+    struct vec *events = &batch->state.events;
+    uint64_t previous_id = store_head(store);
+    store->last_ms = batch->state.now_ms;
+    atomic_store(&store->floor, batch->floor);
+    atomic_store(&store->head, batch->state.last_id);
+    metric_set(GAUGE_LOG_HEAD_POSITION, (int64_t)log_position(batch->state.last_id));
+    metric_set(GAUGE_LOG_FLOOR_POSITION, (int64_t)log_position(batch->floor));
+    if (events->count == 0)
+        return;
+    struct frame **frames = arena_alloc(&batch->arena, events->count * sizeof *frames);
+    for (size_t i = 0; frames && i < events->count; i++)
+        frames[i] = ((struct event_entry *)events->items[i])->frame;
+    for (size_t i = 0; i < store->listener_count; i++) /* without memory: none; a listener sees the gap at the next commit */
+        store->listeners[i].call(store->listeners[i].context, previous_id, frames, frames ? events->count : 0);
+}
+
+static void count_commit(const struct batch *batch, int64_t started_us) {
+    metric_add(COUNTER_COMMITS, 1);
+    metric_add(COUNTER_COMMANDS, batch->count);
+    metric_observe(HISTOGRAM_COMMIT_BATCH, batch->count);
+    metric_observe(HISTOGRAM_COMMIT_SECONDS, (uint64_t)(clock_monotonic_us() - started_us));
+}
+
+static void note_sweep(struct store *store, struct batch *batch) {
+    const struct command *command = batch->slots[0].command;
+    if (command->type != COMMAND_SWEEP)
+        return;
+    store->swept = store->swept || command->out.sweep.rows > 0;
+    batch->truncate = store->swept && !command->out.sweep.more;
+    if (batch->truncate)
+        store->swept = false;
+    metric_add(COUNTER_CLEANUP_ROWS, command->out.sweep.rows);
+}
+
+static enum err attempt(struct store *store, struct batch *batch) {
+    int64_t started_us = clock_monotonic_us();
+    start_state(store, batch);
+    enum err err = store->db->driver->begin(store->db);
+    if (err == OK)
+        err = run_in_transaction(store, batch);
+    if (err == OK) {
+        note_sweep(store, batch);
+        publish(store, batch);
+        count_commit(batch, started_us);
+    } else {
+        store->db->driver->rollback(store->db);
+        metric_add(COUNTER_BATCHES_FAILED, 1);
+    }
+    state_release(&batch->state);
+    arena_release(&batch->arena);
+    return err;
+}
+
+static void refuse_all(struct batch *batch, enum err err) {
+    for (size_t i = 0; i < batch->count; i++) {
+        forget_outcome(&batch->slots[i]);
+        refuse(batch->slots[i].command, err, NULL, NULL);
+    }
+}
+
+static void run_batch(struct store *store, struct batch *batch);
+
+/* One of them breaks a constraint: run each in a batch of its own, so that only that one is refused. */
+static void run_one_by_one(struct store *store, const struct batch *batch) {
+    struct batch single = { .count = 1 };
+    for (size_t i = 0; i < batch->count; i++) {
+        single.slots[0] = (struct slot){ .command = batch->slots[i].command };
+        run_batch(store, &single);
+    }
+}
+
+static void run_batch(struct store *store, struct batch *batch) {
+    batch->early = false;
+    batch->truncate = false;
+    enum err err = attempt(store, batch);
+    atomic_store(&store->healthy, err != ERR_DATABASE_UNAVAILABLE);
+    if ((err == ERR_CONFLICT || err == ERR_INTERNAL) && batch->count > 1)
+        return run_one_by_one(store, batch);
+    if (err != OK)
+        refuse_all(batch, err);
+    answer_all(batch);
+}
+
+/* Off the commits' path: the answers have left. */
+static void checkpoint_if_due(struct store *store, bool force) {
+    int64_t started_us = clock_monotonic_us();
+    if (store->db->driver->checkpoint && store->db->driver->checkpoint(store->db, force) == OK) {
+        uint64_t took_us = (uint64_t)(clock_monotonic_us() - started_us);
+        if (took_us > 100) /* nothing was due */
+            metric_observe(HISTOGRAM_CHECKPOINT_SECONDS, took_us);
+    }
+}
+
+void *writer_main(void *context) {
+    struct store *store = context;
+    struct batch batch = { .count = 0 }; /* 60 KB of this thread's stack */
+    while (take_batch(store, &batch)) {
+        run_batch(store, &batch);
+        checkpoint_if_due(store, batch.truncate);
+    }
+    return NULL;
+}
+
+void command_release(struct command *command) {
+    frame_drop(command->out.frame);
+    buf_release(&command->out.json);
+    free(command->out.device_ids);
+    command->out.frame = NULL;
+    command->out.device_ids = NULL;
+}

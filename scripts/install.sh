@@ -1,0 +1,75 @@
+#!/bin/bash
+# Installs the Debian packages that a goal needs, if any of them is missing.
+#
+# usage: scripts/install.sh run|test|check|fuzz
+set -eu
+cd "$(dirname "$0")/.."
+
+has_command() { command -v "$1" >/dev/null; }
+
+packages_to_run() {
+    echo gcc libc6-dev pkg-config libmicrohttpd-dev libsqlite3-dev libjansson-dev libssl-dev
+}
+
+packages_to_test() {
+    packages_to_run
+    echo libcmocka-dev curl jq python3 python3-yaml
+    # Any Node from 18 on will do: one that is there is not replaced by Debian's.
+    has_command node || echo nodejs
+    if [ -f tests/package.json ]; then
+        has_command npm || echo npm
+        echo ca-certificates
+        has_command chromium || echo chromium
+    fi
+}
+
+packages_to_check() {
+    packages_to_test
+    echo clang-format clang-tidy cppcheck
+}
+
+packages_to_fuzz() {
+    packages_to_run
+    echo clang libclang-rt-dev
+}
+
+is_installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+missing_of() {
+    for package in "$@"; do
+        is_installed "$package" || echo "$package"
+    done
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
+apt_install() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$@" </dev/null
+}
+
+if ! has_command dpkg-query; then
+    echo "This is no Debian: nothing is installed. Needed are the equivalents of" "$(packages_to_"$1" | tr '\n' ' ')" >&2
+    exit 0
+fi
+
+mapfile -t missing < <(missing_of $(packages_to_"$1"))
+[ "${#missing[@]}" -eq 0 ] && exit 0
+
+if [ "$(id -u)" -ne 0 ] && ! has_command sudo; then
+    echo "These packages are missing; as root: apt-get install --no-install-recommends ${missing[*]}" >&2
+    exit 1
+fi
+echo "installing: ${missing[*]}"
+# The package lists may be missing or old: they are only fetched when it does not work without.
+apt_install "${missing[@]}" 2>/dev/null || {
+    as_root apt-get update -qq
+    apt_install "${missing[@]}"
+}

@@ -1,0 +1,33 @@
+#!/bin/bash
+# The long repetitions: the verifier with many kills, the API tests under the sanitizers again and again, and the bench's memory.
+# All programs are built already (make binaries).
+set -u
+cd "$(dirname "$0")/.."
+. scripts/suites.sh
+
+kills=${SOAK_KILLS:-300}
+rounds=${SOAK_ROUNDS:-20}
+
+# again COMMAND...: so many rounds, to the first that fails.
+again() {
+    local round
+    for ((round = 1; round <= rounds; round++)); do
+        echo "--- round $round of $rounds"
+        "$@" || return
+    done
+}
+
+suite verify-long node tests/verify/verify.mjs --binary build/parley --kills "$kills"
+suite verify-asan node tests/verify/verify.mjs --binary build/parley-asan --kills $((kills / 10))
+suite verify-tsan node tests/verify/verify.mjs --binary build/parley-tsan --kills $((kills / 10))
+suite verify-broken-again again node tests/verify/broken.mjs
+suite unit-asan-again again scripts/programs.sh build/unit-asan/*_test
+suite unit-tsan-again again scripts/programs.sh build/unit-tsan/*_test
+suite fault-again again scripts/programs.sh build/fault/*_test
+suite api-again again api_tests build/parley tests/api/*.test.mjs
+suite api-asan-all api_tests build/parley-asan tests/api/*.test.mjs
+suite api-tsan-all api_tests build/parley-tsan tests/api/*.test.mjs
+FUZZ_SECONDS=300 suite fuzz-long scripts/fuzz.sh build/fuzz
+suite bench-memory build/bench memory
+
+summary

@@ -1,0 +1,25 @@
+#!/bin/bash
+# Static analysis of the given C files: cppcheck, and the few checks of clang-tidy that .clang-tidy names.
+set -u
+cd "$(dirname "$0")/.."
+
+mkdir -p build/cppcheck
+failed=0
+cppcheck --quiet --inline-suppr --error-exitcode=1 --enable=warning,portability --std=c11 --library=posix -I. -D__linux__ \
+    --cppcheck-build-dir=build/cppcheck -j "$(nproc)" \
+    --suppress=missingIncludeSystem --suppress=readdirCalled --suppress=autoVariables --suppress=normalCheckLevelMaxBranches "$@" || failed=1
+
+# clang-tidy takes seconds a file: only files that changed since they last passed are looked at again.
+tidy() {
+    local file=$1 stamp=build/tidy/$1
+    if [ "$stamp" -nt "$file" ] && [ "$stamp" -nt .clang-tidy ]; then
+        return
+    fi
+    clang-tidy --quiet --warnings-as-errors='*' "$file" -- -std=gnu11 -D_GNU_SOURCE -I. -DPARLEY_VERSION='""' 2>/dev/null || return
+    mkdir -p "${stamp%/*}"
+    touch "$stamp"
+}
+export -f tidy
+printf '%s\n' "$@" | xargs -P "$(nproc)" -I{} bash -c 'tidy {}' || failed=1
+
+exit "$failed"

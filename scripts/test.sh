@@ -1,0 +1,28 @@
+#!/bin/bash
+# Runs every test suite in turn, whatever the others did. All programs are built already (make binaries).
+set -u
+cd "$(dirname "$0")/.."
+. scripts/suites.sh
+
+export CI=true
+
+suite unit scripts/programs.sh build/unit/*_test
+suite unit-asan scripts/programs.sh build/unit-asan/*_test
+suite unit-tsan scripts/programs.sh build/unit-tsan/*_test
+suite fault scripts/programs.sh build/fault/*_test
+suite fuzz scripts/fuzz.sh build/fuzz
+suite layers scripts/layers.sh
+suite contract scripts/contract.sh
+
+[ -f tests/package.json ] && suite packages npm install --prefix tests --no-audit --no-fund --no-save
+suite support node --test $(find tests/support tests/verify -name "*.test.mjs")
+suite api api_tests build/parley tests/api/*.test.mjs
+suite api-asan api_tests build/parley-asan $(sanitized_tests)
+suite api-tsan api_tests build/parley-tsan $(sanitized_tests)
+[ -d tests/readme ] && suite readme node --test tests/readme/*.test.mjs
+
+suite verify node tests/verify/verify.mjs --binary build/parley
+suite verify-broken node tests/verify/broken.mjs
+suite bench build/bench --quick
+
+summary

@@ -1,0 +1,180 @@
+#include "core/crypto.h"
+#include "tests/unit/unit.h"
+
+#include "core/buf.h"
+
+#define COST_FOR_TESTS 4 /* nothing here is about the work */
+
+static struct slice slice_of(const char *text) { return (struct slice){ text, strlen(text) }; }
+
+static void assert_hex(const uint8_t *bytes, size_t size, const char *expected) {
+    struct buf buf = BUF_INIT;
+    buf_hex(&buf, bytes, size);
+    assert_string_equal(buf.bytes, expected);
+    buf_release(&buf);
+}
+
+/* FIPS 180-2, appendix B. */
+static void sha256_published_vectors(void **state) {
+    (void)state;
+    uint8_t out[SHA256_SIZE];
+    sha256(NULL, 0, out);
+    assert_hex(out, sizeof(out), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    sha256(&(struct slice){ "abc", 3 }, 1, out);
+    assert_hex(out, sizeof(out), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    const struct slice parts[] = { slice_of("abcdbcdecdefdefgefghfghighijhijk"), slice_of(""), slice_of("ijkljklmklmnlmnomnopnopq") };
+    sha256(parts, 3, out);
+    assert_hex(out, sizeof(out), "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+}
+
+static void hash128_is_the_first_half(void **state) {
+    (void)state;
+    uint8_t out[HASH128_SIZE];
+    hash128(&(struct slice){ "abc", 3 }, 1, out);
+    assert_hex(out, sizeof(out), "ba7816bf8f01cfea414140de5dae2223");
+}
+
+/* RFC 4231, test cases 1, 2 and 6 (a key longer than a block). */
+static void hmac_published_vectors(void **state) {
+    (void)state;
+    uint8_t out[SHA256_SIZE], key[131];
+
+    memset(key, 0x0b, 20);
+    hmac_sha256(key, 20, &(struct slice){ "Hi There", 8 }, 1, out);
+    assert_hex(out, sizeof(out), "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+
+    const struct slice question[] = { slice_of("what do ya want "), slice_of("for nothing?") };
+    hmac_sha256("Jefe", 4, question, 2, out);
+    assert_hex(out, sizeof(out), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+
+    const struct slice larger = slice_of("Test Using Larger Than Block-Size Key - Hash Key First");
+    memset(key, 0xaa, 131);
+    hmac_sha256(key, 131, &larger, 1, out);
+    assert_hex(out, sizeof(out), "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+}
+
+static void equality(void **state) {
+    (void)state;
+    assert_true(secret_equal("abc", "abc", 3));
+    assert_false(secret_equal("abc", "abd", 3));
+    assert_true(secret_equal("a", "b", 0));
+}
+
+static void tokens_are_base64url_and_differ(void **state) {
+    (void)state;
+    char first[TOKEN_TEXT_SIZE], second[TOKEN_TEXT_SIZE];
+    for (int i = 0; i < 100; i++) {
+        token_new(first);
+        token_new(second);
+        assert_int_equal(strlen(first), 43);
+        assert_int_equal(strspn(first, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"), 43);
+        assert_string_not_equal(first, second);
+    }
+}
+
+static void a_tokens_hash_is_sha256_of_its_text(void **state) {
+    (void)state;
+    uint8_t hash[SHA256_SIZE], expected[SHA256_SIZE];
+    char token[TOKEN_TEXT_SIZE];
+    token_new(token);
+    assert_true(token_hash(token, 43, hash));
+    sha256(&(struct slice){ token, 43 }, 1, expected);
+    assert_memory_equal(hash, expected, sizeof(hash));
+}
+
+static void what_is_no_token_has_no_hash(void **state) {
+    (void)state;
+    uint8_t hash[SHA256_SIZE];
+    char token[TOKEN_TEXT_SIZE + 1];
+    static const char wrong[] = "+/= .\n\x80";
+
+    token_new(token);
+    assert_false(token_hash(token, 0, hash));
+    assert_false(token_hash(token, 42, hash));
+    assert_false(token_hash(token, 44, hash));
+    for (size_t i = 0; i < sizeof(wrong); i++) { /* the NUL, too */
+        token_new(token);
+        token[42] = wrong[i];
+        assert_false(token_hash(token, 43, hash));
+    }
+}
+
+static bool verify(const char *password, const char *stored) {
+    bool matches = !stored;
+    assert_int_equal(password_verify(password, stored, COST_FOR_TESTS, &matches), OK);
+    return matches;
+}
+
+static void a_password_matches_its_own_hash_only(void **state) {
+    (void)state;
+    char stored[PASSWORD_HASH_SIZE], again[PASSWORD_HASH_SIZE];
+    assert_int_equal(password_hash("correct horse", COST_FOR_TESTS, stored), OK);
+    assert_int_equal(password_hash("correct horse", COST_FOR_TESTS, again), OK);
+    assert_string_not_equal(stored, again); /* salted */
+    assert_memory_equal(stored, "scrypt$4$", 9);
+    assert_true(verify("correct horse", stored));
+    assert_true(verify("correct horse", again));
+    assert_false(verify("correct horsf", stored));
+    assert_false(verify("", stored));
+}
+
+static void nobody_matches_an_unknown_user(void **state) {
+    (void)state;
+    assert_false(verify("", NULL));
+    assert_false(verify("password", NULL));
+}
+
+/* RFC 7914 section 12, the vector with r = 8 and p = 1, N = 16384. Its output has 64 bytes, of which these are the first 32: PBKDF2's blocks do not
+ * depend on how many there are. */
+static void scrypt_published_vector(void **state) {
+    (void)state;
+    const char *stored = "scrypt$14$U29kaXVtQ2hsb3JpZGU$cCO9yzr9c0hGHAbNgf046_2o-7qQT44-qbVD9lRdofI";
+    assert_true(verify("pleaseletmein", stored));
+    assert_false(verify("pleaseletmeout", stored));
+}
+
+static void damaged_records_are_errors(void **state) {
+    (void)state;
+    static const char *const damaged[] = {
+        "",
+        "plain",
+        "scrypt$",
+        "scrypt$4",
+        "scrypt$4$",
+        "scrypt$4$$",
+        "scrypt$0$U29kaXVtQ2hsb3JpZGUxNg$ywd3KuG5N75-_-n_Cjfqd4qjzQQanR1jI1SPfrFKXNY",
+        "scrypt$99$U29kaXVtQ2hsb3JpZGUxNg$ywd3KuG5N75-_-n_Cjfqd4qjzQQanR1jI1SPfrFKXNY",
+        "scrypt$4$U29kaXVtQ2hsb3JpZGUxN$ywd3KuG5N75-_-n_Cjfqd4qjzQQanR1jI1SPfrFKXNY",
+        "scrypt$4$U29kaXVtQ2hsb3JpZGUxNjE3$cCO9yzr9c0hGHAbNgf046_2o-7qQT44-qbVD9lRdofI",
+        "scrypt$4$U29kaXVtQ2hsb3JpZGUxNg$AAAA",
+        "scrypt$4$U29kaXVtQ2hsb3JpZGUxNg$ywd3KuG5N75-_-n_Cjfqd4qjzQQanR1jI1SPfrFKXNYA",
+        "scrypt$4$U29kaXVtQ2hsb3JpZGUxNh$ywd3KuG5N75-_-n_Cjfqd4qjzQQanR1jI1SPfrFKXNY", /* bits to spare set */
+        "bcrypt$4$U29kaXVtQ2hsb3JpZGUxNg$ywd3KuG5N75-_-n_Cjfqd4qjzQQanR1jI1SPfrFKXNY",
+    };
+    for (size_t i = 0; i < COUNT_OF(damaged); i++) {
+        bool matches = true;
+        assert_int_equal(password_verify("x", damaged[i], COST_FOR_TESTS, &matches), ERR_INTERNAL);
+        assert_true(matches); /* untouched */
+    }
+}
+
+static void absurd_costs_are_errors(void **state) {
+    (void)state;
+    char stored[PASSWORD_HASH_SIZE];
+    bool matches;
+    assert_int_equal(password_hash("x", 0, stored), ERR_INTERNAL);
+    assert_int_equal(password_hash("x", 64, stored), ERR_INTERNAL);
+    assert_int_equal(password_verify("x", NULL, 64, &matches), ERR_INTERNAL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sha256_published_vectors),        cmocka_unit_test(hash128_is_the_first_half),
+        cmocka_unit_test(hmac_published_vectors),          cmocka_unit_test(equality),
+        cmocka_unit_test(tokens_are_base64url_and_differ), cmocka_unit_test(a_tokens_hash_is_sha256_of_its_text),
+        cmocka_unit_test(what_is_no_token_has_no_hash),    cmocka_unit_test(a_password_matches_its_own_hash_only),
+        cmocka_unit_test(nobody_matches_an_unknown_user),  cmocka_unit_test(scrypt_published_vector),
+        cmocka_unit_test(damaged_records_are_errors),      cmocka_unit_test(absurd_costs_are_errors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

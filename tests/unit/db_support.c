@@ -1,0 +1,155 @@
+#include "db_support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void open_store(struct fixture *fixture) {
+    char problem[256] = "";
+    if (store_open(&fixture->config, &fixture->store, problem, sizeof problem) != OK)
+        fail_msg("store_open: %s", problem);
+    assert_int_equal(store_start(fixture->store), OK);
+    assert_int_equal(reader_open(fixture->store, &fixture->reader), OK);
+}
+
+static void close_store(struct fixture *fixture) {
+    reader_close(fixture->reader);
+    store_close(fixture->store);
+}
+
+int fixture_set_up(void **state) {
+    char problem[256] = "", db[128];
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    snprintf(fixture->folder, sizeof fixture->folder, "/tmp/parley-unit-XXXXXX");
+    assert_non_null(mkdtemp(fixture->folder));
+    setenv("PARLEY_DATA_DIR", fixture->folder, 1);
+    snprintf(db, sizeof db, "sqlite:%s/parley.db", fixture->folder);
+    setenv("PARLEY_DB", db, 1);
+    assert_int_equal(config_load(&fixture->config, problem, sizeof problem), OK);
+    arena_init(&fixture->arena, 64 * 1024 * 1024);
+    open_store(fixture);
+    *state = fixture;
+    return 0;
+}
+
+int fixture_tear_down(void **state) {
+    static const char *const files[] = { "parley.db", "parley.db-wal", "parley.db-shm", "parley.lock" };
+    struct fixture *fixture = *state;
+    close_store(fixture);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char path[128];
+        snprintf(path, sizeof path, "%s/%s", fixture->folder, files[i]);
+        unlink(path);
+    }
+    int result = rmdir(fixture->folder);
+    config_release(&fixture->config);
+    arena_release(&fixture->arena);
+    free(fixture);
+    return result;
+}
+
+void fixture_reopen(struct fixture *fixture) {
+    close_store(fixture);
+    open_store(fixture);
+}
+
+uint64_t make_user(struct fixture *fixture, const char *username) {
+    static uint8_t token[1][SHA256_SIZE];
+    token[0][0]++;
+    if (token[0][0] == 0)
+        token[0][1]++;
+    struct command command = { .type = COMMAND_USER_CREATE,
+                               .in.user_create = { .username = username,
+                                                   .display_name = username,
+                                                   .device_name = "device",
+                                                   .tokens = (const uint8_t(*)[SHA256_SIZE])token,
+                                                   .token_count = 1 } };
+    assert_int_equal(store_run(fixture->store, &command), OK);
+    uint64_t id = command.out.id;
+    command_release(&command);
+    return id;
+}
+
+uint64_t make_group(struct fixture *fixture, uint64_t owner_id, const uint64_t *member_ids, size_t count) {
+    struct command command = {
+        .type = COMMAND_CHAT_CREATE,
+        .actor_id = owner_id,
+        .in.chat_create = { .type = CHAT_GROUP, .title = "group", .member_ids = member_ids, .member_count = count },
+    };
+    assert_int_equal(store_run(fixture->store, &command), OK);
+    uint64_t id = command.out.id;
+    command_release(&command);
+    return id;
+}
+
+enum err post(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, const char *text, uint64_t key, struct command *ret_command) {
+    *ret_command = (struct command){
+        .type = COMMAND_MESSAGE_POST,
+        .actor_id = user_id,
+        .idempotency = { .given = key != 0, .key = key },
+        .in.message_post = { .chat_id = chat_id, .text = text, .text_size = strlen(text) },
+    };
+    memcpy(ret_command->idempotency.request, text, strlen(text) < HASH128_SIZE ? strlen(text) : HASH128_SIZE);
+    return store_run(fixture->store, ret_command);
+}
+
+uint64_t post_ok(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, const char *text) {
+    struct command command;
+    assert_int_equal(post(fixture, user_id, chat_id, text, 0, &command), OK);
+    uint64_t id = command.out.id;
+    command_release(&command);
+    return id;
+}
+
+static enum err run_and_release(struct fixture *fixture, struct command *command) {
+    enum err err = store_run(fixture->store, command);
+    command_release(command);
+    return err;
+}
+
+enum err put_member(struct fixture *fixture, uint64_t actor_id, uint64_t chat_id, uint64_t user_id, enum role role) {
+    struct command command = { .type = COMMAND_MEMBER_PUT, .actor_id = actor_id, .in.member_put = { chat_id, user_id, role } };
+    return run_and_release(fixture, &command);
+}
+
+enum err remove_member(struct fixture *fixture, uint64_t actor_id, uint64_t chat_id, uint64_t user_id) {
+    struct command command = { .type = COMMAND_MEMBER_REMOVE, .actor_id = actor_id, .in.member_remove = { chat_id, user_id } };
+    return run_and_release(fixture, &command);
+}
+
+enum err edit(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, uint64_t message_id, const char *text) {
+    struct command command = { .type = COMMAND_MESSAGE_EDIT,
+                               .actor_id = user_id,
+                               .in.message_edit = { chat_id, message_id, text, strlen(text) } };
+    return run_and_release(fixture, &command);
+}
+
+enum err delete_message(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, uint64_t message_id) {
+    struct command command = { .type = COMMAND_MESSAGE_DELETE, .actor_id = user_id, .in.message_delete = { chat_id, message_id } };
+    return run_and_release(fixture, &command);
+}
+
+struct frame **feed_of(struct fixture *fixture, uint64_t user_id, uint64_t after_id, size_t *ret_count) {
+    struct frame **frames = NULL;
+    size_t count = 0;
+    uint64_t head = 0;
+    struct feed_page page = { .complete = false };
+    assert_int_equal(read_begin(fixture->reader, &head), OK);
+    while (!page.complete) {
+        assert_int_equal(read_feed(fixture->reader, user_id, after_id, &page), OK);
+        frames = realloc(frames, (count + page.count + 1) * sizeof *frames);
+        memcpy(frames + count, page.frames, page.count * sizeof *frames);
+        count += page.count;
+        after_id = page.last_id;
+    }
+    read_end(fixture->reader);
+    *ret_count = count;
+    return frames;
+}
+
+void drop_all(struct frame **frames, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        frame_drop(frames[i]);
+    free(frames);
+}

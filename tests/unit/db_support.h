@@ -1,0 +1,39 @@
+/* A store in a folder of its own, and short forms of commands, for the tests of db/. */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "db/reader.h"
+
+struct fixture {
+    struct config config;
+    char folder[64];
+    struct store *store;
+    struct reader *reader;
+    struct arena arena;
+};
+
+/* Opens a store with default settings in a fresh folder (cmocka group or test set-up and tear-down). */
+int fixture_set_up(void **state);
+int fixture_tear_down(void **state);
+/* Closes the store and opens it again on the same files. */
+void fixture_reopen(struct fixture *fixture);
+
+/* Each runs one command and asserts that it succeeded, but for the ones that return an error. Ids are returned. */
+uint64_t make_user(struct fixture *fixture, const char *username);
+uint64_t make_group(struct fixture *fixture, uint64_t owner_id, const uint64_t *member_ids, size_t count);
+enum err post(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, const char *text, uint64_t key, struct command *ret_command);
+uint64_t post_ok(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, const char *text);
+enum err put_member(struct fixture *fixture, uint64_t actor_id, uint64_t chat_id, uint64_t user_id, enum role role);
+enum err remove_member(struct fixture *fixture, uint64_t actor_id, uint64_t chat_id, uint64_t user_id);
+enum err edit(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, uint64_t message_id, const char *text);
+enum err delete_message(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, uint64_t message_id);
+
+/* The whole feed of a user after `after_id`, page by page; frames are owned by the caller (drop_all). */
+struct frame **feed_of(struct fixture *fixture, uint64_t user_id, uint64_t after_id, size_t *ret_count);
+void drop_all(struct frame **frames, size_t count);
