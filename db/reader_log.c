@@ -11,21 +11,22 @@
 #define FIRST_WINDOW_POSITIONS 4096
 #define LARGEST_WINDOW_POSITIONS (1 << 20)
 #define PAGE_ARENA_BYTES (8 * 1024 * 1024) /* a page ends at LIMIT_REPLAY_BYTES, within one event */
+#define EVENT_ARENA_BYTES (2 * 1024 * 1024) /* one event: a text of 400 KB, or a thin event's body */
 
 #define EVENT_COLUMNS "e.id, e.owner_id, e.type, e.actor_id, e.ref_id, e.rev, e.seq, e.body, coalesce(c.deleted_ms, 0)"
 #define EVENT_COLUMN_COUNT 9
 #define EVENT_JOINS                                                                                                                  \
     " LEFT JOIN event m ON m.id = CASE WHEN e.type <= 3 THEN e.ref_id END AND m.is_message = 1 LEFT JOIN chat c ON c.id = e.owner_id"
 
-/* ?1 user, ?2 after, ?3 end of the window, ?4 how many */
+/* ?1 user, ?2 after, ?3 end of the window, ?4 how many. Only ids: what is sorted stays small however long the texts are. */
 static const struct query feed_window = {
     "WITH span(owner_id, low, high) AS (SELECT ?1, 0, " STAY_OPEN_SQL " UNION ALL"
     "  SELECT s.chat_id, s.joined_id, s.left_id FROM stay s JOIN chat k ON k.id = s.chat_id"
-    "  WHERE s.user_id = ?1 AND s.left_id > ?2 AND k.last_id > ?2),"
-    " found(id, low, high) AS (SELECT e.id, span.low, span.high FROM span CROSS JOIN event e ON e.owner_id = span.owner_id"
-    "  AND e.is_message IN (0, 1) AND e.id > ?2 AND e.id >= span.low AND e.id <= min(?3, span.high) ORDER BY e.id LIMIT ?4)"
-    " SELECT " EVENT_COLUMNS ", " MESSAGE_COLUMNS ", f.low, f.high FROM found f CROSS JOIN event e ON e.id = f.id" EVENT_JOINS " ORDER BY e.id"
+    "  WHERE s.user_id = ?1 AND s.left_id > ?2 AND k.last_id > ?2)"
+    " SELECT e.id, span.low, span.high FROM span CROSS JOIN event e ON e.owner_id = span.owner_id"
+    " AND e.is_message IN (0, 1) AND e.id > ?2 AND e.id >= span.low AND e.id <= min(?3, span.high) ORDER BY e.id LIMIT ?4"
 };
+static const struct query event_by_id = { "SELECT " EVENT_COLUMNS ", " MESSAGE_COLUMNS " FROM event e" EVENT_JOINS " WHERE e.id = ?1" };
 static const struct query log_page = { "SELECT " EVENT_COLUMNS ", " MESSAGE_COLUMNS " FROM event e" EVENT_JOINS
                                        " WHERE e.id > ?1 ORDER BY e.id LIMIT ?2" };
 static const struct query first_members = { "SELECT user_id FROM stay WHERE chat_id = ?1 AND joined_id = ?2" };
@@ -67,13 +68,15 @@ static enum err take_event(struct reader *reader, struct statement *row, struct 
     return !ret_event->body && !driver->is_null(row, 7) ? ERR_NO_MEMORY : OK;
 }
 
+/* One event of a feed and the stay it is seen in. */
+struct sighting {
+    uint64_t id, low, high;
+};
+
 /* What this reader must not see of a message: changes after the stay, and the text of messages from before it. */
-static void withhold(struct reader *reader, struct statement *row, struct event *event) {
-    if (!event_is_message(event->type) || event->message.gone)
-        return;
-    uint64_t low = reader->db->driver->column_id(row, EVENT_COLUMN_COUNT + MESSAGE_COLUMN_COUNT);
-    uint64_t high = reader->db->driver->column_id(row, EVENT_COLUMN_COUNT + MESSAGE_COLUMN_COUNT + 1);
-    event->message.withheld = event->message.changed_id > high || event->message.id < low;
+static void withhold(struct event *event, const struct sighting *sighting) {
+    if (event_is_message(event->type) && !event->message.gone)
+        event->message.withheld = event->message.changed_id > sighting->high || event->message.id < sighting->low;
 }
 
 static enum err add_frame(struct feed_page *page, const struct event *event, size_t *bytes) {
@@ -91,25 +94,43 @@ struct window {
     uint64_t horizon_id;
 };
 
-/* `ret_full`: the page ended before the window did. */
-static enum err read_window(struct reader *reader, const struct window *window, struct feed_page *page, bool *ret_full) {
-    struct arena arena = ARENA_INIT(PAGE_ARENA_BYTES);
+static enum err find_sightings(struct reader *reader, const struct window *window, struct sighting *sightings, size_t *ret_count) {
+    const struct db_driver *driver = reader->db->driver;
     uint64_t ids[] = { window->user_id, window->after_id, window->end_id, LIMIT_REPLAY_EVENTS };
     struct statement *statement = reader_query(reader, &feed_window, ids, 4);
-    size_t bytes = 0;
     enum err err = OK;
-    *ret_full = false;
-    for (bool row; !*ret_full && rows_next(reader->db, statement, &err, &row);) {
+    *ret_count = 0;
+    for (bool row; rows_next(reader->db, statement, &err, &row);)
+        sightings[(*ret_count)++] = (struct sighting){ driver->column_id(statement, 0), driver->column_id(statement, 1),
+                                                       driver->column_id(statement, 2) };
+    return err;
+}
+
+static enum err add_sighting(struct reader *reader, const struct sighting *sighting, uint64_t horizon_id, struct feed_page *page,
+                             size_t *bytes) {
+    struct arena arena = ARENA_INIT(EVENT_ARENA_BYTES);
+    struct statement *statement = reader_query(reader, &event_by_id, &sighting->id, 1);
+    enum err err = OK;
+    for (bool row; rows_next(reader->db, statement, &err, &row);) {
         struct event event;
-        err = take_event(reader, statement, &arena, window->horizon_id, &event);
-        if (err == OK) {
-            withhold(reader, statement, &event);
-            err = add_frame(page, &event, &bytes);
-        }
-        *ret_full = page->count == LIMIT_REPLAY_EVENTS || bytes >= LIMIT_REPLAY_BYTES;
+        err = take_event(reader, statement, &arena, horizon_id, &event);
+        if (err != OK)
+            continue;
+        withhold(&event, sighting);
+        err = add_frame(page, &event, bytes);
     }
-    reader->db->driver->finish(statement);
     arena_release(&arena);
+    return err;
+}
+
+/* `ret_full`: the page ended before the window did. */
+static enum err read_window(struct reader *reader, const struct window *window, struct feed_page *page, bool *ret_full) {
+    struct sighting sightings[LIMIT_REPLAY_EVENTS];
+    size_t count = 0, bytes = 0;
+    enum err err = find_sightings(reader, window, sightings, &count);
+    for (size_t i = 0; err == OK && i < count && bytes < LIMIT_REPLAY_BYTES; i++)
+        err = add_sighting(reader, &sightings[i], window->horizon_id, page, &bytes);
+    *ret_full = count == LIMIT_REPLAY_EVENTS || bytes >= LIMIT_REPLAY_BYTES;
     return err;
 }
 

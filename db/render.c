@@ -63,6 +63,8 @@ void render_device(struct buf *buf, const struct device *device, uint64_t curren
 }
 
 static void render_pair(struct buf *buf, const struct chat *chat, uint64_t reader_id) {
+    json_comma(buf);
+    json_comma(buf);
     json_key(buf, "member_ids");
     buf_printf(buf, "[\"%llu\",\"%llu\"]", (unsigned long long)chat->direct_low, (unsigned long long)chat->direct_high);
     if (reader_id)
@@ -158,6 +160,7 @@ static void render_data(struct buf *buf, const struct event *event, struct frame
         json_member_id(buf, "actor_id", event->actor_id);
     }
     if (event_is_message(event->type)) {
+        json_comma(buf);
         json_key(buf, "message");
         parts->object = buf->size;
         render_message(buf, &event->message);

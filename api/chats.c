@@ -1,0 +1,180 @@
+/* Owns the handlers for chats. */
+#include <stdlib.h>
+
+#include "api/handlers.h"
+#include "api/server_internal.h"
+
+static const struct choice CHAT_TYPES[] = { { "direct", CHAT_DIRECT }, { "group", CHAT_GROUP }, { NULL, 0 } };
+
+/* Shifted by one, because 0 means that the field was not given. */
+#define HISTORY_CHOICE(history) ((int)(history) + 1)
+static const struct choice HISTORIES[] = {
+    { "from_join", HISTORY_CHOICE(HISTORY_FROM_JOIN) },
+    { "all", HISTORY_CHOICE(HISTORY_ALL) },
+    { NULL, 0 },
+};
+
+struct chat_create_form {
+    int type;
+    struct text title;
+    struct id_list member_ids;
+    int history;
+};
+
+static const struct field CHAT_CREATE_FIELDS[] = {
+    { "type", FIELD_CHOICE, true, 0, 0, offsetof(struct chat_create_form, type), CHAT_TYPES },
+    { "title", FIELD_LINE, false, 1, LIMIT_TITLE_CHARACTERS, offsetof(struct chat_create_form, title), NULL },
+    { "member_ids", FIELD_IDS, true, 0, 0, offsetof(struct chat_create_form, member_ids), NULL },
+    { "history", FIELD_CHOICE, false, 0, 0, offsetof(struct chat_create_form, history), HISTORIES },
+};
+const struct form chat_create_form = FORM(chat_create_form, CHAT_CREATE_FIELDS);
+
+struct chat_update_form {
+    struct text title;
+    int history;
+};
+
+static const struct field CHAT_UPDATE_FIELDS[] = {
+    { "title", FIELD_LINE, false, 1, LIMIT_TITLE_CHARACTERS, offsetof(struct chat_update_form, title), NULL },
+    { "history", FIELD_CHOICE, false, 0, 0, offsetof(struct chat_update_form, history), HISTORIES },
+};
+const struct form chat_update_form = FORM(chat_update_form, CHAT_UPDATE_FIELDS);
+
+/* ---- Creating ---- */
+
+static enum err check_direct(struct request *request, const struct chat_create_form *form)
+{
+    if (form->title.bytes != NULL)
+        return request_refuse(request, ERR_BAD_FIELD, "title", "a direct chat has no title");
+    if (form->history != 0)
+        return request_refuse(request, ERR_BAD_FIELD, "history", "a direct chat has no such setting");
+    if (form->member_ids.count != 1 || form->member_ids.ids[0] == request->session.user_id)
+        return request_refuse(request, ERR_BAD_FIELD, "member_ids", "a direct chat takes exactly one other user");
+    return OK;
+}
+
+static enum err check_group(struct request *request, const struct chat_create_form *form)
+{
+    int64_t max = request->server->config->group_max;
+    if (form->title.bytes == NULL)
+        return request_refuse(request, ERR_MISSING_FIELD, "title", "a group has a title");
+    if ((int64_t)form->member_ids.count > max - 1)
+        return request_refuse(request, ERR_BAD_FIELD, "member_ids", request_printf(request, "at most %lld others", (long long)(max - 1)));
+    return OK;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return left < right ? -1 : left > right;
+}
+
+/* Sorted, without the creator and without repetitions. */
+static enum err distinct_members(struct request *request, const struct id_list *list, struct id_list *ret_list)
+{
+    uint64_t *ids = arena_alloc(&request->arena, (list->count + 1) * sizeof(*ids));
+    if (ids == NULL)
+        return ERR_NO_MEMORY;
+    size_t count = 0;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->ids[i] != request->session.user_id)
+            ids[count++] = list->ids[i];
+    qsort(ids, count, sizeof(*ids), compare_ids);
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || ids[i] != ids[kept - 1])
+            ids[kept++] = ids[i];
+    *ret_list = (struct id_list){ ids, kept };
+    return OK;
+}
+
+enum err chat_create(struct request *request)
+{
+    const struct chat_create_form *form = REQUEST_FORM(request, chat_create_form);
+    struct id_list members;
+    enum err err = form->type == CHAT_DIRECT ? check_direct(request, form) : check_group(request, form);
+    if (err == OK)
+        err = distinct_members(request, &form->member_ids, &members);
+    if (err == OK)
+        err = request_idempotency(request);
+    if (err != OK)
+        return err;
+    struct command *command = request_command(request, COMMAND_CHAT_CREATE);
+    command->in.chat_create.type = (enum chat_type)form->type;
+    command->in.chat_create.history = form->history == HISTORY_CHOICE(HISTORY_ALL) ? HISTORY_ALL : HISTORY_FROM_JOIN;
+    command->in.chat_create.title = form->title.bytes;
+    command->in.chat_create.member_ids = members.ids;
+    command->in.chat_create.member_count = members.count;
+    return OK;
+}
+
+enum err chat_created(struct request *request)
+{
+    answer_header(request, "Location", request_printf(request, "/v1/chats/%llu", (unsigned long long)request->command.out.id));
+    return finish_json(request);
+}
+
+/* ---- Reading ---- */
+
+static enum err list_chats(struct request *request, uint64_t cursor, size_t limit, uint64_t head_id)
+{
+    struct chat_of_member *chats;
+    size_t count;
+    enum err err = read_chats(request->reader, request->session.user_id, cursor, limit + 1, &request->arena, &chats, &count);
+    if (err != OK)
+        return err;
+    size_t shown = count < limit ? count : limit;
+    struct buf *buf = list_begin(request);
+    for (size_t i = 0; i < shown; i++) {
+        json_comma(buf);
+        render_chat(buf, &chats[i].chat, request->session.user_id, chats[i].role);
+    }
+    list_end(buf, count > limit ? chats[shown - 1].chat.last_id : 0, head_id);
+    return OK;
+}
+
+enum err chat_list(struct request *request)
+{
+    uint64_t cursor, head_id;
+    size_t limit;
+    enum err err = query_cursor(request, "cursor", &cursor);
+    if (err == OK)
+        err = query_limit(request, LIMIT_PAGE_ITEMS_DEFAULT, LIMIT_PAGE_ITEMS, &limit);
+    if (err == OK)
+        err = read_begin(request->reader, &head_id);
+    if (err != OK)
+        return err;
+    err = list_chats(request, cursor, limit, head_id);
+    read_end(request->reader);
+    return err;
+}
+
+enum err chat_show(struct request *request)
+{
+    struct chat_of_member chat;
+    enum err err = read_chat(request->reader, request->session.user_id, request->ids[PATH_CHAT_ID], &request->arena, &chat);
+    if (err == OK)
+        render_chat(answer_json(request, 200), &chat.chat, request->session.user_id, chat.role);
+    return err;
+}
+
+/* ---- Changing ---- */
+
+enum err chat_update(struct request *request)
+{
+    const struct chat_update_form *form = REQUEST_FORM(request, chat_update_form);
+    if (form->title.bytes == NULL && form->history == 0)
+        return chat_show(request);
+    struct command *command = request_command(request, COMMAND_CHAT_UPDATE);
+    command->in.chat_update.chat_id = request->ids[PATH_CHAT_ID];
+    command->in.chat_update.title = form->title.bytes;
+    command->in.chat_update.set_history = form->history != 0;
+    command->in.chat_update.history = form->history == HISTORY_CHOICE(HISTORY_ALL) ? HISTORY_ALL : HISTORY_FROM_JOIN;
+    return OK;
+}
+
+enum err chat_delete(struct request *request)
+{
+    request_command(request, COMMAND_CHAT_DELETE)->in.chat_delete.chat_id = request->ids[PATH_CHAT_ID];
+    return OK;
+}

@@ -1,0 +1,66 @@
+/* The handlers, by noun: what the route table refers to. struct route in request.h says when each kind is called, and on which thread. */
+#pragma once
+
+#include "api/json.h"
+#include "api/request.h"
+
+/* users.c */
+extern const struct form user_create_form, user_update_form, password_form;
+enum err user_create_admit(struct request *request);
+enum err user_create(struct request *request);
+enum err user_created(struct request *request);
+enum err user_find(struct request *request);
+enum err user_show(struct request *request);
+enum err user_show_me(struct request *request);
+enum err user_update(struct request *request);
+enum err password_admit(struct request *request);
+enum err password_set(struct request *request);
+
+/* sessions.c */
+extern const struct form session_create_form;
+enum err session_create_admit(struct request *request);
+enum err session_create(struct request *request);
+enum err session_created(struct request *request);
+enum err session_end(struct request *request);
+enum err session_ended(struct request *request);
+/* The answer to registering and logging in: {access_token, user, device}. */
+void session_answer(struct request *request, const struct user *user, const struct device *device, const char *token, bool in_cookie);
+
+/* devices.c */
+enum err device_list(struct request *request);
+enum err device_remove(struct request *request);
+
+/* chats.c */
+extern const struct form chat_create_form, chat_update_form;
+enum err chat_create(struct request *request);
+enum err chat_created(struct request *request);
+enum err chat_list(struct request *request);
+enum err chat_show(struct request *request);
+enum err chat_update(struct request *request);
+enum err chat_delete(struct request *request);
+
+/* members.c */
+extern const struct form member_form;
+enum err member_list(struct request *request);
+enum err member_put(struct request *request);
+enum err member_remove(struct request *request);
+
+/* messages.c */
+extern const struct form message_form, message_edit_form;
+enum err message_post(struct request *request);
+enum err message_list(struct request *request);
+enum err message_show(struct request *request);
+enum err message_edit(struct request *request);
+enum err message_delete(struct request *request);
+
+/* events.c (the stream itself: events.h) */
+enum err stream_admit(struct request *request);
+enum err ticket_create(struct request *request);
+enum err ticket_created(struct request *request);
+
+/* operations.c */
+enum err show_index(struct request *request);
+enum err show_health(struct request *request);
+enum err show_readiness(struct request *request);
+enum err show_metrics(struct request *request);
+enum err show_contract(struct request *request);

@@ -1,0 +1,750 @@
+/* Owns the HTTP daemon, its connections with their deadlines, and the loop's thread; the only file that knows libmicrohttpd but for
+ * head.c.
+ *
+ * The daemon has no thread of its own: its epoll descriptor is watched by ours. (With its own threads releases up to 1.0.1 wait with the full timeout
+ * after exactly 128 ready connections; and waking a suspended connection from another thread wakes nobody.) A request that waits is a suspended
+ * connection; whoever completes it puts it on a list and wakes the loop, which answers and resumes.
+ *
+ * MHD_USE_TURBO: the daemon closes its descriptor without shutdown(), so that a duplicate of it lives on as a stream (DESIGN: the hand-over). */
+#include "api/http.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "api/dispatch.h"
+#include "api/events.h"
+#include "api/farewell.h"
+#include "api/head.h"
+#include "api/listen.h"
+#include "api/problem.h"
+#include "api/routes.h"
+#include "api/server_internal.h"
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/metrics.h"
+#include "core/random.h"
+
+#define POOL_BYTES (2 * LIMIT_HEAD_BYTES) /* per connection: half for reading, half for the answer's head */
+#define RUNS_PER_TURN 8                   /* of the daemon, before the loop looks at its own descriptors again */
+#define SPARE_REQUESTS 512                /* kept for reuse */
+#define STOP_MS 5000
+
+/* Connections in the order of their deadlines: the timeout is the same for all in a list, so appending keeps it sorted. */
+struct deadline_list {
+    struct connection *first, *last;
+    int64_t timeout_ms;
+};
+
+struct connection {
+    struct http *http;
+    struct MHD_Connection *daemon_connection;
+    int fd; /* the daemon's */
+    struct address address;
+    bool request_begun; /* its first line has been read */
+    struct deadline_list *list; /* NULL: no deadline (a request runs) */
+    struct connection *previous, *next;
+    int64_t deadline_ms;
+};
+
+struct http {
+    struct server *server;
+    struct MHD_Daemon *daemon;
+    char address[LISTEN_TEXT_SIZE];
+    int epoll_fd, event_fd;
+    struct farewell *farewell;
+    pthread_t thread;
+    bool started, quiesced;
+    bool checking; /* the start-up check runs: requests are handed over at once */
+    int checked_fd;
+
+    struct deadline_list receiving; /* a request must be complete by then */
+    struct deadline_list waiting;   /* for the next request, or for the peer to read its answer */
+    int64_t now_ms;                 /* monotonic, of this turn */
+    bool again;                     /* the daemon has to run once more before the loop may sleep */
+    size_t connections, running;
+    uint64_t request_seed, request_count;
+    struct request *spare;
+    size_t spare_count;
+
+    _Atomic(struct request *) completed; /* newest first */
+    _Atomic bool draining, stopping;
+    pthread_mutex_t mutex;
+    pthread_cond_t idle;
+    bool is_idle; /* under the mutex: draining, and nothing runs */
+};
+
+static struct connection *connection_of(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info != NULL ? info->socket_context : NULL;
+}
+
+/* ---- Deadlines ---- */
+
+static void deadline_remove(struct connection *connection)
+{
+    struct deadline_list *list = connection->list;
+    if (list == NULL)
+        return;
+    if (connection->previous != NULL)
+        connection->previous->next = connection->next;
+    else
+        list->first = connection->next;
+    if (connection->next != NULL)
+        connection->next->previous = connection->previous;
+    else
+        list->last = connection->previous;
+    connection->previous = connection->next = NULL;
+    connection->list = NULL;
+}
+
+static void deadline_set(struct connection *connection, struct deadline_list *list)
+{
+    deadline_remove(connection);
+    connection->list = list;
+    connection->deadline_ms = connection->http->now_ms + list->timeout_ms;
+    connection->previous = list->last;
+    if (list->last != NULL)
+        list->last->next = connection;
+    else
+        list->first = connection;
+    list->last = connection;
+}
+
+/* The daemon notices the end of the socket and cleans up; nothing is freed here. */
+static void expire(struct connection *connection)
+{
+    static const char LATE[] = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
+                               "Content-Length: 102\r\n\r\n"
+                               "{\"type\":\"about:blank\",\"title\":\"Request timeout\",\"status\":408,"
+                               "\"code\":\"bad_request\",\"detail\":\"Too slow\"}";
+    bool late = connection->list == &connection->http->receiving && connection->request_begun;
+    deadline_remove(connection);
+    if (late)
+        (void)send(connection->fd, LATE, sizeof(LATE) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    shutdown(connection->fd, SHUT_RDWR);
+    connection->http->again = true;
+}
+
+static void expire_list(struct http *http, struct deadline_list *list)
+{
+    while (list->first != NULL && list->first->deadline_ms <= http->now_ms)
+        expire(list->first);
+}
+
+static int sooner(int timeout_ms, const struct deadline_list *list, int64_t now_ms)
+{
+    if (list->first == NULL)
+        return timeout_ms;
+    int64_t left_ms = list->first->deadline_ms - now_ms;
+    if (left_ms < 0)
+        left_ms = 0;
+    return timeout_ms < 0 || left_ms < timeout_ms ? (int)left_ms : timeout_ms;
+}
+
+/* ---- Requests ---- */
+
+static struct request *request_new(struct http *http)
+{
+    struct request *request = http->spare;
+    if (request != NULL) {
+        http->spare = request->next;
+        http->spare_count--;
+        memset(request, 0, sizeof(*request));
+    } else if ((request = calloc(1, sizeof(*request))) == NULL) {
+        return NULL;
+    }
+    arena_init(&request->arena, LIMIT_REQUEST_ARENA_BYTES);
+    return request;
+}
+
+static void request_free(struct http *http, struct request *request)
+{
+    if (request->running)
+        http->running--;
+    dispatch_release(request);
+    if (http->spare_count >= SPARE_REQUESTS) {
+        free(request);
+        return;
+    }
+    request->next = http->spare;
+    http->spare = request;
+    http->spare_count++;
+}
+
+static void name_request(struct http *http, struct request *request)
+{
+    static const char DIGITS[] = "0123456789abcdef";
+    uint64_t bits = (http->request_seed + ++http->request_count) * UINT64_C(0x9e3779b97f4a7c15);
+    bits ^= bits >> 29; /* neighbours look different; uniqueness stays, both steps are invertible */
+    for (int i = 0; i < 16; i++)
+        request->id[i] = DIGITS[bits >> (60 - 4 * i) & 15];
+}
+
+/* ---- Answers ---- */
+
+static struct slice answer_bytes(const struct answer *answer)
+{
+    if (answer->frame != NULL)
+        return (struct slice){ answer->frame->bytes + answer->frame->object, answer->frame->object_size };
+    if (answer->fixed.bytes != NULL)
+        return answer->fixed;
+    return (struct slice){ answer->body.bytes, answer->body.size };
+}
+
+/* The bytes stay the request's, which outlives the response. */
+static struct MHD_Response *make_response(const struct request *request)
+{
+    const struct answer *answer = &request->answer;
+    struct slice bytes = answer_bytes(answer);
+    struct MHD_Response *response = MHD_create_response_from_buffer(bytes.size, (void *)(uintptr_t)bytes.bytes, MHD_RESPMEM_PERSISTENT);
+    if (response == NULL)
+        return NULL;
+    if (answer->content_type != NULL)
+        MHD_add_response_header(response, "Content-Type", answer->content_type);
+    MHD_add_response_header(response, "X-Request-Id", request->id);
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    for (size_t i = 0; i < answer->header_count; i++)
+        MHD_add_response_header(response, answer->headers[i].name, answer->headers[i].value);
+    if (answer->close)
+        MHD_add_response_header(response, "Connection", "close");
+    return response;
+}
+
+static void count(const struct request *request)
+{
+    routes_count(request, clock_monotonic_us() - request->started_us);
+}
+
+static void resume(struct request *request)
+{
+    if (!request->suspended)
+        return;
+    request->suspended = false;
+    MHD_resume_connection(request->connection->daemon_connection);
+    request->connection->http->again = true;
+}
+
+void http_answer(struct request *request)
+{
+    if (!buf_ok(&request->answer.body)) {
+        buf_release(&request->answer.body);
+        problem_answer(request, ERR_NO_MEMORY);
+    }
+    struct MHD_Response *response = make_response(request);
+    request->answered = true;
+    request->unanswerable = response == NULL || MHD_queue_response(request->connection->daemon_connection, request->answer.status, response) != MHD_YES;
+    if (response != NULL)
+        MHD_destroy_response(response);
+    count(request);
+    deadline_set(request->connection, &request->connection->http->waiting);
+    resume(request);
+}
+
+void http_detach(struct request *request)
+{
+    request->detach = true;
+    resume(request);
+}
+
+/* An answer while the body is still coming: the daemon would read on first, or cannot answer at all. So the answer is written to the socket here, and the
+ * daemon only closes its descriptor. The body is not read any further than it takes to keep the kernel from sending a reset. */
+static enum MHD_Result refuse_unread(struct request *request, enum err err)
+{
+    struct connection *connection = request->connection;
+    problem_answer(request, err);
+    struct slice body = answer_bytes(&request->answer);
+    struct buf text = BUF_INIT;
+    head_format(&text, request, (int64_t)body.size);
+    if (!request->head_only)
+        buf_append(&text, body.bytes, body.size);
+    if (buf_ok(&text))
+        (void)send(connection->fd, text.bytes, text.size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    buf_release(&text);
+    int fd = fcntl(connection->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd >= 0)
+        farewell_add(connection->http->farewell, fd, connection->http->now_ms);
+    request->answered = true;
+    count(request);
+    return MHD_NO;
+}
+
+/* ---- Receiving: the daemon's callbacks ---- */
+
+static enum MHD_Result begin(struct http *http, struct MHD_Connection *mhd, const char *url, const char *method, void **context)
+{
+    struct request *request = request_new(http);
+    if (request == NULL)
+        return MHD_NO;
+    *context = request;
+    request->server = http->server;
+    request->connection = connection_of(mhd);
+    if (request->connection == NULL)
+        return MHD_NO;
+    request->started_us = clock_monotonic_us();
+    name_request(http, request);
+    request->address = request->connection->address;
+    head_read(request, mhd, url, method);
+    request->body_limit = dispatch_head(request);
+    if (!head_is_sound(request))
+        return refuse_unread(request, request_refuse(request, ERR_BAD_REQUEST, NULL, "the headers do not say clearly where the body ends"));
+    const char *length = request->headers.content_length;
+    if (length != NULL && strtoull(length, NULL, 10) > request->body_limit)
+        return refuse_unread(request, ERR_BODY_TOO_LARGE);
+    return MHD_YES;
+}
+
+/* Routes without a form have no use for a body: it is only counted. */
+static enum MHD_Result receive(struct request *request, const char *bytes, size_t *size)
+{
+    request->body_received += *size;
+    if (request->body_received > request->body_limit)
+        return refuse_unread(request, ERR_BODY_TOO_LARGE);
+    if (request->route != NULL && request->route->form != NULL)
+        buf_append(&request->body, bytes, *size);
+    *size = 0;
+    return MHD_YES;
+}
+
+/* True: the socket is the stream's now, and the daemon has to forget it. */
+static bool hand_over(struct request *request)
+{
+    request->detach = false;
+    int fd = fcntl(request->connection->fd, F_DUPFD_CLOEXEC, 0);
+    enum err err = fd < 0 ? ERR_OVERLOADED : stream_open(request, fd);
+    if (err == OK) {
+        request->answer.status = 200;
+        count(request);
+        return true;
+    }
+    if (fd >= 0)
+        close(fd);
+    dispatch_detach_failed(request, err);
+    return false;
+}
+
+/* Called when the request is complete, and again when a connection was resumed without an answer: for a hand-over. */
+static enum MHD_Result advance(struct http *http, struct request *request)
+{
+    if (!request->running) {
+        request->running = true;
+        http->running++;
+        deadline_remove(request->connection);
+        dispatch_run(request);
+    }
+    while (request->detach)
+        if (hand_over(request))
+            return MHD_NO;
+    if (request->answered)
+        return request->unanswerable ? MHD_NO : MHD_YES;
+    MHD_suspend_connection(request->connection->daemon_connection);
+    request->suspended = true;
+    return MHD_YES;
+}
+
+static enum MHD_Result check_hand_over(struct http *http, struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    http->checked_fd = info != NULL ? fcntl(info->connect_fd, F_DUPFD_CLOEXEC, 0) : -1;
+    return MHD_NO;
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, const char *url, const char *method, const char *version,
+                                  const char *upload, size_t *upload_size, void **request_context)
+{
+    struct http *http = context;
+    struct request *request = *request_context;
+    (void)version;
+    if (request == NULL)
+        return begin(http, mhd, url, method, request_context);
+    if (*upload_size > 0)
+        return receive(request, upload, upload_size);
+    return http->checking ? check_hand_over(http, mhd) : advance(http, request);
+}
+
+static void *on_request_line(void *context, const char *uri, struct MHD_Connection *mhd)
+{
+    struct http *http = context;
+    struct connection *connection = connection_of(mhd);
+    (void)uri;
+    /* A fresh connection's time runs since it was accepted. */
+    if (connection != NULL && !connection->request_begun) {
+        connection->request_begun = true;
+        if (connection->list != &http->receiving)
+            deadline_set(connection, &http->receiving);
+    }
+    return NULL;
+}
+
+static void on_completed(void *context, struct MHD_Connection *mhd, void **request_context, enum MHD_RequestTerminationCode code)
+{
+    struct http *http = context;
+    struct connection *connection = connection_of(mhd);
+    if (*request_context != NULL)
+        request_free(http, *request_context);
+    *request_context = NULL;
+    if (connection == NULL || code != MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        return;
+    connection->request_begun = false;
+    deadline_set(connection, &http->waiting);
+}
+
+/* The daemon never unescapes: paths are matched as sent, and query values are decoded by whoever reads them. */
+static size_t leave_escaped(void *context, struct MHD_Connection *mhd, char *text)
+{
+    (void)context;
+    (void)mhd;
+    return strlen(text);
+}
+
+static void connection_open(struct http *http, struct MHD_Connection *mhd, void **socket_context)
+{
+    struct connection *connection = calloc(1, sizeof(*connection));
+    const union MHD_ConnectionInfo *fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *address = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    *socket_context = connection;
+    if (connection == NULL)
+        return;
+    connection->http = http;
+    connection->daemon_connection = mhd;
+    connection->fd = fd != NULL ? fd->connect_fd : -1;
+    address_from_socket(&connection->address, address != NULL ? address->client_addr : NULL);
+    deadline_set(connection, &http->receiving);
+    metric_set(GAUGE_CONNECTIONS, (int64_t)++http->connections);
+}
+
+static void connection_closed(struct http *http, void **socket_context)
+{
+    struct connection *connection = *socket_context;
+    /* At its limit the daemon looks at the listening socket again only when it runs. */
+    http->again = true;
+    *socket_context = NULL;
+    if (connection == NULL)
+        return;
+    deadline_remove(connection);
+    free(connection);
+    metric_set(GAUGE_CONNECTIONS, (int64_t)--http->connections);
+}
+
+static void on_connection(void *context, struct MHD_Connection *mhd, void **socket_context, enum MHD_ConnectionNotificationCode code)
+{
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        connection_open(context, mhd, socket_context);
+    else
+        connection_closed(context, socket_context);
+}
+
+/* ---- The loop ---- */
+
+static void wake(struct http *http)
+{
+    uint64_t one = 1;
+    ssize_t written = write(http->event_fd, &one, sizeof(one));
+    (void)written; /* EAGAIN: it is awake already */
+}
+
+void http_complete(struct http *http, struct request *request)
+{
+    struct request *newest = atomic_load_explicit(&http->completed, memory_order_relaxed);
+    do
+        request->next = newest;
+    while (!atomic_compare_exchange_weak_explicit(&http->completed, &newest, request, memory_order_release, memory_order_relaxed));
+    if (newest == NULL)
+        wake(http);
+}
+
+/* In the order of completion, so that no request waits behind later ones. */
+static void take_completed(struct http *http)
+{
+    struct request *newest = atomic_exchange_explicit(&http->completed, NULL, memory_order_acquire);
+    struct request *oldest = NULL;
+    while (newest != NULL) {
+        struct request *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    while (oldest != NULL) {
+        struct request *next = oldest->next;
+        oldest->next = NULL;
+        dispatch_continue(oldest);
+        oldest = next;
+    }
+}
+
+static bool daemon_is_busy(const struct http *http)
+{
+    MHD_UNSIGNED_LONG_LONG timeout;
+    return MHD_get_timeout(http->daemon, &timeout) == MHD_YES && timeout == 0;
+}
+
+/* Runs the daemon until it has nothing ready, but not for ever: then the loop comes back at once. */
+static void run_daemon(struct http *http)
+{
+    for (int run = 0; run < RUNS_PER_TURN; run++) {
+        take_completed(http);
+        http->again = false;
+        MHD_run(http->daemon);
+        http->again |= daemon_is_busy(http);
+        if (!http->again)
+            return;
+    }
+}
+
+static void handle_events(struct http *http, const struct epoll_event *events, int count_of_events)
+{
+    for (int i = 0; i < count_of_events; i++) {
+        void *owner = events[i].data.ptr;
+        uint64_t wakes;
+        if (owner == &http->event_fd)
+            while (read(http->event_fd, &wakes, sizeof(wakes)) < 0 && errno == EINTR) {
+            }
+        else if (farewell_owns(http->farewell, owner))
+            farewell_ready(http->farewell, owner);
+    }
+}
+
+static int timeout_of(struct http *http)
+{
+    int timeout_ms = farewell_expire(http->farewell, http->now_ms);
+    timeout_ms = sooner(timeout_ms, &http->receiving, http->now_ms);
+    timeout_ms = sooner(timeout_ms, &http->waiting, http->now_ms);
+    return http->again ? 0 : timeout_ms;
+}
+
+static void quiesce(struct http *http)
+{
+    if (http->quiesced)
+        return;
+    http->quiesced = true;
+    int fd = MHD_quiesce_daemon(http->daemon);
+    if (fd >= 0)
+        close(fd);
+}
+
+static void drain_step(struct http *http)
+{
+    quiesce(http);
+    pthread_mutex_lock(&http->mutex);
+    http->is_idle = http->running == 0;
+    if (http->is_idle)
+        pthread_cond_broadcast(&http->idle);
+    pthread_mutex_unlock(&http->mutex);
+}
+
+static void *loop(void *argument)
+{
+    struct http *http = argument;
+    struct epoll_event events[16];
+    int64_t stop_ms = INT64_MAX;
+    while (http->now_ms < stop_ms && !(http->stopping && http->running == 0)) {
+        int ready = epoll_wait(http->epoll_fd, events, sizeof(events) / sizeof(events[0]), timeout_of(http));
+        http->now_ms = clock_monotonic_ms();
+        handle_events(http, events, ready);
+        run_daemon(http);
+        expire_list(http, &http->receiving);
+        expire_list(http, &http->waiting);
+        if (http->draining)
+            drain_step(http);
+        if (http->stopping && stop_ms == INT64_MAX)
+            stop_ms = http->now_ms + STOP_MS;
+    }
+    return NULL;
+}
+
+/* ---- Life ---- */
+
+static void refuse_panic(void *context, const char *file, unsigned line, const char *reason)
+{
+    (void)context;
+    log_event(LOG_ERROR, "http_library_panic", "file=%s line=%u reason=\"%s\"", file, line, reason != NULL ? reason : "");
+    abort();
+}
+
+static struct MHD_Daemon *start_daemon(struct http *http, int listen_fd)
+{
+    const struct config *config = http->server->config;
+    /* Behind a proxy all connections have one address; and benches have one, too. */
+    bool limited = config->rate_limit && !config->trusted_proxy;
+    unsigned connections = (unsigned)config->connections;
+    unsigned per_address = limited ? connections - connections / 4 : 0;
+    MHD_set_panic_func(refuse_panic, NULL);
+    return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, http,
+                            MHD_OPTION_LISTEN_SOCKET, listen_fd,
+                            MHD_OPTION_CONNECTION_LIMIT, connections,
+                            MHD_OPTION_PER_IP_CONNECTION_LIMIT, per_address,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
+                            MHD_OPTION_CONNECTION_TIMEOUT, 0u,
+                            MHD_OPTION_STRICT_FOR_CLIENT, 1,
+                            MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
+                            MHD_OPTION_URI_LOG_CALLBACK, on_request_line, http,
+                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
+                            MHD_OPTION_END);
+}
+
+static enum err watch(struct http *http, int fd, void *tag)
+{
+    struct epoll_event event = { .events = EPOLLIN, .data.ptr = tag };
+    return fd >= 0 && epoll_ctl(http->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? OK : ERR_IO;
+}
+
+/* Whether a byte written to the taken-over descriptor arrives, and no end of file follows. */
+static bool is_alive(int taken_fd, int peer_fd)
+{
+    char byte = 0;
+    return send(taken_fd, "x", 1, MSG_NOSIGNAL) == 1 && recv(peer_fd, &byte, 1, MSG_DONTWAIT) == 1 && byte == 'x' &&
+           recv(peer_fd, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+/* Streams depend on how the linked library closes connections, which no documentation promises: so it is tried at each start. */
+static bool hand_over_works(struct http *http)
+{
+    static const char REQUEST[] = "GET / HTTP/1.1\r\nHost: start-up\r\n\r\n";
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0)
+        return false;
+    http->checking = true;
+    http->checked_fd = -1;
+    bool works = send(pair[1], REQUEST, sizeof(REQUEST) - 1, MSG_NOSIGNAL) == (ssize_t)sizeof(REQUEST) - 1 &&
+                 MHD_add_connection(http->daemon, pair[0], (const struct sockaddr *)&address, sizeof(address)) == MHD_YES;
+    for (int run = 0; run < RUNS_PER_TURN && works; run++)
+        MHD_run(http->daemon);
+    works = works && http->connections == 0 && http->checked_fd >= 0 && is_alive(http->checked_fd, pair[1]);
+    if (http->checked_fd >= 0)
+        close(http->checked_fd);
+    close(pair[1]);
+    http->checking = false;
+    return works;
+}
+
+static enum err open_parts(struct http *http, char *problem, size_t problem_size)
+{
+    int listen_fd;
+    enum err err = listen_open(http->server->config->listen, &listen_fd, http->address, problem, problem_size);
+    if (err != OK)
+        return err;
+    http->daemon = start_daemon(http, listen_fd);
+    if (http->daemon == NULL) {
+        close(listen_fd);
+        snprintf(problem, problem_size, "libmicrohttpd %s does not start", MHD_get_version());
+        return ERR_IO;
+    }
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    http->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    http->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    snprintf(problem, problem_size, "not enough descriptors or memory for the HTTP loop");
+    if (watch(http, http->event_fd, &http->event_fd) != OK || watch(http, info != NULL ? info->epoll_fd : -1, &http->daemon) != OK)
+        return ERR_IO;
+    err = farewell_new(http->epoll_fd, &http->farewell);
+    if (err == OK && !hand_over_works(http)) {
+        snprintf(problem, problem_size,
+                 "libmicrohttpd %s closes sockets in a way that ends streams (they cannot be taken over from it); versions 0.9.75 to 1.0.1 are known to work",
+                 MHD_get_version());
+        err = ERR_CONFIG;
+    }
+    return err;
+}
+
+enum err http_open(struct server *server, struct http **ret_http, char *problem, size_t problem_size)
+{
+    struct http *http = calloc(1, sizeof(*http));
+    if (http == NULL)
+        return ERR_NO_MEMORY;
+    http->server = server;
+    http->epoll_fd = http->event_fd = -1;
+    http->receiving.timeout_ms = server->config->request_timeout_ms;
+    http->waiting.timeout_ms = server->config->idle_timeout_ms;
+    http->request_seed = random_u64();
+    http->now_ms = clock_monotonic_ms();
+    pthread_mutex_init(&http->mutex, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&http->idle, &attributes);
+    pthread_condattr_destroy(&attributes);
+    enum err err = open_parts(http, problem, problem_size);
+    if (err != OK) {
+        http_close(http);
+        return err;
+    }
+    *ret_http = http;
+    return OK;
+}
+
+enum err http_start(struct http *http)
+{
+    if (pthread_create(&http->thread, NULL, loop, http) != 0)
+        return ERR_NO_MEMORY;
+    http->started = true;
+    return OK;
+}
+
+const char *http_address(const struct http *http)
+{
+    return http->address;
+}
+
+void http_drain(struct http *http)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += LIMIT_DRAIN_MS / 1000;
+    http->draining = true;
+    wake(http);
+    pthread_mutex_lock(&http->mutex);
+    while (!http->is_idle && pthread_cond_timedwait(&http->idle, &http->mutex, &until) == 0) {
+    }
+    pthread_mutex_unlock(&http->mutex);
+}
+
+/* A daemon with suspended connections must not be stopped: then it is left to the end of the process. */
+static void stop_daemon(struct http *http)
+{
+    if (http->daemon == NULL)
+        return;
+    if (http->running > 0)
+        log_event(LOG_WARN, "requests_abandoned", "count=%zu", http->running);
+    else
+        MHD_stop_daemon(http->daemon);
+}
+
+void http_close(struct http *http)
+{
+    if (http == NULL)
+        return;
+    if (http->started) {
+        http->stopping = true;
+        wake(http);
+        pthread_join(http->thread, NULL);
+    }
+    size_t abandoned = http->running;
+    stop_daemon(http);
+    farewell_free(http->farewell);
+    if (http->event_fd >= 0)
+        close(http->event_fd);
+    if (http->epoll_fd >= 0)
+        close(http->epoll_fd);
+    while (http->spare != NULL) {
+        struct request *next = http->spare->next;
+        free(http->spare);
+        http->spare = next;
+    }
+    if (abandoned > 0)
+        return; /* their threads may still call http_complete() */
+    pthread_cond_destroy(&http->idle);
+    pthread_mutex_destroy(&http->mutex);
+    free(http);
+}

@@ -1,0 +1,28 @@
+/* The HTTP loop: one thread that receives requests and sends answers, over libmicrohttpd.
+ *
+ * It knows connections, bytes and deadlines, and nothing of what a request means: it gives each complete request to dispatch.h and gets an answer back,
+ * at once or later. */
+#pragma once
+
+#include "api/request.h"
+
+struct http;
+
+/* Binds the listening socket and makes sure that sockets can be handed over. `problem` gets a sentence on failure. */
+enum err http_open(struct server *server, struct http **ret_http, char *problem, size_t problem_size) MUST_USE;
+/* Starts the loop's thread. */
+enum err http_start(struct http *http) MUST_USE;
+const char *http_address(const struct http *http);
+/* Stops accepting; returns when no request runs, or after LIMIT_DRAIN_MS. Any thread but the loop's. */
+void http_drain(struct http *http);
+/* Waits for running requests, ends the loop's thread if it was started, and frees everything; NULL is fine. */
+void http_close(struct http *http);
+
+/* Gives a request back to the loop, which then calls dispatch_continue(). Any thread, also the loop's. */
+void http_complete(struct http *http, struct request *request);
+
+/* For the loop's thread, once for each request that dispatch_run() was called with: */
+/* Sends request->answer. */
+void http_answer(struct request *request);
+/* Takes the socket away from HTTP: stream_open() is called with it, and on failure dispatch_detach_failed(). */
+void http_detach(struct request *request);

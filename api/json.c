@@ -1,0 +1,201 @@
+/* Owns the parsing of JSON bodies; the only file that knows jansson. Runs on the loop. */
+#include "api/json.h"
+
+#define json_string json_string_of_jansson /* core/buf.h has one, too, and that one is meant elsewhere */
+#include <jansson.h>
+#undef json_string
+#include <string.h>
+
+#include "core/id.h"
+#include "core/random.h"
+#include "core/text.h"
+
+void json_start(void)
+{
+    json_object_seed((size_t)random_u64() | 1);
+}
+
+/* jansson recurses up to 2,048 levels; ours is a handful. Brackets in strings do not count. */
+static bool is_too_deep(const char *json, size_t size)
+{
+    unsigned depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < size; i++) {
+        char c = json[i];
+        if (in_string) {
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                in_string = false;
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '{' || c == '[') {
+            if (++depth > LIMIT_JSON_DEPTH)
+                return true;
+        } else if ((c == '}' || c == ']') && depth > 0) {
+            depth--;
+        }
+    }
+    return false;
+}
+
+static enum err parse(struct request *request)
+{
+    if (request->body.size == 0)
+        return request_refuse(request, ERR_BAD_JSON, NULL, "a JSON object is expected as the body");
+    if (is_too_deep(request->body.bytes, request->body.size))
+        return request_refuse(request, ERR_BAD_JSON, NULL, "nested too deeply");
+    json_error_t error;
+    json_t *document = json_loadb(request->body.bytes, request->body.size, JSON_REJECT_DUPLICATES, &error);
+    if (document == NULL)
+        return request_refuse(request, ERR_BAD_JSON, NULL,
+                              request_printf(request, "line %d, column %d: not well-formed JSON without duplicate keys and NUL", error.line,
+                                             error.column));
+    request->document = document;
+    if (!json_is_object(document))
+        return request_refuse(request, ERR_BAD_JSON, NULL, "the body must be a JSON object");
+    return OK;
+}
+
+static enum err bad_field(struct request *request, const struct field *field, const char *detail)
+{
+    return request_refuse(request, ERR_BAD_FIELD, field->name, detail);
+}
+
+static enum err read_string(struct request *request, const struct field *field, const json_t *value, struct text *ret_text)
+{
+    if (!json_is_string(value))
+        return bad_field(request, field, "must be a string");
+    struct text text = { json_string_value(value), json_string_length(value) };
+    bool bytes = field->type == FIELD_BYTES;
+    /* Counting characters costs a pass over the text; it is needed only when the bytes alone do not decide. */
+    size_t length = bytes || (text.size >= field->min * 4u && text.size <= field->max) ? text.size : utf8_length(text.bytes, text.size);
+    if (length < field->min || length > field->max)
+        return bad_field(request, field,
+                         request_printf(request, "must have %u to %u %s", field->min, field->max, bytes ? "bytes" : "characters"));
+    if (field->type == FIELD_LINE && !text_is_line(text.bytes, text.size))
+        return bad_field(request, field, "must not contain control characters");
+    *ret_text = text;
+    return OK;
+}
+
+static enum err read_choice(struct request *request, const struct field *field, const json_t *value, int *ret_choice)
+{
+    if (!json_is_string(value))
+        return bad_field(request, field, "must be a string");
+    for (const struct choice *choice = field->choices; choice->name != NULL; choice++) {
+        if (strcmp(choice->name, json_string_value(value)) == 0) {
+            *ret_choice = choice->value;
+            return OK;
+        }
+    }
+    return bad_field(request, field, "is not one of the possible values");
+}
+
+static enum err read_ids(struct request *request, const struct field *field, const json_t *value, struct id_list *ret_list)
+{
+    if (!json_is_array(value))
+        return bad_field(request, field, "must be an array of ids");
+    size_t count = json_array_size(value);
+    uint64_t *ids = ARENA_ARRAY(&request->arena, uint64_t, count + 1);
+    if (ids == NULL)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        const json_t *item = json_array_get(value, i);
+        if (!json_is_string(item) || !id_parse(json_string_value(item), json_string_length(item), &ids[i]))
+            return bad_field(request, field, request_printf(request, "item %zu is not an id (a decimal string)", i));
+    }
+    *ret_list = (struct id_list){ ids, count };
+    return OK;
+}
+
+static enum err read_bool(struct request *request, const struct field *field, const json_t *value, bool *ret_bool)
+{
+    if (!json_is_boolean(value))
+        return bad_field(request, field, "must be true or false");
+    *ret_bool = json_is_true(value);
+    return OK;
+}
+
+static enum err read_field(struct request *request, const struct field *field, const json_t *value, char *target)
+{
+    void *place = target + field->offset;
+    switch (field->type) {
+    case FIELD_TEXT:
+    case FIELD_LINE:
+    case FIELD_BYTES:
+        return read_string(request, field, value, place);
+    case FIELD_BOOL:
+        return read_bool(request, field, value, place);
+    case FIELD_CHOICE:
+        return read_choice(request, field, value, place);
+    case FIELD_IDS:
+        return read_ids(request, field, value, place);
+    }
+    return ERR_INTERNAL;
+}
+
+static const struct field *find_field(const struct form *form, const char *name, size_t size)
+{
+    for (size_t i = 0; i < form->count; i++)
+        if (strlen(form->fields[i].name) == size && memcmp(form->fields[i].name, name, size) == 0)
+            return &form->fields[i];
+    return NULL;
+}
+
+static enum err refuse_unknown(struct request *request, const char *name, size_t size)
+{
+    /* The name is the client's: cut at 64 bytes of ASCII so that the problem stays small and well-formed. */
+    char shown[65];
+    size_t length = 0;
+    while (length < size && length < sizeof(shown) - 1 && name[length] >= 0x20 && name[length] < 0x7f) {
+        shown[length] = name[length];
+        length++;
+    }
+    shown[length] = '\0';
+    return request_refuse(request, ERR_UNKNOWN_FIELD, arena_copy(&request->arena, shown, length), "this field does not exist here");
+}
+
+static enum err read_fields(struct request *request, const struct form *form, char *target)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(request->document, name, value) {
+        const struct field *field = find_field(form, name, strlen(name));
+        enum err err = field == NULL ? refuse_unknown(request, name, strlen(name)) : read_field(request, field, value, target);
+        if (err != OK)
+            return err;
+    }
+    return OK;
+}
+
+static enum err require_fields(struct request *request, const struct form *form)
+{
+    for (size_t i = 0; i < form->count; i++) {
+        const struct field *field = &form->fields[i];
+        if (field->required && json_object_get(request->document, field->name) == NULL)
+            return request_refuse(request, ERR_MISSING_FIELD, field->name, "this field is required");
+    }
+    return OK;
+}
+
+enum err form_read(struct request *request, const struct form *form)
+{
+    enum err err = parse(request);
+    if (err != OK)
+        return err;
+    char *target = arena_alloc(&request->arena, form->size);
+    if (target == NULL)
+        return ERR_NO_MEMORY;
+    err = read_fields(request, form, target);
+    if (err == OK)
+        err = require_fields(request, form);
+    request->form = target;
+    return err;
+}
+
+void form_release(struct request *request)
+{
+    json_decref(request->document);
+    request->document = NULL;
+}

@@ -1,0 +1,61 @@
+/* JSON bodies, declared: a form names the fields a body may have, and form_read() turns a body into the struct the form describes.
+ *
+ * Everything that is wrong with a body is found here: not JSON, not an object, duplicate keys, NUL, broken UTF-8, too deep, unknown or missing
+ * fields, wrong types, lengths out of range. Strings point into request->document and live as long as the request. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "api/request.h"
+
+/* A string; bytes NULL: not given. NUL-terminated, well-formed UTF-8, no U+0000 inside. */
+struct text {
+    const char *bytes;
+    size_t size;
+};
+
+struct id_list {
+    const uint64_t *ids; /* NULL: not given */
+    size_t count;
+};
+
+enum field_type {
+    FIELD_TEXT,   /* struct text; min and max in characters */
+    FIELD_LINE,   /* the same without control characters */
+    FIELD_BYTES,  /* struct text; min and max in bytes */
+    FIELD_BOOL,   /* bool; absent: false */
+    FIELD_CHOICE, /* int: one of `choices`; absent: 0 */
+    FIELD_IDS,    /* struct id_list; max in items */
+};
+
+struct choice {
+    const char *name; /* NULL ends the list */
+    int value;        /* not 0 */
+};
+
+struct field {
+    const char *name;
+    enum field_type type;
+    bool required;
+    uint32_t min;
+    uint32_t max;
+    size_t offset; /* into the form's struct */
+    const struct choice *choices;
+};
+
+struct form {
+    const struct field *fields;
+    size_t count;
+    size_t size; /* of the struct */
+};
+
+/* A form from an array of fields. */
+#define FORM(struct_name, field_array) { (field_array), sizeof(field_array) / sizeof((field_array)[0]), sizeof(struct struct_name) }
+
+/* Must be called once before any body is parsed: seeds jansson's hash tables while there is one thread. */
+void json_start(void);
+/* Parses request->body into a new struct in the request's arena and sets request->form. */
+enum err form_read(struct request *request, const struct form *form) MUST_USE;
+/* Frees request->document. */
+void form_release(struct request *request);

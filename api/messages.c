@@ -1,0 +1,120 @@
+/* Owns the handlers for messages. message_post() is the path that has to be fast: it runs on the loop, and its answer is the event's own bytes. */
+#include "api/handlers.h"
+
+struct message_form {
+    struct text text;
+    struct text client_key;
+};
+
+static const struct field MESSAGE_FIELDS[] = {
+    { "text", FIELD_TEXT, true, 1, LIMIT_TEXT_CHARACTERS, offsetof(struct message_form, text), NULL },
+    { "client_key", FIELD_TEXT, false, 1, LIMIT_CLIENT_KEY_CHARACTERS, offsetof(struct message_form, client_key), NULL },
+};
+const struct form message_form = FORM(message_form, MESSAGE_FIELDS);
+
+/* An edit's body is a message's without client_key, which stays as it was. */
+static const struct field MESSAGE_EDIT_FIELDS[] = {
+    { "text", FIELD_TEXT, true, 1, LIMIT_TEXT_CHARACTERS, offsetof(struct message_form, text), NULL },
+};
+const struct form message_edit_form = FORM(message_form, MESSAGE_EDIT_FIELDS);
+
+enum err message_post(struct request *request)
+{
+    const struct message_form *form = REQUEST_FORM(request, message_form);
+    enum err err = request_idempotency(request);
+    if (err != OK)
+        return err;
+    struct command *command = request_command(request, COMMAND_MESSAGE_POST);
+    command->in.message_post.chat_id = request->ids[PATH_CHAT_ID];
+    command->in.message_post.text = form->text.bytes;
+    command->in.message_post.text_size = form->text.size;
+    command->in.message_post.client_key = form->client_key.bytes;
+    return OK;
+}
+
+enum err message_edit(struct request *request)
+{
+    const struct message_form *form = REQUEST_FORM(request, message_form);
+    struct command *command = request_command(request, COMMAND_MESSAGE_EDIT);
+    command->in.message_edit.chat_id = request->ids[PATH_CHAT_ID];
+    command->in.message_edit.message_id = request->ids[PATH_MESSAGE_ID];
+    command->in.message_edit.text = form->text.bytes;
+    command->in.message_edit.text_size = form->text.size;
+    return OK;
+}
+
+enum err message_delete(struct request *request)
+{
+    struct command *command = request_command(request, COMMAND_MESSAGE_DELETE);
+    command->in.message_delete.chat_id = request->ids[PATH_CHAT_ID];
+    command->in.message_delete.message_id = request->ids[PATH_MESSAGE_ID];
+    return OK;
+}
+
+/* ---- History ---- */
+
+static enum err read_page_request(struct request *request, struct page_request *page)
+{
+    static const struct {
+        const char *name;
+        enum direction direction;
+    } CURSORS[] = { { "before", PAGE_BEFORE }, { "after", PAGE_AFTER }, { "around", PAGE_AROUND } };
+    *page = (struct page_request){ .chat_id = request->ids[PATH_CHAT_ID], .direction = PAGE_BEFORE };
+    for (size_t i = 0; i < sizeof(CURSORS) / sizeof(CURSORS[0]); i++) {
+        uint64_t cursor;
+        enum err err = query_cursor(request, CURSORS[i].name, &cursor);
+        if (err != OK)
+            return err;
+        if (cursor == 0)
+            continue;
+        if (page->cursor != 0)
+            return request_refuse(request, ERR_BAD_QUERY, CURSORS[i].name, "only one of before, after and around");
+        page->cursor = cursor;
+        page->direction = CURSORS[i].direction;
+    }
+    return query_limit(request, LIMIT_PAGE_ITEMS_DEFAULT, LIMIT_PAGE_ITEMS, &page->limit);
+}
+
+static enum err list_messages(struct request *request, const struct page_request *page, uint64_t head_id)
+{
+    struct message *messages;
+    size_t count;
+    bool more;
+    enum err err = read_messages(request->reader, request->session.user_id, page, &request->arena, &messages, &count, &more);
+    if (err != OK)
+        return err;
+    struct buf *buf = list_begin(request);
+    for (size_t i = 0; i < count; i++) {
+        json_comma(buf);
+        render_message(buf, &messages[i]);
+    }
+    uint64_t next_id = 0;
+    if (more && count > 0 && page->direction != PAGE_AROUND)
+        next_id = page->direction == PAGE_AFTER ? messages[count - 1].id : messages[0].id;
+    list_end(buf, next_id, head_id);
+    return OK;
+}
+
+enum err message_list(struct request *request)
+{
+    struct page_request page;
+    uint64_t head_id;
+    enum err err = read_page_request(request, &page);
+    if (err == OK)
+        err = read_begin(request->reader, &head_id);
+    if (err != OK)
+        return err;
+    err = list_messages(request, &page, head_id);
+    read_end(request->reader);
+    return err;
+}
+
+enum err message_show(struct request *request)
+{
+    struct message message;
+    enum err err = read_message(request->reader, request->session.user_id, request->ids[PATH_CHAT_ID], request->ids[PATH_MESSAGE_ID],
+                                &request->arena, &message);
+    if (err == OK)
+        render_message(answer_json(request, 200), &message);
+    return err;
+}

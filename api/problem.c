@@ -1,0 +1,86 @@
+/* Owns the table from enum err to HTTP status and code, and the rendering of problems. Any thread. */
+#include "api/problem.h"
+
+#include <string.h>
+
+static const struct problem PROBLEMS[ERR_COUNT] = {
+    [OK] = { 500, "internal", "Internal error" },
+    [ERR_BAD_REQUEST] = { 400, "bad_request", "Malformed request" },
+    [ERR_BAD_JSON] = { 400, "bad_json", "Malformed JSON" },
+    [ERR_BAD_FIELD] = { 400, "bad_field", "Invalid value" },
+    [ERR_UNKNOWN_FIELD] = { 400, "unknown_field", "Unknown field" },
+    [ERR_MISSING_FIELD] = { 400, "missing_field", "Missing field" },
+    [ERR_BAD_QUERY] = { 400, "bad_query", "Invalid query parameter" },
+    [ERR_BAD_CURSOR] = { 400, "bad_cursor", "Invalid cursor" },
+    [ERR_BODY_TOO_LARGE] = { 413, "body_too_large", "Body too large" },
+    [ERR_UNSUPPORTED_MEDIA_TYPE] = { 415, "unsupported_media_type", "Unsupported media type" },
+    [ERR_METHOD_NOT_ALLOWED] = { 405, "method_not_allowed", "Method not allowed" },
+    [ERR_UNAUTHORIZED] = { 401, "unauthorized", "Not authenticated" },
+    [ERR_LOGIN_FAILED] = { 401, "login_failed", "Wrong username or password" },
+    [ERR_FORBIDDEN] = { 403, "forbidden", "Not permitted" },
+    [ERR_CSRF] = { 403, "csrf", "Origin not permitted" },
+    [ERR_REGISTRATION_CLOSED] = { 403, "registration_closed", "Registration is closed" },
+    [ERR_BAD_INVITE] = { 403, "bad_invite", "Invalid invite" },
+    [ERR_WINDOW_CLOSED] = { 403, "window_closed", "Too late" },
+    [ERR_NOT_FOUND] = { 404, "not_found", "Not found" },
+    [ERR_CONFLICT] = { 409, "conflict", "Conflict" },
+    [ERR_USERNAME_TAKEN] = { 409, "username_taken", "Username taken" },
+    [ERR_DIRECT_CHAT] = { 409, "direct_chat", "Not possible in a direct chat" },
+    [ERR_IDEMPOTENCY_MISMATCH] = { 409, "idempotency_mismatch", "Key used for another request" },
+    [ERR_ALREADY_DELETED] = { 409, "already_deleted", "Already deleted" },
+    [ERR_CHAT_FULL] = { 409, "chat_full", "Chat is full" },
+    [ERR_RATE_LIMITED] = { 429, "rate_limited", "Too many requests" },
+    [ERR_OVERLOADED] = { 503, "overloaded", "Overloaded" },
+    [ERR_DATABASE_UNAVAILABLE] = { 503, "database_unavailable", "Database unavailable" },
+    [ERR_DRAINING] = { 503, "draining", "Shutting down" },
+    [ERR_NO_MEMORY] = { 503, "overloaded", "Overloaded" },
+    [ERR_CONFIG] = { 500, "internal", "Internal error" },
+    [ERR_IO] = { 500, "internal", "Internal error" },
+    [ERR_INTERNAL] = { 500, "internal", "Internal error" },
+};
+
+const struct problem *problem_of(enum err err)
+{
+    return &PROBLEMS[(unsigned)err < ERR_COUNT ? err : ERR_INTERNAL];
+}
+
+static void write_problem(struct buf *buf, const struct problem *problem, const struct request *request)
+{
+    buf_char(buf, '{');
+    json_member_string(buf, "type", "about:blank");
+    json_member_string(buf, "title", problem->title);
+    json_member_number(buf, "status", problem->status);
+    json_member_string(buf, "code", problem->code);
+    json_member_string(buf, "detail", request->refusal.detail != NULL ? request->refusal.detail : problem->title);
+    if (request->refusal.field != NULL)
+        json_member_string(buf, "field", request->refusal.field);
+    json_member_string(buf, "request_id", request->id);
+    buf_char(buf, '}');
+}
+
+static bool has_header(const struct answer *answer, const char *name)
+{
+    for (size_t i = 0; i < answer->header_count; i++)
+        if (strcmp(answer->headers[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+void problem_answer(struct request *request, enum err err)
+{
+    const struct problem *problem = problem_of(err);
+    struct answer *answer = &request->answer;
+    frame_drop(answer->frame);
+    answer->frame = NULL;
+    answer->fixed = (struct slice){ NULL, 0 };
+    buf_clear(&answer->body);
+    answer->status = problem->status;
+    answer->content_type = "application/problem+json";
+    write_problem(&answer->body, problem, request);
+    if (problem->status == 401)
+        answer_header(request, "WWW-Authenticate", "Bearer");
+    if ((problem->status == 429 || problem->status == 503) && !has_header(answer, "Retry-After"))
+        answer_header(request, "Retry-After", "1");
+    if (err == ERR_DRAINING)
+        answer->close = true;
+}

@@ -1,0 +1,81 @@
+/* Owns the server: its parts, and the order in which they start and stop. */
+#include "api/server.h"
+
+#include <stdlib.h>
+#include <strings.h>
+
+#include "api/auth.h"
+#include "api/dispatch.h"
+#include "api/http.h"
+#include "api/json.h"
+#include "api/rate.h"
+#include "api/routes.h"
+#include "api/server_internal.h"
+#include "api/workers.h"
+
+static void release(struct server *server)
+{
+    http_close(server->http);
+    workers_stop(server->readers);
+    workers_stop(server->hashers);
+    rate_free(server->rate);
+    auth_free(server->auth);
+    free(server);
+}
+
+static enum err start_parts(struct server *server, char *problem, size_t problem_size)
+{
+    enum err err = auth_new(&server->auth);
+    if (err == OK)
+        err = rate_new(&server->rate);
+    if (err == OK)
+        err = http_open(server, &server->http, problem, problem_size);
+    if (err == OK)
+        err = workers_start(server->store, LIMIT_READER_THREADS, LIMIT_READER_QUEUE, dispatch_work, &server->readers);
+    if (err == OK)
+        err = workers_start(server->store, LIMIT_HASHER_THREADS, LIMIT_HASHER_QUEUE, dispatch_work, &server->hashers);
+    if (err == OK)
+        store_on_commit(server->store, auth_commit, server->auth);
+    return err == OK ? http_start(server->http) : err;
+}
+
+enum err server_start(const struct config *config, struct store *store, struct hub *hub, struct server **ret_server, char *problem,
+                      size_t problem_size)
+{
+    if (problem_size > 0)
+        problem[0] = '\0';
+    struct server *server = calloc(1, sizeof(*server));
+    if (server == NULL)
+        return ERR_NO_MEMORY;
+    server->config = config;
+    server->store = store;
+    server->hub = hub;
+    server->secure_cookies = strncasecmp(config->public_url, "https://", 8) == 0;
+    json_start();
+    routes_start();
+    enum err err = start_parts(server, problem, problem_size);
+    if (err != OK) {
+        release(server);
+        return err;
+    }
+    *ret_server = server;
+    return OK;
+}
+
+const char *server_address(const struct server *server)
+{
+    return http_address(server->http);
+}
+
+void server_drain(struct server *server)
+{
+    server->draining = true;
+    http_drain(server->http);
+}
+
+/* The loop waits for what runs, so the workers must still work while it ends. */
+void server_stop(struct server *server)
+{
+    server->draining = true;
+    release(server);
+}

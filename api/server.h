@@ -1,0 +1,28 @@
+/* The HTTP server: what programs start and stop.
+ *
+ * Life: server_start (before store_start(), because it listens to commits) → server_drain → server_stop. */
+#pragma once
+
+#include <stdio.h>
+
+#include "core/config.h"
+#include "db/store.h"
+#include "stream/hub.h"
+
+struct server;
+
+/* Binds config->listen, proves that the linked libmicrohttpd lets sockets be handed over to the hub, and starts the HTTP loop and the workers. All
+ * arguments are borrowed until server_stop(). To be called before the hub's listener is registered (store_on_commit()) and before store_start(): the
+ * session cache has to hear of a removed device before the hub does, see auth.h. Requests that need the writer before store_start() wait in its
+ * queue. `problem` gets a sentence on failure. */
+enum err server_start(const struct config *config, struct store *store, struct hub *hub, struct server **ret_server, char *problem,
+                      size_t problem_size) MUST_USE;
+/* host:port as bound. Lives as long as the server. */
+const char *server_address(const struct server *server);
+/* Stops accepting. Running requests finish, new ones on kept connections get 503. Returns when none is running, or after LIMIT_DRAIN_MS. Any thread. */
+void server_drain(struct server *server);
+/* Ends the threads, closes the connections and frees the server. The store must still be able to finish commands that wait. */
+void server_stop(struct server *server);
+
+/* Prints `METHOD PATH AUTH SUCCESS_STATUS` for each route. */
+void routes_print(FILE *out);

@@ -1,0 +1,25 @@
+/* The server's parts, for api/ only. */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "api/server.h"
+#include "core/crypto.h"
+
+struct auth;
+struct http;
+struct rate;
+struct workers;
+
+struct server {
+    const struct config *config;
+    struct store *store;
+    struct hub *hub;
+    struct http *http;
+    struct auth *auth;
+    struct rate *rate;        /* the loop's */
+    struct workers *readers;
+    struct workers *hashers;
+    _Atomic bool draining;
+    bool secure_cookies;      /* the public URL is https */
+};

@@ -1,0 +1,15 @@
+/* Worker threads: a bounded queue of requests, and threads that each have a reader of their own. */
+#pragma once
+
+#include "api/request.h"
+
+struct workers;
+
+/* Runs on a worker's thread, with request->reader set. Must give the request back by http_complete(). */
+typedef void (*worker_function)(struct request *request);
+
+enum err workers_start(struct store *store, unsigned threads, size_t queue_max, worker_function run, struct workers **ret_workers) MUST_USE;
+/* Runs what is queued, ends the threads and frees the pool; NULL is fine. */
+void workers_stop(struct workers *workers);
+/* Queues the request; ERR_OVERLOADED when the queue is full. Any thread; never blocks. */
+enum err workers_submit(struct workers *workers, struct request *request) MUST_USE;

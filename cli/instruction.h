@@ -1,0 +1,73 @@
+/* What an operator asks for, one JSON object a line, and what is replied, likewise. The same lines make an import file and the admin socket's
+ * protocol. The member that comes first here names the instruction; a ? marks what
+ * may be left out:
+ *
+ *     {"user":"alice","display_name":"Alice"?,"tokens":["<43 characters>",...]?,"password_hash":"scrypt$..."?}
+ *         {"user":"alice","id":"1","devices":["2"]}
+ *     {"chat":"group","title":"Tea","owner":"alice","members":["bob"]?,"history":"all"?}
+ *     {"chat":"direct","members":["alice","bob"]}
+ *         {"chat":"3"}
+ *     {"invite":"<43 characters>","uses":1?,"days":7?}
+ *         {"invite":true,"expires_at":"2026-11-21T01:02:03.456Z"}
+ *     {"cleanup":"run"} or {"cleanup":"count"}
+ *         {"rows":2000,"more":true}                                      after each pass; the last with "more":false
+ *     anything that is wrong
+ *         {"error":"bad_field","field":"title","detail":"...","line":3}
+ *
+ * This is the only file of cli/ that knows the JSON library. One thread at a time. */
+#pragma once
+
+#include "cli/directory.h"
+#include "db/command.h"
+
+#define INVITE_USES_DEFAULT 1
+#define INVITE_USES_MAX 1000000
+#define INVITE_DAYS_DEFAULT 7
+#define INVITE_DAYS_MAX 3650
+
+enum instruction_kind {
+    INSTRUCTION_COMMAND, /* `command` is for the store */
+    INSTRUCTION_CLEANUP, /* cleanup_once() with `dry_run` */
+};
+
+struct instruction {
+    enum instruction_kind kind;
+    bool dry_run;
+    bool names_users;       /* it can be prepared only when the users asked for before it are committed */
+    size_t bytes;           /* of its line: about the memory that it holds */
+    uint64_t line;          /* where it stood, counted from 1; set by whoever counts */
+    struct command command; /* its refusal also says what is wrong with the instruction itself */
+
+    /* instruction.c's own. */
+    const struct verb *verb;
+    struct json_t *root; /* owned; the command's strings are its, or below */
+    char username[LIMIT_USERNAME_BYTES + 1];
+    char detail[160]; /* of the refusal */
+    uint8_t invite[SHA256_SIZE];
+    uint8_t (*tokens)[SHA256_SIZE]; /* owned */
+    uint64_t *member_ids;           /* owned */
+};
+
+/* Reads a line and finds out what it asks for; NULL only without memory. A refusal says that there is nothing to prepare. */
+struct instruction *instruction_parse(const char *line, size_t size) MUST_USE;
+/* Fills in the command, or its refusal. */
+void instruction_prepare(struct instruction *instruction, const struct config *config, struct directory *directory);
+/* Writes the reply of a command that is done or refused, with its newline. */
+void instruction_reply(const struct instruction *instruction, struct buf *replies);
+/* The reply to a line that did not even become an instruction. */
+void instruction_reply_refusal(const struct refusal *refusal, uint64_t line, struct buf *replies);
+/* The reply after one pass of the cleanup. */
+void instruction_reply_cleanup(uint64_t rows, bool more, struct buf *replies);
+void instruction_free(struct instruction *instruction);
+
+/* A reply, for the side that asked. */
+struct reply;
+
+/* NULL when it is no JSON object, or without memory. */
+struct reply *reply_parse(const char *line, size_t size) MUST_USE;
+void reply_free(struct reply *reply);
+/* NULL when the member is absent or no string; lives as long as the reply. */
+const char *reply_text(const struct reply *reply, const char *member);
+/* 0 when the member is absent or no number. */
+int64_t reply_number(const struct reply *reply, const char *member);
+bool reply_is_true(const struct reply *reply, const char *member);

@@ -1,0 +1,80 @@
+/* Owns the table of commands and how the process ends.
+ *
+ * Threads: main. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/cli.h"
+
+static const struct cli_command commands[] = {
+    {
+        .name = "serve",
+        .summary = "run the server",
+        .usage = "serve",
+        .help =
+            "Serves the API and the event streams until SIGTERM or SIGINT, which let running requests finish and tell the streams when to come\n"
+            "back; a second signal ends at once. Settings come from the environment: see parley config.\n",
+        .run = serve_command,
+    },
+    {
+        .name = "migrate",
+        .summary = "bring the database to this version's schema",
+        .usage = "migrate",
+        .help = "The server does the same when it starts; this is for doing it on its own, with no server running. It can be repeated.\n",
+        .run = migrate_command,
+    },
+    {
+        .name = "cleanup",
+        .summary = "delete what retention has expired, now",
+        .usage = "cleanup --once [--dry-run]",
+        .help =
+            "The server does the same at an interval (PARLEY_CLEANUP_INTERVAL; 0 leaves it to this command, from cron or a timer). Works through\n"
+            "the running server, or on the database when none runs.\n"
+            "\n"
+            "  --once     clean up and end\n"
+            "  --dry-run  with --once: only count what is due\n",
+        .run = cleanup_command,
+    },
+    { .name = "user", .summary = "create, invite and import users", .commands = user_commands },
+    {
+        .name = "config",
+        .summary = "print or check the settings",
+        .usage = "config [--check]",
+        .help = "Prints every setting with its type, default, current value and meaning. Settings are environment variables.\n"
+                "\n"
+                "  --check  print nothing; exit 0 when the settings are right, else say which one is wrong and exit 2\n",
+        .run = config_command,
+    },
+    {
+        .name = "routes",
+        .summary = "print the API's routes",
+        .usage = "routes",
+        .help = "One line per route: METHOD PATH AUTH STATUS, where AUTH is none, user or stream and STATUS is that of success.\n",
+        .run = routes_command,
+    },
+    {
+        .name = "version",
+        .summary = "print the version",
+        .usage = "version",
+        .help = "Prints the version that this program was built from.\n",
+        .run = version_command,
+    },
+    { 0 },
+};
+
+/* What was printed must have arrived: a full disk is a failure. */
+static int finish(int status) {
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    cli_complain("cannot write the output: %s", strerror(errno));
+    return status == STATUS_OK ? STATUS_FAILED : status;
+}
+
+int main(int argc, char **argv) {
+    umask(077); /* whatever is written holds people's messages: for nobody else, wherever the data folder is */
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        return finish(version_command(1, argv + 1));
+    return finish(cli_dispatch(commands, "parley", "Parley: a chat backend with a REST API and event streams", argc, argv));
+}

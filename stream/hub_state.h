@@ -1,0 +1,67 @@
+/* The hub's state, shared by hub.c (thread, loop, the public functions), tail.c (following the log) and life.c (the life of streams). Nobody else includes it.
+ *
+ * Everything but `inbox` and `replays` belongs to the hub's thread.
+ *
+ * Invariants of a hub at position p (an id):
+ *  1. Every event of the log up to p, from where the hub started, was applied: once, in log order. Only what continues p is applied; what does
+ *     not is a gap, and is read from the store (tail.c).
+ *  2. The ring ends at p.
+ *  3. The index is right as of p, or as of a later snapshot that a listener was installed from (index.h).
+ *  4. Outside a tick no stream has pending frames, so every LIVE stream has its whole feed up to p.
+ *  5. Work per turn of the loop is bounded by the LIMIT_TURN_… and LIMIT_TICK_… values, whatever waits. */
+#pragma once
+
+#include "stream/gate.h"
+#include "stream/inbox.h"
+#include "stream/index.h"
+#include "stream/push.h"
+#include "stream/replay.h"
+#include "stream/ring.h"
+#include "stream/socket.h"
+#include "stream/wheel.h"
+
+/* Where the hub is with reading what it did not hear. */
+struct tail {
+    struct commit *commits;  /* taken from the inbox, oldest first; the first ones may be applied in part */
+    struct commit *applied;  /* their frames may be pending: freed after the tick */
+    struct replay_job job;   /* a page of the log */
+    bool lost;               /* commits before those in `commits` were forgotten */
+    bool is_reading;         /* the job is out */
+    int64_t read_at_ms;      /* not before: a failed read is repeated after a pause (monotonic) */
+    bool took_some;          /* the last look into the inbox found commits: there may be more */
+    uint64_t checked_id;     /* the hub's position at the last tail_check() */
+};
+
+struct hub {
+    struct store *store;
+    const struct config *config;
+    struct inbox inbox;         /* shared */
+    struct replay_pool replays; /* shared */
+    pthread_t thread;
+    int epoll_fd;
+
+    uint64_t position;
+    struct tail tail;
+    struct ring ring;
+    struct index index;
+    struct push push;
+
+    struct list_node streams[STREAM_STATES]; /* of struct stream, by state */
+    size_t counts[STREAM_STATES];
+    struct opening *openings; /* taken from the inbox, oldest first */
+    struct replay_job jobs[LIMIT_REPLAYS_AT_ONCE];
+    size_t next_to_rob; /* of `jobs`: whose stream loses its page next */
+    struct gate gate;
+    struct outlet outlet;
+    struct wheel wheel;
+
+    int64_t now_ms;      /* monotonic, read once a turn */
+    int64_t wall_ms;     /* the same moment as wall time */
+    int64_t chores_at_ms;
+    uint64_t failed_reads; /* since they were last logged */
+    bool has_broken;     /* listeners whose streams have to be closed */
+    bool draining;
+    /* Faults that tests ask for; false in the product. */
+    bool loses_event_at_resume;
+    bool reorders_pair;
+};

@@ -1,0 +1,71 @@
+/* The inbox: what other threads hand to the hub's thread. All of it is under one mutex; an eventfd wakes the hub.
+ *
+ * Commits waiting here are bounded by LIMIT_RING_BYTES. When one more would not fit, all are forgotten and the inbox says so (`lost`): what they held
+ * is in the store, and the hub reads it there. Appending never waits for the hub, so the writer never does. */
+#pragma once
+
+#include <pthread.h>
+
+#include "stream/hub.h"
+
+struct replay_job;
+
+/* A new stream; owns the descriptor until a stream or a refusal takes it. */
+struct opening {
+    struct opening *next;
+    struct stream_request request; /* its head points to `head` */
+    char head[];
+};
+
+struct commit {
+    struct commit *next;
+    uint64_t previous_id; /* the log's last id before it */
+    size_t bytes;
+    size_t count;
+    struct frame *frames[]; /* held */
+};
+
+/* A first-in-first-out list of one of the three kinds. */
+struct commit_list {
+    struct commit *first, *last;
+};
+struct opening_list {
+    struct opening *first, *last;
+};
+struct page_list {
+    struct replay_job *first, *last;
+};
+
+struct inbox {
+    pthread_mutex_t mutex;
+    int event_fd; /* readable: something is new */
+    /* Under the mutex: */
+    bool signalled; /* the eventfd was written and not yet read */
+    bool stopping;
+    bool lost; /* commits were forgotten; those in the list are newer */
+    size_t commit_bytes;
+    struct commit_list commits;
+    struct opening_list openings;
+    struct page_list pages;
+};
+
+enum err inbox_init(struct inbox *inbox) MUST_USE;
+/* Closes and drops what is left; no other thread may still use the inbox. */
+void inbox_release(struct inbox *inbox);
+
+/* Any thread. */
+void inbox_add_commit(struct inbox *inbox, uint64_t previous_id, struct frame *const *frames, size_t count);
+void inbox_add_opening(struct inbox *inbox, const struct stream_request *request);
+void inbox_add_page(struct inbox *inbox, struct replay_job *job);
+void inbox_stop(struct inbox *inbox); /* openings are closed from now on */
+
+/* The hub's thread. What the take functions hand out belongs to the caller. */
+void inbox_acknowledge(struct inbox *inbox); /* before taking, when the eventfd is readable */
+bool inbox_stopping(struct inbox *inbox);
+struct opening *inbox_take_openings(struct inbox *inbox);
+struct replay_job *inbox_take_pages(struct inbox *inbox);
+/* The oldest commits, as long as they have no more than LIMIT_TICK_FRAMES frames together (but at least one). `ret_lost`: the ones before were forgotten. */
+struct commit *inbox_take_commits(struct inbox *inbox, bool *ret_lost);
+
+void commit_free(struct commit *commit);   /* drops its frames */
+void opening_free(struct opening *opening); /* does not close the descriptor */

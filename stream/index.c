@@ -1,0 +1,329 @@
+/* Listeners, chats and the links between them. See index.h for why they are right.
+ *
+ * A link is kept on both sides, each knowing its place on the other, so that ending one costs no search: the last link of an array
+ * moves into the gap, and its other side is told. */
+#include "stream/index.h"
+
+#include <stdlib.h>
+
+struct listener_link {
+    struct index_chat *chat;
+    uint32_t in_chat; /* place in the chat's array */
+};
+
+struct chat_link {
+    struct listener *listener;
+    uint64_t joined_id;
+    uint32_t in_listener; /* place in the listener's array */
+};
+
+struct index_chat {
+    uint64_t id;
+    uint64_t mark; /* index->mark: the marked listener is linked */
+    uint64_t marked_joined_id;
+    struct chat_link *links; /* owned */
+    uint32_t count;
+    uint32_t capacity;
+};
+
+void index_init(struct index *index) { *index = (struct index){ .listeners = MAP_INIT, .chats = MAP_INIT }; }
+
+static void chat_free(struct index_chat *chat) {
+    free(chat->links);
+    free(chat);
+}
+
+static void listener_free(struct listener *listener) {
+    free(listener->links);
+    free(listener);
+}
+
+void index_release(struct index *index) {
+    size_t cursor = 0;
+    for (struct listener *listener; (listener = map_next(&index->listeners, &cursor)) != NULL;)
+        listener_free(listener);
+    cursor = 0;
+    for (struct index_chat *chat; (chat = map_next(&index->chats, &cursor)) != NULL;)
+        chat_free(chat);
+    map_release(&index->listeners);
+    map_release(&index->chats);
+}
+
+struct listener *index_find(const struct index *index, uint64_t user_id) { return map_get(&index->listeners, user_id); }
+
+/* ---- Links ---- */
+
+/* Room for one more element; an array grows by half, so that the many small ones waste little. */
+static enum err make_room(void **array, size_t element_size, uint32_t count, uint32_t *capacity) {
+    if (count < *capacity)
+        return OK;
+    uint32_t larger = *capacity + *capacity / 2 + 1;
+    void *grown = realloc(*array, larger * element_size);
+    if (grown == NULL)
+        return ERR_NO_MEMORY;
+    *array = grown;
+    *capacity = larger;
+    return OK;
+}
+
+static struct index_chat *chat_get_or_make(struct index *index, uint64_t chat_id) {
+    struct index_chat *chat = map_get(&index->chats, chat_id);
+    if (chat != NULL)
+        return chat;
+
+    chat = calloc(1, sizeof(*chat));
+    if (chat == NULL)
+        return NULL;
+    chat->id = chat_id;
+    if (map_put(&index->chats, chat_id, chat) != OK) {
+        free(chat);
+        return NULL;
+    }
+    return chat;
+}
+
+static void drop_chat_if_unused(struct index *index, struct index_chat *chat) {
+    if (chat->count > 0)
+        return;
+    map_remove(&index->chats, chat->id);
+    chat_free(chat);
+}
+
+static enum err add_link(struct index *index, struct listener *listener, uint64_t chat_id, uint64_t joined_id) {
+    struct index_chat *chat = chat_get_or_make(index, chat_id);
+    if (chat == NULL)
+        return ERR_NO_MEMORY;
+
+    void *chat_links = chat->links, *listener_links = listener->links;
+    enum err err = make_room(&chat_links, sizeof(*chat->links), chat->count, &chat->capacity);
+    if (err == OK)
+        err = make_room(&listener_links, sizeof(*listener->links), listener->link_count, &listener->link_capacity);
+    chat->links = chat_links;
+    listener->links = listener_links;
+    if (err != OK) {
+        drop_chat_if_unused(index, chat);
+        return err;
+    }
+
+    chat->links[chat->count] = (struct chat_link){ listener, joined_id, listener->link_count };
+    listener->links[listener->link_count] = (struct listener_link){ chat, chat->count };
+    chat->count++;
+    listener->link_count++;
+    return OK;
+}
+
+/* Fills the gap at `place` with the last link of the array and tells that link's other side. */
+static void close_chat_gap(struct index_chat *chat, uint32_t place) {
+    const struct chat_link *last = &chat->links[--chat->count];
+    if (place == chat->count)
+        return;
+    chat->links[place] = *last;
+    last->listener->links[last->in_listener].in_chat = place;
+}
+
+static void close_listener_gap(struct listener *listener, uint32_t place) {
+    const struct listener_link *last = &listener->links[--listener->link_count];
+    if (place == listener->link_count)
+        return;
+    listener->links[place] = *last;
+    last->chat->links[last->in_chat].in_listener = place;
+}
+
+static void end_link(struct index *index, struct listener *listener, uint32_t place) {
+    struct listener_link link = listener->links[place];
+    close_chat_gap(link.chat, link.in_chat);
+    close_listener_gap(listener, place);
+    drop_chat_if_unused(index, link.chat);
+}
+
+static void end_all_links(struct index *index, struct listener *listener) {
+    while (listener->link_count > 0)
+        end_link(index, listener, listener->link_count - 1);
+}
+
+/* The place of the link to a chat in the listener's array, or link_count. */
+static uint32_t find_link(const struct listener *listener, uint64_t chat_id) {
+    uint32_t place = 0;
+    while (place < listener->link_count && listener->links[place].chat->id != chat_id)
+        place++;
+    return place;
+}
+
+/* ---- Listeners ---- */
+
+static struct listener *listener_make(struct index *index, uint64_t user_id) {
+    struct listener *listener = calloc(1, sizeof(*listener));
+    if (listener == NULL)
+        return NULL;
+    listener->user_id = user_id;
+    list_init(&listener->streams);
+    if (map_put(&index->listeners, user_id, listener) != OK) {
+        free(listener);
+        return NULL;
+    }
+    return listener;
+}
+
+struct listener *index_add_stream(struct index *index, uint64_t user_id, struct stream *stream) {
+    struct listener *listener = index_find(index, user_id);
+    if (listener == NULL)
+        listener = listener_make(index, user_id);
+    if (listener == NULL)
+        return NULL;
+    list_append(&listener->streams, &stream->in_listener);
+    listener->stream_count++;
+    stream->listener = listener;
+    return listener;
+}
+
+void index_remove_stream(struct index *index, struct stream *stream) {
+    struct listener *listener = stream->listener;
+    list_remove(&stream->in_listener);
+    stream->listener = NULL;
+    if (--listener->stream_count > 0)
+        return;
+    end_all_links(index, listener);
+    map_remove(&index->listeners, listener->user_id);
+    listener_free(listener);
+}
+
+enum err index_install(struct index *index, struct listener *listener, const struct snapshot_stays *snapshot) {
+    if (listener->installed)
+        return OK;
+
+    uint64_t closed_max = 0;
+    for (size_t i = 0; i < snapshot->count; i++) {
+        const struct stay *stay = &snapshot->stays[i];
+        enum err err = OK;
+        if (stay->left_id == STAY_OPEN)
+            err = add_link(index, listener, stay->chat_id, stay->joined_id);
+        else if (stay->left_id > closed_max)
+            closed_max = stay->left_id;
+        if (err != OK) {
+            end_all_links(index, listener);
+            return err;
+        }
+    }
+    listener->closed_max = closed_max;
+    listener->as_of = snapshot->head_id;
+    listener->installed = true;
+    return OK;
+}
+
+/* ---- Events ---- */
+
+/* Whether the links of this listener are yet to learn of the event. */
+static bool is_news_to(const struct listener *listener, const struct frame *frame) {
+    return listener != NULL && listener->installed && !listener->broken && frame->id > listener->as_of;
+}
+
+static void listener_joins(struct index *index, struct listener *listener, const struct frame *frame) {
+    if (!is_news_to(listener, frame) || find_link(listener, frame->owner_id) < listener->link_count)
+        return;
+    if (add_link(index, listener, frame->owner_id, frame->id) != OK)
+        listener->broken = true;
+}
+
+static void listener_leaves(struct index *index, struct listener *listener, const struct frame *frame) {
+    if (!is_news_to(listener, frame))
+        return;
+    uint32_t place = find_link(listener, frame->owner_id);
+    if (place == listener->link_count)
+        return;
+    end_link(index, listener, place);
+    listener->closed_max = frame->id;
+}
+
+static bool is_initial_member(const struct frame *frame, uint64_t user_id) {
+    for (uint32_t i = 0; i < frame->member_count; i++)
+        if (frame->members[i] == user_id)
+            return true;
+    return false;
+}
+
+void index_replay(struct index *index, struct listener *listener, const struct frame *frame) {
+    bool concerns_user = frame->ref_id == listener->user_id;
+    if (frame->type == EVENT_MEMBER_ADDED && concerns_user)
+        listener_joins(index, listener, frame);
+    else if (frame->type == EVENT_CHAT_CREATED && is_initial_member(frame, listener->user_id))
+        listener_joins(index, listener, frame);
+    else if (frame->type == EVENT_CHAT_DELETED || (frame->type == EVENT_MEMBER_REMOVED && concerns_user))
+        listener_leaves(index, listener, frame);
+}
+
+static bool one_joins(struct index *index, uint64_t user_id, const struct frame *frame) {
+    struct listener *listener = index_find(index, user_id);
+    listener_joins(index, listener, frame);
+    return listener == NULL || !listener->broken;
+}
+
+static enum err open_links(struct index *index, const struct frame *frame) {
+    bool ok = true;
+    if (frame->type == EVENT_MEMBER_ADDED)
+        ok = one_joins(index, frame->ref_id, frame);
+    if (frame->type == EVENT_CHAT_CREATED)
+        for (uint32_t i = 0; i < frame->member_count; i++)
+            ok = one_joins(index, frame->members[i], frame) && ok;
+    return ok ? OK : ERR_NO_MEMORY;
+}
+
+/* A chat's links end from the last to the first, so that those that are no news can stay where they are. */
+static void end_chat(struct index *index, const struct frame *frame) {
+    struct index_chat *chat = map_get(&index->chats, frame->owner_id);
+    for (uint32_t i = chat != NULL ? chat->count : 0; i-- > 0;)
+        listener_leaves(index, chat->links[i].listener, frame);
+}
+
+static void end_links(struct index *index, const struct frame *frame) {
+    if (frame->type == EVENT_MEMBER_REMOVED)
+        listener_leaves(index, index_find(index, frame->ref_id), frame);
+    if (frame->type == EVENT_CHAT_DELETED)
+        end_chat(index, frame);
+}
+
+static void deliver_to(const struct listener *listener, struct frame *frame, index_deliver deliver, void *context) {
+    LIST_EACH(&listener->streams, node)
+        deliver(context, LIST_ITEM(node, struct stream, in_listener), frame);
+}
+
+static void deliver_to_chat(const struct index_chat *chat, struct frame *frame, index_deliver deliver, void *context) {
+    for (uint32_t i = 0; i < chat->count; i++)
+        if (chat->links[i].joined_id <= frame->id)
+            deliver_to(chat->links[i].listener, index_form(frame, chat->links[i].joined_id), deliver, context);
+}
+
+enum err index_apply(struct index *index, struct frame *frame, index_deliver deliver, void *context) {
+    if (event_is_user(frame->type)) {
+        const struct listener *listener = index_find(index, frame->owner_id);
+        if (listener != NULL)
+            deliver_to(listener, frame, deliver, context);
+        return OK;
+    }
+
+    enum err err = open_links(index, frame);
+    const struct index_chat *chat = map_get(&index->chats, frame->owner_id);
+    if (chat != NULL)
+        deliver_to_chat(chat, frame, deliver, context);
+    end_links(index, frame);
+    return err;
+}
+
+void index_mark(struct index *index, const struct listener *listener) {
+    index->mark++;
+    for (uint32_t i = 0; i < listener->link_count; i++) {
+        const struct listener_link *link = &listener->links[i];
+        link->chat->mark = index->mark;
+        link->chat->marked_joined_id = link->chat->links[link->in_chat].joined_id;
+    }
+}
+
+bool index_wants(const struct index *index, const struct listener *listener, uint64_t owner_id, uint64_t id, uint64_t *ret_joined_id) {
+    *ret_joined_id = 0;
+    if (owner_id == listener->user_id)
+        return true;
+    const struct index_chat *chat = map_get(&index->chats, owner_id);
+    if (chat == NULL || chat->mark != index->mark || chat->marked_joined_id > id)
+        return false;
+    *ret_joined_id = chat->marked_joined_id;
+    return true;
+}

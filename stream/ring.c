@@ -1,0 +1,204 @@
+/* The ring of recent frames. See ring.h. */
+#include "stream/ring.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/id.h"
+
+static struct ring_slot *slot_of(const struct ring *ring, uint64_t position) { return &ring->slots[position % ring->event_limit]; }
+
+static bool holds(const struct ring *ring, uint64_t position) { return position >= ring->base && position < ring_end(ring); }
+
+static size_t cost_of(const struct frame *frame) {
+    size_t own = sizeof(*frame) + frame->size + frame->member_count * sizeof(*frame->members);
+    return frame->withheld != NULL ? own + sizeof(*frame) + frame->withheld->size : own;
+}
+
+static bool is_change(enum event_type type) { return type == EVENT_MESSAGE_EDITED || type == EVENT_MESSAGE_DELETED; }
+
+enum err ring_init(struct ring *ring, size_t event_limit, size_t byte_limit, uint64_t last_id) {
+    struct ring_slot *slots = calloc(event_limit, sizeof(*slots));
+    if (slots == NULL)
+        return ERR_NO_MEMORY;
+    *ring = (struct ring){ .slots = slots, .event_limit = event_limit, .byte_limit = byte_limit, .base = log_position(last_id) + 1, .edits = MAP_INIT };
+    return OK;
+}
+
+const struct ring_slot *ring_at(const struct ring *ring, uint64_t position) {
+    return holds(ring, position) ? slot_of(ring, position) : NULL;
+}
+
+bool ring_reaches(const struct ring *ring, uint64_t id) { return log_position(id) + 1 >= ring->base; }
+
+bool ring_knows(const struct ring *ring, uint64_t id) {
+    const struct ring_slot *slot = ring_at(ring, log_position(id));
+    return slot != NULL && slot->id == id;
+}
+
+static void forget(struct ring *ring, struct ring_slot *slot) {
+    if (slot->frame != NULL)
+        ring->bytes -= cost_of(slot->frame);
+    frame_drop(slot->frame);
+    slot->frame = NULL;
+}
+
+static void evict_oldest(struct ring *ring) {
+    struct ring_slot *slot = slot_of(ring, ring->base);
+    if (slot->message_id != 0 && map_get(&ring->edits, slot->message_id) == slot)
+        map_remove(&ring->edits, slot->message_id);
+    forget(ring, slot);
+    ring->base++;
+    ring->count--;
+}
+
+static void clear(struct ring *ring) {
+    while (ring->count > 0)
+        evict_oldest(ring);
+}
+
+void ring_release(struct ring *ring) {
+    if (ring->slots == NULL)
+        return;
+    clear(ring);
+    map_release(&ring->edits);
+    free(ring->slots);
+    ring->slots = NULL;
+}
+
+static struct frame *with_object(const struct frame *old, const struct frame *changed) {
+    uint32_t size = old->size - old->object_size + changed->object_size;
+    struct frame *frame = malloc(sizeof(*frame) + size);
+    if (frame == NULL)
+        return NULL;
+
+    *frame = (struct frame){
+        .references = 1,
+        .type = old->type,
+        .id = old->id,
+        .owner_id = old->owner_id,
+        .ref_id = old->ref_id,
+        .changed_id = changed->changed_id,
+        .size = size,
+        .unnamed = old->unnamed,
+        .object = old->object,
+        .object_size = changed->object_size,
+    };
+    uint32_t old_end = old->object + old->object_size;
+    memcpy(frame->bytes, old->bytes, old->object);
+    memcpy(frame->bytes + frame->object, changed->bytes + changed->object, changed->object_size);
+    memcpy(frame->bytes + frame->object + frame->object_size, old->bytes + old_end, old->size - old_end);
+    return frame;
+}
+
+struct frame *frame_with_object(const struct frame *old, const struct frame *changed) {
+    struct frame *frame = with_object(old, changed);
+    bool needs_withheld = frame != NULL && old->withheld != NULL && changed->withheld != NULL;
+    if (!needs_withheld)
+        return frame;
+    frame->withheld = with_object(old->withheld, changed->withheld);
+    if (frame->withheld == NULL) {
+        frame_drop(frame);
+        return NULL;
+    }
+    return frame;
+}
+
+/* What replacing the older frames of one message may still cost. */
+struct allowance {
+    size_t bytes;
+    size_t frames;
+};
+
+/* NULL: too dear, out of memory, or nothing to replace it by. */
+static struct frame *replacement(const struct frame *old, const struct frame *changed, struct allowance *allowance) {
+    if (changed == NULL || allowance->frames == 0)
+        return NULL;
+    size_t size = old->size - old->object_size + changed->object_size;
+    if (size > allowance->bytes)
+        return NULL;
+    *allowance = (struct allowance){ allowance->bytes - size, allowance->frames - 1 };
+    return frame_with_object(old, changed);
+}
+
+static void replace(struct ring *ring, struct ring_slot *slot, const struct frame *changed, struct allowance *allowance) {
+    if (slot->frame == NULL)
+        return;
+    struct frame *frame = replacement(slot->frame, changed, allowance);
+    forget(ring, slot);
+    slot->frame = frame;
+    if (frame != NULL)
+        ring->bytes += cost_of(frame);
+    else
+        *allowance = (struct allowance){ 0, 0 }; /* invariant 3 */
+}
+
+/* The message's own slot, or NULL. */
+static struct ring_slot *created_slot(const struct ring *ring, uint64_t message_id) {
+    return ring_knows(ring, message_id) ? slot_of(ring, log_position(message_id)) : NULL;
+}
+
+/* Replaces what the ring shows of a message by what `changed` says; NULL forgets it. Newest first; behind a forgotten edit there is nothing left to do. */
+static void replace_message(struct ring *ring, uint64_t message_id, const struct frame *changed) {
+    struct allowance allowance = { LIMIT_REPLACED_BYTES, LIMIT_REPLACED_FRAMES };
+    struct ring_slot *created = created_slot(ring, message_id);
+    if (created != NULL)
+        replace(ring, created, changed, &allowance);
+
+    struct ring_slot *edit = map_get(&ring->edits, message_id);
+    while (edit != NULL && edit->frame != NULL) {
+        replace(ring, edit, changed, &allowance);
+        edit = holds(ring, edit->older) ? slot_of(ring, edit->older) : NULL;
+    }
+}
+
+/* Chains the newest edit before the older ones. One that cannot be found later must not show anything later. */
+static void note_change(struct ring *ring, struct ring_slot *slot, uint64_t message_id) {
+    const struct ring_slot *older = map_get(&ring->edits, message_id);
+    slot->message_id = message_id;
+    slot->older = older != NULL ? log_position(older->id) : 0;
+    if (map_put(&ring->edits, message_id, slot) != OK)
+        forget(ring, slot);
+}
+
+void ring_append(struct ring *ring, struct frame *frame, int64_t now_ms) {
+    uint64_t position = log_position(frame->id);
+    if (position != ring_end(ring)) {
+        clear(ring);
+        ring->base = position;
+    }
+    if (is_change(frame->type))
+        replace_message(ring, frame->ref_id, frame);
+    while (ring->count > 0 && (ring->count == ring->event_limit || ring->bytes + cost_of(frame) > ring->byte_limit))
+        evict_oldest(ring);
+
+    struct ring_slot *slot = slot_of(ring, position);
+    *slot = (struct ring_slot){ .frame = frame_hold(frame), .id = frame->id, .owner_id = frame->owner_id, .appended_ms = now_ms };
+    ring->bytes += cost_of(frame);
+    ring->count++;
+    if (is_change(frame->type))
+        note_change(ring, slot, frame->ref_id);
+}
+
+/* Edits above a floor that passed their message show what the store no longer has. */
+static void forget_below(struct ring *ring, uint64_t floor_id) {
+    size_t cursor = 0;
+    for (struct ring_slot *slot; (slot = map_next(&ring->edits, &cursor)) != NULL;)
+        if (slot->message_id <= floor_id)
+            replace_message(ring, slot->message_id, NULL);
+}
+
+static void trim_oldest(struct ring *ring) {
+    const struct ring_slot *slot = slot_of(ring, ring->base);
+    if (slot->message_id == 0)
+        replace_message(ring, slot->id, NULL);
+    evict_oldest(ring);
+}
+
+void ring_trim(struct ring *ring, uint64_t floor_id, int64_t before_ms) {
+    if (floor_id > ring->floor_id)
+        forget_below(ring, floor_id);
+    ring->floor_id = floor_id;
+    while (ring->count > 0 && (slot_of(ring, ring->base)->id <= floor_id || slot_of(ring, ring->base)->appended_ms < before_ms))
+        trim_oldest(ring);
+}

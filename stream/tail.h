@@ -1,0 +1,20 @@
+/* Following the log: commits as they are handed over, and the store wherever they do not continue the hub's position.
+ *
+ * A commit is applied from its first event above the position, if the event before that one is the position, tag included. Otherwise something
+ * is missing (forgotten by the inbox, or never heard), the hub reads pages of the log until nothing is missing, and only then goes on with the
+ * commits, which it has kept. So an event is applied once, in order, whatever is lost on the way. The hub's thread only. */
+#pragma once
+
+#include "stream/hub_state.h"
+
+/* Applies what is there, at most a tick of it, and writes it to the streams. */
+void tail_follow(struct hub *hub);
+/* A page of the log arrived. */
+void tail_take_page(struct hub *hub);
+/* Whether tail_follow() has something to do at once. */
+bool tail_has_work(const struct hub *hub);
+/* Whether everything handed over so far is applied. */
+bool tail_is_done(const struct hub *hub);
+/* Now and then: asks the store whether commits were never handed over. */
+void tail_check(struct hub *hub);
+void tail_release(struct hub *hub);

@@ -1,0 +1,183 @@
+/* The machine's own limits, without any server: what the disk and the loopback network allow at most, to compare with. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "histogram.h"
+#include "http.h"
+#include "report.h"
+
+#define APPEND_BYTES 4096
+#define EVENT_BYTES 128
+#define DISK_SECONDS_MAX 2u
+#define LISTEN_BACKLOG 4096
+#define EPOLL_EVENTS 512
+
+/* ---- The disk ---- */
+
+static enum outcome append_synced(int file, uint64_t duration_ns, struct histogram *latency) {
+    static const char block[APPEND_BYTES] = { 1 };
+    uint64_t end_ns = now_ns() + duration_ns, start_ns;
+    while ((start_ns = now_ns()) < end_ns && !bench_interrupted()) {
+        if (write(file, block, sizeof block) != (ssize_t)sizeof block || fdatasync(file)) {
+            complain("cannot append to a file: %s", strerror(errno));
+            return OUTCOME_FAILED;
+        }
+        histogram_record(latency, now_ns() - start_ns);
+    }
+    return OUTCOME_OK;
+}
+
+static enum outcome measure_disk(const struct options *options, struct table *table) {
+    static struct histogram latency;
+    char path[PATH_MAX];
+    uint32_t seconds = options->seconds < DISK_SECONDS_MAX ? options->seconds : DISK_SECONDS_MAX;
+    snprintf(path, sizeof path, "%.3900s/parley-bench-disk-XXXXXX", options->data_parent);
+    complain("machine: fdatasync");
+    int file = mkostemp(path, O_APPEND | O_CLOEXEC);
+    if (file < 0) {
+        complain("cannot make a file in %s: %s", options->data_parent, strerror(errno));
+        return OUTCOME_FAILED;
+    }
+    unlink(path);
+    uint64_t start_ns = now_ns();
+    enum outcome outcome = append_synced(file, seconds * NS_PER_SECOND, &latency);
+    uint64_t duration_ns = now_ns() - start_ns;
+    close(file);
+    table_cell(table, "fdatasync of a %d-byte append", APPEND_BYTES);
+    table_count(table, latency.count * NS_PER_SECOND / (duration_ns ? duration_ns : 1));
+    table_latencies(table, &latency);
+    table_cell(table, "a commit on its own cannot be faster");
+    return outcome;
+}
+
+/* ---- Sockets ---- */
+
+/* The other process: opens `count` connections and drains them until it is killed. */
+static _Noreturn void receiver_main(uint16_t port, uint32_t count) {
+    static char bytes[64 * 1024];
+    struct epoll_event events[EPOLL_EVENTS];
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    for (uint32_t i = 0; i < count; i++) {
+        int fd = http_connect(port, 1 + i / 15000);
+        if (fd < 0 || !http_watch(epoll_fd, fd, (uint64_t)fd))
+            _exit(1);
+    }
+    for (;;) {
+        int ready = epoll_wait(epoll_fd, events, EPOLL_EVENTS, -1);
+        for (int i = 0; i < ready; i++) {
+            if (recv((int)events[i].data.u64, bytes, sizeof bytes, 0) == 0)
+                _exit(0);
+        }
+    }
+}
+
+static int listen_on_loopback(uint16_t *ret_port) {
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof address;
+    struct timeval limit = { .tv_sec = BENCH_ANSWER_LIMIT_NS / NS_PER_SECOND };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) || listen(fd, LISTEN_BACKLOG) ||
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) || getsockname(fd, (struct sockaddr *)&address, &len)) {
+        complain("cannot listen on 127.0.0.1: %s", strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    *ret_port = ntohs(address.sin_port);
+    return fd;
+}
+
+static enum outcome accept_all(int listener, int *sockets, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        sockets[i] = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (sockets[i] < 0) {
+            complain("cannot accept connection %u of %u: %s", i, count, strerror(errno));
+            return OUTCOME_FAILED;
+        }
+    }
+    return OUTCOME_OK;
+}
+
+/* Sends an event to each socket in turn; one whose buffer is full is passed over and not counted. */
+static uint64_t send_rounds(const int *sockets, uint32_t count, uint64_t duration_ns) {
+    static const char event[EVENT_BYTES] = { 'e' };
+    uint64_t sent = 0, end_ns = now_ns() + duration_ns;
+    while (now_ns() < end_ns && !bench_interrupted()) {
+        for (uint32_t i = 0; i < count; i++)
+            sent += send(sockets[i], event, sizeof event, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof event;
+    }
+    return sent;
+}
+
+static enum outcome send_to_receiver(int listener, uint32_t count, const struct options *options, uint64_t *ret_per_second) {
+    int *sockets = malloc(count * sizeof *sockets);
+    if (!sockets)
+        return OUTCOME_FAILED;
+    for (uint32_t i = 0; i < count; i++)
+        sockets[i] = -1;
+    enum outcome outcome = accept_all(listener, sockets, count);
+    if (outcome == OUTCOME_OK) {
+        uint64_t start_ns = now_ns();
+        uint64_t sent = send_rounds(sockets, count, options->seconds * NS_PER_SECOND);
+        *ret_per_second = (uint64_t)((double)sent * NS_PER_SECOND / (double)(now_ns() - start_ns));
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (sockets[i] >= 0)
+            close(sockets[i]);
+    }
+    free(sockets);
+    return outcome;
+}
+
+static enum outcome measure_sends(const struct options *options, uint32_t count, struct table *table) {
+    uint16_t port;
+    uint64_t per_second = 0;
+    complain("machine: send() to %u sockets", count);
+    int listener = listen_on_loopback(&port);
+    if (listener < 0)
+        return OUTCOME_FAILED;
+    pid_t receiver = fork();
+    if (receiver == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        receiver_main(port, count);
+    }
+    enum outcome outcome = receiver < 0 ? OUTCOME_FAILED : send_to_receiver(listener, count, options, &per_second);
+    if (receiver > 0) {
+        kill(receiver, SIGKILL);
+        waitpid(receiver, NULL, 0);
+    }
+    close(listener);
+    table_cell(table, "send() of %d bytes to %u sockets", EVENT_BYTES, count);
+    table_count(table, per_second);
+    for (int i = 0; i < 5; i++)
+        table_cell(table, "-");
+    table_cell(table, "one event to each socket in turn");
+    return outcome;
+}
+
+enum outcome scenario_machine(const struct options *options) {
+    static const char *const columns[] = { "what", "a second", TABLE_LATENCY_COLUMNS, "note", NULL };
+    struct table table;
+    table_start(&table, "machine: its limits without a server", columns);
+    enum outcome outcome = measure_disk(options, &table);
+    for (size_t i = 0; i < options->streams.count && !bench_interrupted(); i++) {
+        if (measure_sends(options, bench_streams_possible(options->streams.values[i]), &table))
+            outcome = OUTCOME_FAILED;
+    }
+    table_print(&table);
+    return outcome;
+}

@@ -1,0 +1,176 @@
+/* Durable posts: how many a second, how long each takes, and whether all that were answered are there. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bench.h"
+#include "http_load.h"
+#include "population.h"
+#include "post.h"
+#include "report.h"
+#include "server.h"
+
+#define GOAL_CONNECTIONS 256
+#define GOAL_POSTS_PER_SECOND 20000
+
+struct posts {
+    const struct options *options;
+    struct server server;
+    struct population population;
+    uint64_t random_state;
+    uint64_t answered; /* over all rows */
+    struct load_result result;
+    struct table table;
+};
+
+/* ---- Requests ---- */
+
+/* Connection i belongs to chat i mod chat_count; connections of the same chat are its members in turn. */
+static size_t posts_write_request(void *context, uint32_t connection, uint64_t time_ns, char *bytes) {
+    struct posts *posts = context;
+    const struct population_shape *shape = &posts->population.shape;
+    uint32_t chat = connection % shape->chat_count;
+    uint32_t member = connection / shape->chat_count % shape->members_per_chat;
+    struct post post = {
+        .token = posts->population.tokens[population_member(shape, chat, member)],
+        .chat_id = posts->population.chat_ids[chat],
+        .key = { random_next(&posts->random_state), random_next(&posts->random_state) },
+        .time_ns = time_ns,
+        .text_bytes = posts->options->text_bytes,
+        .port = posts->server.port,
+    };
+    return post_write(&post, bytes);
+}
+
+static const struct load_driver posts_driver = { .write_request = posts_write_request };
+
+/* ---- What is stored ---- */
+
+static enum outcome posts_count_stored(const struct posts *posts, uint64_t *ret_stored) {
+    const struct population *population = &posts->population;
+    uint64_t stored = 0;
+    for (uint32_t chat = 0; chat < population->shape.chat_count; chat++) {
+        char path[64], body[4096];
+        uint64_t last_seq = 0;
+        snprintf(path, sizeof path, "/v1/chats/%s", population->chat_ids[chat]);
+        const char *token = population->tokens[population_member(&population->shape, chat, 0)];
+        if (http_get(posts->server.port, path, token, body, sizeof body))
+            return OUTCOME_FAILED;
+        if (!body_number(body, sizeof body, "last_seq", &last_seq)) {
+            complain("GET %s answered no last_seq: %s", path, body);
+            return OUTCOME_FAILED;
+        }
+        stored += last_seq;
+    }
+    *ret_stored = stored;
+    return OUTCOME_OK;
+}
+
+/* ---- Rows ---- */
+
+static void posts_add_goal(struct posts *posts, uint32_t connections) {
+    const struct load_result *result = &posts->result;
+    const char *latency = result->latency.max_ns < BENCH_MAX_LATENCY_NS ? "met" : "not met";
+    if (connections != GOAL_CONNECTIONS || posts->options->rate_per_second)
+        table_cell(&posts->table, "max < 1 s: %s", latency);
+    else
+        table_cell(&posts->table, ">= %d,000/s: %s, max < 1 s: %s", GOAL_POSTS_PER_SECOND / 1000,
+                   load_rate(result) >= GOAL_POSTS_PER_SECOND ? "met" : "not met", latency);
+}
+
+static void posts_add_row(struct posts *posts, uint32_t connections, uint64_t stored) {
+    const struct load_result *result = &posts->result;
+    struct table *table = &posts->table;
+    if (posts->options->rate_per_second)
+        table_cell(table, "%u, at %u/s", connections, posts->options->rate_per_second);
+    else
+        table_cell(table, "%u", connections);
+    table_count(table, load_rate(result));
+    table_latencies(table, &result->latency);
+    table_count(table, result->answered);
+    table_count(table, load_errors(result));
+    table_cell(table, "%+lld", (long long)(stored - posts->answered));
+    posts_add_goal(posts, connections);
+}
+
+static enum outcome posts_judge_answers(const struct posts *posts, uint32_t connections) {
+    const struct load_result *result = &posts->result;
+    if (load_errors(result) > 0)
+        complain("%u connections: %llu errors, the first: %s", connections, (unsigned long long)load_errors(result), result->problem);
+    if (result->answered == 0)
+        complain("%u connections: nothing was answered", connections);
+    if (result->latency.max_ns >= BENCH_MAX_LATENCY_NS)
+        complain("%u connections: an answer took %.1f s", connections, (double)result->latency.max_ns / NS_PER_SECOND);
+    bool passed = load_errors(result) == 0 && result->answered > 0 && result->latency.max_ns < BENCH_MAX_LATENCY_NS;
+    return passed ? OUTCOME_OK : OUTCOME_FAILED;
+}
+
+/* A request whose answer did not come may or may not have been stored; one that was answered must be. */
+static enum outcome posts_judge_stored(const struct posts *posts, uint32_t connections, uint64_t stored) {
+    if (stored >= posts->answered && stored <= posts->answered + load_errors(&posts->result))
+        return OUTCOME_OK;
+    complain("%u connections: %llu posts were answered, %llu are stored", connections, (unsigned long long)posts->answered,
+             (unsigned long long)stored);
+    return OUTCOME_FAILED;
+}
+
+static enum outcome posts_run_row(struct posts *posts, uint32_t connections) {
+    struct load_plan plan = {
+        .port = posts->server.port,
+        .connection_count = connections,
+        .duration_ns = posts->options->seconds * NS_PER_SECOND,
+        .rate_per_second = posts->options->rate_per_second,
+        .expected_status = 201,
+        .driver = &posts_driver,
+        .context = posts,
+    };
+    uint64_t stored;
+    complain("posts: %u connections", connections);
+    if (http_load_run(&plan, &posts->result))
+        return OUTCOME_FAILED;
+    posts->answered += posts->result.answered;
+    enum outcome outcome = posts_judge_answers(posts, connections);
+    if (posts_count_stored(posts, &stored))
+        return OUTCOME_FAILED;
+    posts_add_row(posts, connections, stored);
+    if (posts_judge_stored(posts, connections, stored))
+        outcome = OUTCOME_FAILED;
+    posts->answered = stored;
+    return outcome;
+}
+
+static enum outcome posts_run(struct posts *posts) {
+    const struct options *options = posts->options;
+    struct population_shape shape = { options->user_count, options->chat_count, options->members_per_chat, 1 };
+    if (server_prepare(options, &posts->server) || population_create(&posts->server, &shape, &posts->population) ||
+        server_start(&posts->server))
+        return OUTCOME_FAILED;
+    enum outcome outcome = OUTCOME_OK;
+    for (size_t i = 0; i < options->connections.count && !bench_interrupted(); i++) {
+        if (posts_run_row(posts, options->connections.values[i]))
+            outcome = OUTCOME_FAILED;
+    }
+    if (server_stop(&posts->server))
+        outcome = OUTCOME_FAILED;
+    return outcome;
+}
+
+enum outcome scenario_posts(const struct options *options) {
+    static const char *const columns[] = {
+        "connections", "posts/s", TABLE_LATENCY_COLUMNS, "answered", "errors", "stored +/-", "goal", NULL
+    };
+    struct posts *posts = calloc(1, sizeof *posts);
+    if (!posts)
+        return OUTCOME_FAILED;
+    char title[160];
+    snprintf(title, sizeof title, "posts: durable, %u bytes, each with an Idempotency-Key; %u users in %u groups of %u; %u s a row",
+             options->text_bytes, options->user_count, options->chat_count, options->members_per_chat, options->seconds);
+    posts->options = options;
+    posts->random_state = now_ns();
+    table_start(&posts->table, title, columns);
+    enum outcome outcome = posts_run(posts);
+    table_print(&posts->table);
+    population_release(&posts->population);
+    server_release(&posts->server);
+    free(posts);
+    return outcome;
+}

@@ -1,0 +1,41 @@
+/* One server under test: its own data folder, its process, and its memory. Main thread.
+ *
+ * The life: server_prepare, run `parley user import` by server_import, server_start, server_stop, server_release. */
+#pragma once
+
+#include <limits.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "bench.h"
+
+#define SERVER_START_LIMIT_MS 30000
+#define SERVER_STOP_LIMIT_MS 20000
+
+struct server {
+    const char *path;      /* of the binary; borrowed */
+    char folder[PATH_MAX]; /* owned: removed by server_release; empty when there is none */
+    pid_t pid;             /* 0 when it does not run */
+    uint16_t port;         /* on 127.0.0.1 */
+};
+
+struct server_memory {
+    uint64_t resident_bytes;  /* VmRSS */
+    uint64_t anonymous_bytes; /* RssAnon: without mapped files */
+};
+
+/* Makes the data folder and puts the settings that a bench needs into this process's environment (those already there win, but for
+ * the folder and the address). */
+enum outcome server_prepare(const struct options *options, struct server *ret_server) MUST_USE;
+/* Runs `parley user import` on a file in the data folder; its answers are then in `server_import_answers`. */
+enum outcome server_import(const struct server *server) MUST_USE;
+/* The paths of those two files. */
+void server_import_path(const struct server *server, char out[PATH_MAX]);
+void server_import_answers_path(const struct server *server, char out[PATH_MAX]);
+/* Starts it on a free port of 127.0.0.1 and waits until it listens. */
+enum outcome server_start(struct server *server) MUST_USE;
+/* Ends it with SIGTERM. Fails when it had already died, did not end in time, or ended with another status than 0. */
+enum outcome server_stop(struct server *server) MUST_USE;
+/* Kills it if it still runs and removes the folder. A zeroed server is fine. */
+void server_release(struct server *server);
+enum outcome server_read_memory(const struct server *server, struct server_memory *ret_memory) MUST_USE;

@@ -1,0 +1,351 @@
+#include "streams.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "frame.h"
+#include "http.h"
+#include "post.h"
+
+#define EPOLL_EVENTS 512
+#define SCRATCH_BYTES (512 * 1024)
+#define WAIT_MS 10
+#define OPEN_LIMIT_NS (10 * NS_PER_SECOND) /* without a single `ready` */
+
+static_assert(SCRATCH_BYTES >= 2 * STREAM_FRAME_BYTES_MAX, "a partial frame leaves room for the rest");
+
+enum stream_state {
+    STREAM_UNOPENED,
+    STREAM_HEAD,  /* waits for the answer's head: stream_read_head */
+    STREAM_READY, /* waits for the first frame: stream_take_ready */
+    STREAM_OPEN,
+    STREAM_CLOSED, /* by the server: stream_close */
+};
+
+struct stream {
+    enum stream_state state;
+    int fd;
+    uint32_t partial_len;
+    char *partial; /* owned; what came of a head or frame that is not whole; NULL when nothing did */
+    uint64_t last_id;
+    struct id_sum messages;
+};
+
+struct stream_set {
+    uint16_t port;
+    int epoll_fd;
+    uint32_t capacity;
+    uint32_t sample_stride;
+    uint32_t opened; /* streams that were begun */
+    uint32_t ready;  /* of those, the ones that had their `ready` */
+    struct stream *streams;
+    char *scratch; /* SCRATCH_BYTES: the bytes of the stream that is being read */
+    struct stream_problems problems;
+    struct histogram latency;
+    _Atomic uint64_t received;
+    _Atomic uint64_t last_received_ns;
+    atomic_bool stop_reader;
+    pthread_t reader;
+};
+
+void id_sum_add(struct id_sum *sum, uint64_t id) {
+    sum->count++;
+    sum->sum += mix64(id);
+}
+
+/* ---- Problems ---- */
+
+static void note_problem(struct stream_set *set, const struct stream *stream, uint64_t *counter, const char *what, const char *text,
+                         size_t len) {
+    ++*counter;
+    if (!set->problems.first[0])
+        snprintf(set->problems.first, STREAM_PROBLEM_BYTES, "stream %td: %s %.*s", stream - set->streams, what,
+                 (int)(len < 160 ? len : 160), text);
+}
+
+static void stream_close(struct stream *stream) {
+    if (stream->state == STREAM_UNOPENED || stream->state == STREAM_CLOSED)
+        return;
+    stream->state = STREAM_CLOSED;
+    close(stream->fd);
+    free(stream->partial);
+    stream->partial = NULL;
+    stream->partial_len = 0;
+}
+
+static void stream_break(struct stream_set *set, struct stream *stream, uint64_t *counter, const char *what, const char *text, size_t len) {
+    note_problem(set, stream, counter, what, text, len);
+    stream_close(stream);
+}
+
+/* ---- Frames ---- */
+
+static bool frame_is(const struct frame *frame, const char *type) {
+    return frame->type_len == strlen(type) && memcmp(frame->type, type, frame->type_len) == 0;
+}
+
+static void stream_take_ready(struct stream_set *set, struct stream *stream, const struct frame *frame) {
+    if (!frame_is(frame, "ready") || frame->id == 0) {
+        stream_break(set, stream, &set->problems.malformed, "did not begin with ready but", frame->type, frame->type_len);
+        return;
+    }
+    stream->state = STREAM_OPEN;
+    stream->last_id = frame->id;
+    set->ready++;
+}
+
+static void stream_take_message(struct stream_set *set, struct stream *stream, const struct frame *frame, uint64_t now) {
+    uint64_t sent_ns;
+    if (frame->id <= stream->last_id)
+        note_problem(set, stream, &set->problems.disordered, "id not higher than before:", frame->data, frame->data_len);
+    stream->last_id = frame->id;
+    id_sum_add(&stream->messages, frame->id);
+    atomic_store_explicit(&set->received, atomic_load_explicit(&set->received, memory_order_relaxed) + 1, memory_order_relaxed);
+    if (set->sample_stride && (stream - set->streams) % set->sample_stride == 0 && post_read_stamp(frame->data, frame->data_len, &sent_ns))
+        histogram_record(&set->latency, now > sent_ns ? now - sent_ns : 0);
+}
+
+/* A heartbeat says where the stream stands; that never goes back. */
+static void stream_take_heartbeat(struct stream_set *set, struct stream *stream, const struct frame *frame) {
+    if (frame->id == 0)
+        note_problem(set, stream, &set->problems.malformed, "a frame without id and data", "", 0);
+    else if (frame->id < stream->last_id)
+        note_problem(set, stream, &set->problems.disordered, "a heartbeat went back", "", 0);
+    else
+        stream->last_id = frame->id;
+}
+
+static void stream_take_frame(struct stream_set *set, struct stream *stream, const struct frame *frame, uint64_t now) {
+    if (stream->state == STREAM_READY)
+        stream_take_ready(set, stream, frame);
+    else if (!frame->data)
+        stream_take_heartbeat(set, stream, frame);
+    else if (frame_is(frame, "message.created"))
+        stream_take_message(set, stream, frame, now);
+    else if (frame_is(frame, "reset"))
+        note_problem(set, stream, &set->problems.reset, "got", frame->data, frame->data_len);
+    else if (frame_is(frame, "closing"))
+        stream_break(set, stream, &set->problems.closed, "got", frame->data, frame->data_len);
+    else
+        note_problem(set, stream, &set->problems.other_events, "got", frame->data, frame->data_len);
+}
+
+/* Takes every whole frame; returns how many bytes they were. */
+static size_t stream_take_frames(struct stream_set *set, struct stream *stream, const char *bytes, size_t len) {
+    size_t taken = 0, frame_len;
+    struct frame frame;
+    uint64_t now = now_ns();
+    while (stream->state == STREAM_READY || stream->state == STREAM_OPEN) {
+        enum frame_progress progress = frame_parse(bytes + taken, len - taken, &frame, &frame_len);
+        if (progress == FRAME_PARTIAL)
+            break;
+        if (progress == FRAME_BROKEN) {
+            stream_break(set, stream, &set->problems.malformed, "not a frame:", bytes + taken, len - taken);
+            break;
+        }
+        stream_take_frame(set, stream, &frame, now);
+        taken += frame_len;
+    }
+    return taken;
+}
+
+/* Returns the head's length, or 0 while it is not whole. */
+static size_t stream_read_head(struct stream_set *set, struct stream *stream, const char *bytes, size_t len) {
+    struct http_answer answer;
+    enum http_progress progress = http_parse_head(bytes, len, &answer);
+    if (progress == HTTP_PARTIAL)
+        return 0;
+    if (progress == HTTP_BROKEN || answer.status != 200) {
+        stream_break(set, stream, &set->problems.closed, "was answered", bytes, len);
+        return 0;
+    }
+    stream->state = STREAM_READY;
+    return answer.head_len;
+}
+
+/* ---- Bytes ---- */
+
+static void stream_keep_partial(struct stream_set *set, struct stream *stream, const char *bytes, size_t len) {
+    if (len == 0) {
+        free(stream->partial);
+        stream->partial = NULL;
+        stream->partial_len = 0;
+        return;
+    }
+    char *partial = len <= STREAM_FRAME_BYTES_MAX ? realloc(stream->partial, len) : NULL;
+    if (!partial) {
+        stream_break(set, stream, &set->problems.malformed, "too long a frame, or no memory for it:", bytes, len);
+        return;
+    }
+    memcpy(partial, bytes, len);
+    stream->partial = partial;
+    stream->partial_len = (uint32_t)len;
+}
+
+static void stream_receive(struct stream_set *set, struct stream *stream) {
+    size_t kept = stream->partial_len;
+    ssize_t got = recv(stream->fd, set->scratch + kept, SCRATCH_BYTES - kept, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        stream_break(set, stream, &set->problems.closed, "was closed", "", 0);
+        return;
+    }
+    if (kept > 0)
+        memcpy(set->scratch, stream->partial, kept);
+    size_t len = kept + (size_t)got;
+    size_t taken = stream->state == STREAM_HEAD ? stream_read_head(set, stream, set->scratch, len) : 0;
+    taken += stream_take_frames(set, stream, set->scratch + taken, len - taken);
+    if (stream->state != STREAM_CLOSED)
+        stream_keep_partial(set, stream, set->scratch + taken, len - taken);
+}
+
+static void streams_poll(struct stream_set *set, int timeout_ms) {
+    struct epoll_event events[EPOLL_EVENTS];
+    uint64_t received = streams_received(set);
+    int count = epoll_wait(set->epoll_fd, events, EPOLL_EVENTS, timeout_ms);
+    for (int i = 0; i < count; i++) {
+        struct stream *stream = &set->streams[events[i].data.u64];
+        if (stream->state != STREAM_CLOSED)
+            stream_receive(set, stream);
+    }
+    if (streams_received(set) != received)
+        atomic_store_explicit(&set->last_received_ns, now_ns(), memory_order_relaxed);
+}
+
+void streams_read_for(struct stream_set *set, uint64_t duration_ns) {
+    uint64_t end_ns = now_ns() + duration_ns;
+    while (now_ns() < end_ns && !bench_interrupted())
+        streams_poll(set, WAIT_MS);
+}
+
+/* ---- Opening ---- */
+
+static bool stream_open(struct stream_set *set, uint32_t index, const char *token) {
+    struct stream *stream = &set->streams[index];
+    char request[512];
+    int len = snprintf(request, sizeof request,
+                       "GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAccept: text/event-stream\r\nAuthorization: Bearer %s\r\n\r\n",
+                       set->port, token);
+    int buffer_bytes = STREAM_RECEIVE_BUFFER_BYTES;
+    stream->fd = http_connect(set->port, 1 + index / STREAMS_PER_SOURCE);
+    if (stream->fd < 0)
+        return false;
+    stream->state = STREAM_HEAD;
+    return setsockopt(stream->fd, SOL_SOCKET, SO_RCVBUF, &buffer_bytes, sizeof buffer_bytes) == 0 &&
+           http_watch(set->epoll_fd, stream->fd, index) && send(stream->fd, request, (size_t)len, MSG_NOSIGNAL) == len;
+}
+
+static enum outcome streams_open_failed(const struct stream_set *set, const char *why) {
+    complain("of %u streams %u became ready: %s%s%s", set->opened, set->ready, why, set->problems.first[0] ? ": " : "",
+             set->problems.first);
+    return OUTCOME_FAILED;
+}
+
+enum outcome streams_open_to(struct stream_set *set, const struct population *population, uint32_t count) {
+    uint64_t last_ready_ns = now_ns();
+    while (set->ready < count) {
+        uint32_t ready = set->ready;
+        while (set->opened < count && set->opened - set->ready < STREAMS_OPENING_MAX) {
+            uint32_t index = set->opened++;
+            if (!stream_open(set, index, population->tokens[index % population->shape.user_count]))
+                return streams_open_failed(set, strerror(errno));
+        }
+        streams_poll(set, WAIT_MS);
+        if (set->ready != ready)
+            last_ready_ns = now_ns();
+        if (set->problems.closed + set->problems.malformed > 0 || bench_interrupted())
+            return streams_open_failed(set, "given up");
+        if (now_ns() - last_ready_ns > OPEN_LIMIT_NS)
+            return streams_open_failed(set, "the rest stays silent");
+    }
+    return OUTCOME_OK;
+}
+
+struct stream_set *streams_new(uint16_t port, uint32_t capacity, uint32_t sample_stride) {
+    struct stream_set *set = calloc(1, sizeof *set);
+    if (!set)
+        return NULL;
+    set->port = port;
+    set->capacity = capacity;
+    set->sample_stride = sample_stride;
+    set->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    set->streams = calloc(capacity, sizeof *set->streams);
+    set->scratch = malloc(SCRATCH_BYTES);
+    if (set->epoll_fd < 0 || !set->streams || !set->scratch) {
+        complain("no memory for %u streams", capacity);
+        streams_free(set);
+        return NULL;
+    }
+    return set;
+}
+
+void streams_free(struct stream_set *set) {
+    if (!set)
+        return;
+    for (uint32_t i = 0; set->streams && i < set->capacity; i++)
+        stream_close(&set->streams[i]);
+    if (set->epoll_fd >= 0)
+        close(set->epoll_fd);
+    free(set->streams);
+    free(set->scratch);
+    free(set);
+}
+
+/* ---- The reader thread ---- */
+
+static void *reader_main(void *argument) {
+    struct stream_set *set = argument;
+    while (!atomic_load_explicit(&set->stop_reader, memory_order_relaxed))
+        streams_poll(set, WAIT_MS);
+    return NULL;
+}
+
+enum outcome streams_start_reader(struct stream_set *set) {
+    atomic_store(&set->stop_reader, false);
+    if (pthread_create(&set->reader, NULL, reader_main, set) == 0)
+        return OUTCOME_OK;
+    complain("cannot start the thread that reads the streams");
+    return OUTCOME_FAILED;
+}
+
+void streams_stop_reader(struct stream_set *set) {
+    atomic_store(&set->stop_reader, true);
+    pthread_join(set->reader, NULL);
+}
+
+/* ---- What came ---- */
+
+uint64_t streams_received(const struct stream_set *set) { return atomic_load_explicit(&set->received, memory_order_relaxed); }
+
+uint64_t streams_last_received_ns(const struct stream_set *set) {
+    return atomic_load_explicit(&set->last_received_ns, memory_order_relaxed);
+}
+
+uint32_t streams_differing(const struct stream_set *set, const struct id_sum *expected) {
+    uint32_t differing = 0;
+    for (uint32_t i = 0; i < set->opened; i++) {
+        const struct id_sum *got = &set->streams[i].messages;
+        differing += got->count != expected->count || got->sum != expected->sum;
+    }
+    return differing;
+}
+
+const struct stream_problems *streams_problems(const struct stream_set *set) { return &set->problems; }
+
+uint64_t streams_problem_count(const struct stream_set *set) {
+    const struct stream_problems *problems = &set->problems;
+    return problems->closed + problems->reset + problems->malformed + problems->disordered + problems->other_events;
+}
+
+const struct histogram *streams_latency(const struct stream_set *set) { return &set->latency; }
+
+void streams_reset_latency(struct stream_set *set) { memset(&set->latency, 0, sizeof set->latency); }

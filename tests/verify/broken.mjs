@@ -1,0 +1,120 @@
+// Shows that the verifier notices: it runs against a product that is broken on
+// purpose and must fail by the check that such a fault calls for; and against
+// the same build with nothing broken, on storage that forgets, it must pass.
+
+import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const HELP = `usage: node tests/verify/broken.mjs [options] [CASE...]
+
+  --binary PATH   the build with faults (build/parley-fault)
+  --seed N        for all runs (random)
+  --verbose       show all that the verifier says
+  --help
+`;
+
+const FORGETFUL = { PARLEY_FORGETFUL_VFS: '1' };
+
+/** `fails`: checks of which at least one must fail; `holds`: checks that must
+ *  not, so that the run did not fail for a reason of its own. */
+const CASES = [
+  {
+    name: 'nothing broken, storage that forgets', kills: 8, duration: 10,
+    env: { ...FORGETFUL, PARLEY_FORGETFUL_SEED: '1' }, fails: [],
+  },
+  {
+    name: 'lost_event_at_resume', kills: 3, duration: 5,
+    fails: ['everything'], holds: ['server_returned', 'answers', 'ids_increase', 'dense_chats', 'final_history'],
+  },
+  {
+    name: 'reordered_pair', kills: 3, duration: 5,
+    fails: ['ids_increase'], holds: ['server_returned', 'answers', 'final_history'],
+  },
+  {
+    name: 'ack_before_commit', kills: 8, duration: 10,
+    fails: ['acknowledged'], holds: ['server_returned', 'streams_accepted'],
+  },
+  {
+    name: 'synchronous_off', kills: 6, duration: 10, env: FORGETFUL,
+    fails: ['acknowledged', 'final_history'], holds: [],
+  },
+];
+
+function runVerifier(args, verbose) {
+  const script = fileURLToPath(new URL('verify.mjs', import.meta.url));
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [script, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let output = '';
+    child.stdout.on('data', (chunk) => {
+      output += chunk;
+      if (verbose) process.stdout.write(chunk);
+    });
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, output }));
+  });
+}
+
+async function runCase({ name, kills, duration, env = {}, fails }, { binary, seed, verbose, folder }) {
+  const report = join(folder, 'report.json');
+  await rm(report, { force: true });
+  const settings = { ...env, ...(fails.length > 0 && { PARLEY_FAULT: name }) };
+  const { code, output } = await runVerifier([
+    '--binary', binary, '--seed', String(seed), '--kills', String(kills), '--duration', String(duration), '--discard',
+    '--report', report, ...Object.entries(settings).flatMap(([key, value]) => ['--env', `${key}=${value}`]),
+  ], verbose);
+  const text = await readFile(report, 'utf8').catch(() => null);
+  return { code, output, report: text && JSON.parse(text) };
+}
+
+/** Why the run does not show what the case is about, or null. */
+function complaint({ fails, holds = [] }, { code, report }) {
+  if (!report) return `the verifier did not come to a verdict (exit ${code})`;
+  const failed = new Set(report.checks.filter((check) => !check.passed).map((check) => check.name));
+  if (fails.length === 0) return failed.size === 0 && code === 0 ? null : `failed: ${[...failed].join(', ')}`;
+  if (code !== 1) return `exit ${code} instead of 1`;
+  if (!fails.some((name) => failed.has(name))) {
+    return `none of ${fails.join(', ')} failed (failed: ${[...failed].join(', ') || 'nothing'})`;
+  }
+  const besides = holds.filter((name) => failed.has(name));
+  return besides.length > 0 ? `failed besides: ${besides.join(', ')}` : null;
+}
+
+function firstWitness({ fails }, { report }) {
+  const check = report.checks.find(({ name, passed }) => fails.includes(name) && !passed);
+  return `noticed by "${check.title}": ${check.witnesses[0]}`;
+}
+
+async function main() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      binary: { type: 'string', default: 'build/parley-fault' },
+      seed: { type: 'string', default: String(randomInt(1, 1e9)) },
+      verbose: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return console.log(HELP);
+  const wanted = CASES.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
+  const folder = await mkdtemp(join(tmpdir(), 'parley-broken-'));
+  let failed = 0;
+  for (const example of wanted) {
+    const result = await runCase(example, { ...values, folder });
+    const problem = complaint(example, result);
+    if (problem) failed += 1;
+    console.log(`${problem ? 'FAILED' : 'ok    '} ${example.name}`);
+    if (problem) console.log(`       ${problem}\n${result.output.replace(/^/gm, '       | ')}`);
+    else if (example.fails.length > 0) console.log(`       ${firstWitness(example, result)}`);
+  }
+  await rm(folder, { recursive: true, force: true });
+  console.log(`seed ${values.seed}`);
+  console.log(`${wanted.length - failed} passed, ${failed} failed`);
+  process.exitCode = failed > 0 ? 1 : 0;
+}
+
+await main();
