@@ -68,10 +68,13 @@ build/unit$(1)/%: build/obj$(1)/tests/unit/%.o $$(patsubst %.c,build/obj$(1)/%.o
 	@mkdir -p $$(@D)
 	@$$(CC) $$(FLAGS$(1)) $$^ -o $$@ $$(LINK) $$(PACKAGE_LIBS) $$(CMOCKA_LIBS)
 
+# It holds a copy of the contract.
+build/obj$(1)/api/contract.o: openapi.yaml
+
 # Whoever prints the version is compiled again when it changes.
 $$(patsubst %.c,build/obj$(1)/%.o,$$(VERSION_USERS)): build/version
 
--include $$(OBJECTS$(1):.o=.d) $$(patsubst %.c,build/obj$(1)/%.d,$$(UNIT_TESTS) $$(FAULT_TESTS) $$(BENCH_SOURCES))
+-include $$(OBJECTS$(1):.o=.d) $$(patsubst %.c,build/obj$(1)/%.d,$$(UNIT_TESTS) $$(UNIT_SUPPORT) $$(FAULT_TESTS) $$(BENCH_SOURCES) $$(FUZZ_SOURCES))
 endef
 
 VERSION_USERS := $(if $(SOURCES),$(shell grep -l PARLEY_VERSION $(SOURCES)))
@@ -155,7 +158,7 @@ check: ## what every commit must pass, in a minute
 	@$(MAKE) --output-sync=target --keep-going check-warnings check-format check-layers check-contract check-static unit-asan
 	@echo "check: passed"
 
-CHECKED_C := $(SOURCES) $(BENCH_SOURCES) $(FAULT_SOURCES) $(FAULT_TESTS) $(UNIT_TESTS) $(FUZZ_SOURCES)
+CHECKED_C := $(SOURCES) $(BENCH_SOURCES) $(FAULT_SOURCES) $(FAULT_TESTS) $(UNIT_TESTS) $(UNIT_SUPPORT) $(FUZZ_SOURCES)
 
 .PHONY: check-warnings check-format check-layers check-contract check-static
 check-warnings: $(patsubst %.c,build/obj-check/%.o,$(CHECKED_C))

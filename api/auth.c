@@ -30,8 +30,7 @@ struct auth {
     uint64_t generation;
 };
 
-enum err auth_new(struct auth **ret_auth)
-{
+enum err auth_new(struct auth **ret_auth) {
     struct auth *auth = calloc(1, sizeof(*auth));
     if (auth == NULL)
         return ERR_NO_MEMORY;
@@ -45,8 +44,7 @@ enum err auth_new(struct auth **ret_auth)
     return OK;
 }
 
-void auth_free(struct auth *auth)
-{
+void auth_free(struct auth *auth) {
     if (auth == NULL)
         return;
     pthread_mutex_destroy(&auth->mutex);
@@ -56,15 +54,13 @@ void auth_free(struct auth *auth)
 }
 
 /* The hash is uniform already: its first bytes choose the set. */
-static struct entry *set_of(struct auth *auth, const uint8_t token[SHA256_SIZE])
-{
+static struct entry *set_of(struct auth *auth, const uint8_t token[SHA256_SIZE]) {
     uint64_t bits;
     memcpy(&bits, token, sizeof(bits));
     return &auth->entries[(bits & (SETS - 1)) * WAYS];
 }
 
-static struct entry *find(struct auth *auth, const uint8_t token[SHA256_SIZE])
-{
+static struct entry *find(struct auth *auth, const uint8_t token[SHA256_SIZE]) {
     struct entry *set = set_of(auth, token);
     for (size_t i = 0; i < WAYS; i++)
         if (set[i].session.user_id != 0 && memcmp(set[i].token, token, SHA256_SIZE) == 0)
@@ -72,16 +68,14 @@ static struct entry *find(struct auth *auth, const uint8_t token[SHA256_SIZE])
     return NULL;
 }
 
-static void forget(struct auth *auth, struct entry *entry)
-{
+static void forget(struct auth *auth, struct entry *entry) {
     if (entry == NULL || entry->session.user_id == 0)
         return;
     map_remove(&auth->by_device, entry->session.device_id);
     memset(entry, 0, sizeof(*entry));
 }
 
-void auth_commit(void *context, uint64_t previous_id, struct frame *const *frames, size_t count)
-{
+void auth_commit(void *context, uint64_t previous_id, struct frame *const *frames, size_t count) {
     struct auth *auth = context;
     (void)previous_id;
     for (size_t i = 0; i < count; i++) {
@@ -94,16 +88,14 @@ void auth_commit(void *context, uint64_t previous_id, struct frame *const *frame
     }
 }
 
-uint64_t auth_generation(struct auth *auth)
-{
+uint64_t auth_generation(struct auth *auth) {
     pthread_mutex_lock(&auth->mutex);
     uint64_t generation = auth->generation;
     pthread_mutex_unlock(&auth->mutex);
     return generation;
 }
 
-bool auth_find(struct auth *auth, const uint8_t token[SHA256_SIZE], struct session *ret_session, uint64_t *ret_generation)
-{
+bool auth_find(struct auth *auth, const uint8_t token[SHA256_SIZE], struct session *ret_session, uint64_t *ret_generation) {
     pthread_mutex_lock(&auth->mutex);
     struct entry *entry = find(auth, token);
     if (entry != NULL) {
@@ -116,8 +108,7 @@ bool auth_find(struct auth *auth, const uint8_t token[SHA256_SIZE], struct sessi
 }
 
 /* A free entry of the token's set, or the one that was used longest ago. */
-static struct entry *make_room(struct auth *auth, const uint8_t token[SHA256_SIZE])
-{
+static struct entry *make_room(struct auth *auth, const uint8_t token[SHA256_SIZE]) {
     struct entry *set = set_of(auth, token);
     struct entry *victim = &set[0];
     for (size_t i = 1; i < WAYS; i++)
@@ -127,8 +118,7 @@ static struct entry *make_room(struct auth *auth, const uint8_t token[SHA256_SIZ
     return victim;
 }
 
-static void insert(struct auth *auth, const uint8_t token[SHA256_SIZE], const struct session *session)
-{
+static void insert(struct auth *auth, const uint8_t token[SHA256_SIZE], const struct session *session) {
     /* A device has one token; should the cache know another, it is outdated. */
     forget(auth, map_get(&auth->by_device, session->device_id));
     struct entry *entry = make_room(auth, token);
@@ -139,16 +129,14 @@ static void insert(struct auth *auth, const uint8_t token[SHA256_SIZE], const st
     entry->used = ++auth->uses;
 }
 
-void auth_remember(struct auth *auth, const uint8_t token[SHA256_SIZE], const struct session *session, uint64_t generation)
-{
+void auth_remember(struct auth *auth, const uint8_t token[SHA256_SIZE], const struct session *session, uint64_t generation) {
     pthread_mutex_lock(&auth->mutex);
     if (auth->generation == generation && find(auth, token) == NULL)
         insert(auth, token, session);
     pthread_mutex_unlock(&auth->mutex);
 }
 
-void auth_touched(struct auth *auth, const uint8_t token[SHA256_SIZE], int64_t seen_ms)
-{
+void auth_touched(struct auth *auth, const uint8_t token[SHA256_SIZE], int64_t seen_ms) {
     pthread_mutex_lock(&auth->mutex);
     struct entry *entry = find(auth, token);
     if (entry != NULL && entry->session.seen_ms < seen_ms)
@@ -156,8 +144,7 @@ void auth_touched(struct auth *auth, const uint8_t token[SHA256_SIZE], int64_t s
     pthread_mutex_unlock(&auth->mutex);
 }
 
-bool auth_while_valid(struct auth *auth, uint64_t generation, void (*open)(void *context), void *context)
-{
+bool auth_while_valid(struct auth *auth, uint64_t generation, void (*open)(void *context), void *context) {
     pthread_mutex_lock(&auth->mutex);
     bool valid = auth->generation == generation;
     if (valid)
@@ -166,13 +153,11 @@ bool auth_while_valid(struct auth *auth, uint64_t generation, void (*open)(void 
     return valid;
 }
 
-bool session_is_alive(const struct session *session, const struct config *config, int64_t now_ms)
-{
+bool session_is_alive(const struct session *session, const struct config *config, int64_t now_ms) {
     return now_ms - session->created_ms < config->session_max_ms && now_ms - session->seen_ms < config->session_idle_ms;
 }
 
-bool session_touch_is_due(const struct session *session, const struct config *config, int64_t now_ms)
-{
+bool session_touch_is_due(const struct session *session, const struct config *config, int64_t now_ms) {
     int64_t interval = config->session_idle_ms / 4;
     if (interval > TOUCH_INTERVAL_MS)
         interval = TOUCH_INTERVAL_MS;

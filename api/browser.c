@@ -8,8 +8,7 @@
 
 #define COOKIE_NAME "parley_session"
 
-bool cookie_find(const char *cookie_header, const char **ret_value, size_t *ret_size)
-{
+bool cookie_find(const char *cookie_header, const char **ret_value, size_t *ret_size) {
     const char *pair = cookie_header;
     while (pair != NULL && *pair != '\0') {
         pair += strspn(pair, " ;");
@@ -27,32 +26,28 @@ bool cookie_find(const char *cookie_header, const char **ret_value, size_t *ret_
     return false;
 }
 
-void cookie_set(struct request *request, const char *token)
-{
+void cookie_set(struct request *request, const char *token) {
     const struct config *config = request->server->config;
     const char *secure = request->server->secure_cookies ? "; Secure" : "";
     long long age_s = token != NULL ? (long long)(config->session_max_ms / 1000) : 0;
     answer_header(request, "Set-Cookie",
-                  request_printf(request, COOKIE_NAME "=%s; Path=/; Max-Age=%lld; HttpOnly; SameSite=Lax%s", token != NULL ? token : "", age_s,
-                                 secure));
+                  request_printf(request, COOKIE_NAME "=%s; Path=/; Max-Age=%lld; HttpOnly; SameSite=Lax%s", token != NULL ? token : "",
+                                 age_s, secure));
 }
 
 /* Length of `url` up to the end of its authority, so that a public URL with a path still names its origin. */
-static size_t origin_length(const char *url)
-{
+static size_t origin_length(const char *url) {
     const char *authority = strstr(url, "://");
     if (authority == NULL)
         return strcspn(url, "/");
     return (size_t)(authority + 3 - url) + strcspn(authority + 3, "/");
 }
 
-static bool is_origin(const char *origin, const char *url, size_t size)
-{
+static bool is_origin(const char *origin, const char *url, size_t size) {
     return strlen(origin) == size && strncasecmp(origin, url, size) == 0;
 }
 
-static bool is_configured_origin(const struct config *config, const char *origin)
-{
+static bool is_configured_origin(const struct config *config, const char *origin) {
     const char *entry = config->cors_origins;
     while (*entry != '\0') {
         entry += strspn(entry, ", ");
@@ -65,14 +60,12 @@ static bool is_configured_origin(const struct config *config, const char *origin
     return false;
 }
 
-static bool is_host(const char *origin, const char *scheme, const char *host)
-{
+static bool is_host(const char *origin, const char *scheme, const char *host) {
     size_t size = strlen(scheme);
     return host != NULL && strncasecmp(origin, scheme, size) == 0 && strcasecmp(origin + size, host) == 0;
 }
 
-bool is_own_page(const struct request *request)
-{
+bool is_own_page(const struct request *request) {
     const struct config *config = request->server->config;
     const char *origin = request->headers.origin;
     if (origin == NULL)
@@ -84,8 +77,7 @@ bool is_own_page(const struct request *request)
     return is_configured_origin(config, origin);
 }
 
-void cors_answer(struct request *request)
-{
+void cors_answer(struct request *request) {
     const struct config *config = request->server->config;
     if (config->cors_origins[0] == '\0')
         return;
@@ -95,11 +87,11 @@ void cors_answer(struct request *request)
         return;
     answer_header(request, "Access-Control-Allow-Origin", origin);
     answer_header(request, "Access-Control-Allow-Credentials", "true");
-    answer_header(request, "Access-Control-Expose-Headers", "Location, Retry-After, X-Request-Id, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset");
+    answer_header(request, "Access-Control-Expose-Headers",
+                  "Location, Retry-After, X-Request-Id, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset");
 }
 
-void cors_preflight(struct request *request, const char *methods)
-{
+void cors_preflight(struct request *request, const char *methods) {
     const char *origin = request->headers.origin;
     if (origin == NULL || request->headers.requested_method == NULL || !is_configured_origin(request->server->config, origin))
         return;

@@ -42,8 +42,7 @@ const struct form chat_update_form = FORM(chat_update_form, CHAT_UPDATE_FIELDS);
 
 /* ---- Creating ---- */
 
-static enum err check_direct(struct request *request, const struct chat_create_form *form)
-{
+static enum err check_direct(struct request *request, const struct chat_create_form *form) {
     if (form->title.bytes != NULL)
         return request_refuse(request, ERR_BAD_FIELD, "title", "a direct chat has no title");
     if (form->history != 0)
@@ -53,8 +52,7 @@ static enum err check_direct(struct request *request, const struct chat_create_f
     return OK;
 }
 
-static enum err check_group(struct request *request, const struct chat_create_form *form)
-{
+static enum err check_group(struct request *request, const struct chat_create_form *form) {
     int64_t max = request->server->config->group_max;
     if (form->title.bytes == NULL)
         return request_refuse(request, ERR_MISSING_FIELD, "title", "a group has a title");
@@ -63,15 +61,13 @@ static enum err check_group(struct request *request, const struct chat_create_fo
     return OK;
 }
 
-static int compare_ids(const void *a, const void *b)
-{
+static int compare_ids(const void *a, const void *b) {
     uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
     return left < right ? -1 : left > right;
 }
 
 /* Sorted, without the creator and without repetitions. */
-static enum err distinct_members(struct request *request, const struct id_list *list, struct id_list *ret_list)
-{
+static enum err distinct_members(struct request *request, const struct id_list *list, struct id_list *ret_list) {
     uint64_t *ids = arena_alloc(&request->arena, (list->count + 1) * sizeof(*ids));
     if (ids == NULL)
         return ERR_NO_MEMORY;
@@ -88,8 +84,7 @@ static enum err distinct_members(struct request *request, const struct id_list *
     return OK;
 }
 
-enum err chat_create(struct request *request)
-{
+enum err chat_create(struct request *request) {
     const struct chat_create_form *form = REQUEST_FORM(request, chat_create_form);
     struct id_list members;
     enum err err = form->type == CHAT_DIRECT ? check_direct(request, form) : check_group(request, form);
@@ -108,16 +103,14 @@ enum err chat_create(struct request *request)
     return OK;
 }
 
-enum err chat_created(struct request *request)
-{
+enum err chat_created(struct request *request) {
     answer_header(request, "Location", request_printf(request, "/v1/chats/%llu", (unsigned long long)request->command.out.id));
     return finish_json(request);
 }
 
 /* ---- Reading ---- */
 
-static enum err list_chats(struct request *request, uint64_t cursor, size_t limit, uint64_t head_id)
-{
+static enum err list_chats(struct request *request, uint64_t cursor, size_t limit, uint64_t head_id) {
     struct chat_of_member *chats;
     size_t count;
     enum err err = read_chats(request->reader, request->session.user_id, cursor, limit + 1, &request->arena, &chats, &count);
@@ -133,8 +126,7 @@ static enum err list_chats(struct request *request, uint64_t cursor, size_t limi
     return OK;
 }
 
-enum err chat_list(struct request *request)
-{
+enum err chat_list(struct request *request) {
     uint64_t cursor, head_id;
     size_t limit;
     enum err err = query_cursor(request, "cursor", &cursor);
@@ -149,8 +141,7 @@ enum err chat_list(struct request *request)
     return err;
 }
 
-enum err chat_show(struct request *request)
-{
+enum err chat_show(struct request *request) {
     struct chat_of_member chat;
     enum err err = read_chat(request->reader, request->session.user_id, request->ids[PATH_CHAT_ID], &request->arena, &chat);
     if (err == OK)
@@ -160,8 +151,7 @@ enum err chat_show(struct request *request)
 
 /* ---- Changing ---- */
 
-enum err chat_update(struct request *request)
-{
+enum err chat_update(struct request *request) {
     const struct chat_update_form *form = REQUEST_FORM(request, chat_update_form);
     if (form->title.bytes == NULL && form->history == 0)
         return chat_show(request);
@@ -173,8 +163,7 @@ enum err chat_update(struct request *request)
     return OK;
 }
 
-enum err chat_delete(struct request *request)
-{
+enum err chat_delete(struct request *request) {
     request_command(request, COMMAND_CHAT_DELETE)->in.chat_delete.chat_id = request->ids[PATH_CHAT_ID];
     return OK;
 }

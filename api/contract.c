@@ -13,7 +13,6 @@ __asm__(".section .rodata\n"
 
 extern const char contract_begin[], contract_end[];
 
-struct slice contract_text(void)
-{
+struct slice contract_text(void) {
     return (struct slice){ contract_begin, (size_t)(contract_end - contract_begin) };
 }

@@ -1,8 +1,7 @@
 /* Owns the handlers for a user's devices. */
 #include "api/handlers.h"
 
-static enum err list_devices(struct request *request, uint64_t head_id)
-{
+static enum err list_devices(struct request *request, uint64_t head_id) {
     struct device *devices;
     size_t count;
     enum err err = read_devices(request->reader, request->session.user_id, &request->arena, &devices, &count);
@@ -17,8 +16,7 @@ static enum err list_devices(struct request *request, uint64_t head_id)
     return OK;
 }
 
-enum err device_list(struct request *request)
-{
+enum err device_list(struct request *request) {
     uint64_t head_id;
     enum err err = read_begin(request->reader, &head_id);
     if (err != OK)
@@ -28,8 +26,7 @@ enum err device_list(struct request *request)
     return err;
 }
 
-enum err device_remove(struct request *request)
-{
+enum err device_remove(struct request *request) {
     struct command *command = request_command(request, COMMAND_DEVICE_REMOVE);
     command->in.device_remove.device_id = request->ids[PATH_DEVICE_ID];
     command->in.device_remove.reason = REMOVAL_REVOKED;

@@ -32,14 +32,12 @@
 
 #define LOOKUPS_MAX 8 /* of one stream's session, when removals keep racing with it */
 
-static void answer_now(struct request *request)
-{
+static void answer_now(struct request *request) {
     answer_header(request, "Cache-Control", "no-store");
     http_answer(request);
 }
 
-static void fail(struct request *request, enum err err)
-{
+static void fail(struct request *request, enum err err) {
     if (request->route != NULL && request->route->auth == AUTH_STREAM && stream_should_retry(err))
         stream_answer_closing(request, err);
     else
@@ -52,8 +50,7 @@ static void fail(struct request *request, enum err err)
 
 /* ---- Limits ---- */
 
-static enum err take_token(struct request *request, uint64_t key, const struct rate_rule *rule, struct rate_state *ret_state)
-{
+static enum err take_token(struct request *request, uint64_t key, const struct rate_rule *rule, struct rate_state *ret_state) {
     if (rate_take(request->server->rate, key, rule, clock_monotonic_ms(), ret_state))
         return OK;
     metric_add(COUNTER_RATE_LIMITED, 1);
@@ -61,13 +58,11 @@ static enum err take_token(struct request *request, uint64_t key, const struct r
     return request_refuse(request, ERR_RATE_LIMITED, NULL, "too many requests; see Retry-After");
 }
 
-static struct rate_rule login_rule(const struct config *config)
-{
+static struct rate_rule login_rule(const struct config *config) {
     return (struct rate_rule){ (double)config->rate_login / 60000, (double)config->rate_login };
 }
 
-static enum err limit_address(struct request *request)
-{
+static enum err limit_address(struct request *request) {
     const struct config *config = request->server->config;
     enum rate_class class = request->route != NULL ? request->route->rate : RATE_NORMAL;
     if (!config->rate_limit || class == RATE_FREE)
@@ -82,8 +77,7 @@ static enum err limit_address(struct request *request)
     return err;
 }
 
-enum err limit_account(struct request *request, const char *account)
-{
+enum err limit_account(struct request *request, const char *account) {
     if (account == NULL)
         return ERR_NO_MEMORY;
     if (!request->server->config->rate_limit)
@@ -93,8 +87,7 @@ enum err limit_account(struct request *request, const char *account)
     return take_token(request, rate_key(request->server->rate, RATE_OF_LOGIN_ACCOUNT, account, (uint32_t)strlen(account)), &rule, &state);
 }
 
-static enum err limit_user(struct request *request)
-{
+static enum err limit_user(struct request *request) {
     const struct config *config = request->server->config;
     if (!config->rate_limit)
         return OK;
@@ -110,8 +103,7 @@ static enum err limit_user(struct request *request)
 
 /* ---- The handler ---- */
 
-static enum err check_query(struct request *request)
-{
+static enum err check_query(struct request *request) {
     if (request->query_count > LIMIT_QUERY_ARGUMENTS)
         return request_refuse(request, ERR_BAD_QUERY, NULL, "too many query parameters");
     for (size_t i = 0; i < request->query_count; i++) {
@@ -131,8 +123,7 @@ static enum err check_query(struct request *request)
     return OK;
 }
 
-static bool is_json(const char *content_type)
-{
+static bool is_json(const char *content_type) {
     static const char JSON[] = "application/json";
     if (content_type == NULL || strncasecmp(content_type, JSON, sizeof(JSON) - 1) != 0)
         return false;
@@ -141,8 +132,7 @@ static bool is_json(const char *content_type)
     return *rest == '\0' || *rest == ';';
 }
 
-static enum err read_body(struct request *request)
-{
+static enum err read_body(struct request *request) {
     if (request->route->form == NULL)
         return OK;
     if (!is_json(request->headers.content_type))
@@ -152,14 +142,12 @@ static enum err read_body(struct request *request)
     return form_read(request, request->route->form);
 }
 
-static void on_commit(struct command *command)
-{
+static void on_commit(struct command *command) {
     struct request *request = command->context;
     http_complete(request->server->http, request);
 }
 
-static void handled(struct request *request)
-{
+static void handled(struct request *request) {
     if (request->err != OK) {
         fail(request, request->err);
         return;
@@ -176,8 +164,7 @@ static void handled(struct request *request)
         fail(request, err);
 }
 
-static void committed(struct request *request)
-{
+static void committed(struct request *request) {
     enum err err = request->command.refusal.err;
     if (err != OK)
         request->refusal = request->command.refusal;
@@ -189,16 +176,14 @@ static void committed(struct request *request)
         answer_now(request);
 }
 
-static void wait_for(struct request *request, enum step step, struct workers *workers)
-{
+static void wait_for(struct request *request, enum step step, struct workers *workers) {
     request->step = step;
     enum err err = workers_submit(workers, request);
     if (err != OK)
         fail(request, err);
 }
 
-static void handle(struct request *request)
-{
+static void handle(struct request *request) {
     switch (request->route->place) {
     case ON_LOOP:
         request->err = request->route->handle(request);
@@ -214,8 +199,7 @@ static void handle(struct request *request)
 }
 
 /* Everything that can be refused before the handler runs. */
-static void prepare(struct request *request)
-{
+static void prepare(struct request *request) {
     const struct route *route = request->route;
     enum err err = check_query(request);
     if (err == OK)
@@ -232,15 +216,13 @@ static void prepare(struct request *request)
 
 /* ---- Authentication ---- */
 
-static void free_touch(struct command *command)
-{
+static void free_touch(struct command *command) {
     command_release(command);
     free(command);
 }
 
 /* Stores the session's last use, behind the request's back: when the queue is full a later request will. */
-static void touch(struct request *request, int64_t now_ms)
-{
+static void touch(struct request *request, int64_t now_ms) {
     struct command *command = calloc(1, sizeof(*command));
     if (command == NULL)
         return;
@@ -255,13 +237,9 @@ static void touch(struct request *request, int64_t now_ms)
         auth_touched(request->server->auth, request->token, now_ms);
 }
 
-static bool is_write(const struct request *request)
-{
-    return request->method != METHOD_GET && request->method != METHOD_OPTIONS;
-}
+static bool is_write(const struct request *request) { return request->method != METHOD_GET && request->method != METHOD_OPTIONS; }
 
-static enum err admit_session(struct request *request)
-{
+static enum err admit_session(struct request *request) {
     int64_t now_ms = clock_now_ms();
     if (!session_is_alive(&request->session, request->server->config, now_ms))
         return ERR_UNAUTHORIZED;
@@ -272,8 +250,7 @@ static enum err admit_session(struct request *request)
     return request->lookups > 1 ? OK : limit_user(request);
 }
 
-static void authenticated(struct request *request)
-{
+static void authenticated(struct request *request) {
     enum err err = admit_session(request);
     if (err != OK)
         fail(request, err);
@@ -281,8 +258,7 @@ static void authenticated(struct request *request)
         prepare(request);
 }
 
-static void look_up(struct request *request)
-{
+static void look_up(struct request *request) {
     struct auth *auth = request->server->auth;
     request->lookups++;
     if (request->credential != CREDENTIAL_TICKET && auth_find(auth, request->token, &request->session, &request->generation)) {
@@ -294,16 +270,14 @@ static void look_up(struct request *request)
 }
 
 /* On a reader's thread. */
-static enum err resolve(struct request *request)
-{
+static enum err resolve(struct request *request) {
     if (request->credential == CREDENTIAL_TICKET)
         return read_ticket(request->reader, request->token, &request->session, &request->ticket_unused);
     return read_session(request->reader, request->token, &request->session);
 }
 
 /* The command is the request's own: a stream has no other. */
-static void use_ticket(struct request *request)
-{
+static void use_ticket(struct request *request) {
     request_command(request, COMMAND_TICKET_USE)->in.ticket_use.ticket = request->token;
     request->command.done = on_commit;
     request->command.context = request;
@@ -313,8 +287,7 @@ static void use_ticket(struct request *request)
         fail(request, err);
 }
 
-static void resolved(struct request *request)
-{
+static void resolved(struct request *request) {
     if (request->err != OK) {
         fail(request, request->err == ERR_NOT_FOUND ? ERR_UNAUTHORIZED : request->err);
         return;
@@ -328,8 +301,7 @@ static void resolved(struct request *request)
     authenticated(request);
 }
 
-static void ticket_used(struct request *request)
-{
+static void ticket_used(struct request *request) {
     enum err err = request->command.refusal.err;
     if (err != OK)
         fail(request, err == ERR_NOT_FOUND || err == ERR_CONFLICT ? ERR_UNAUTHORIZED : err);
@@ -337,15 +309,13 @@ static void ticket_used(struct request *request)
         authenticated(request);
 }
 
-static bool take_credential(struct request *request, enum credential credential, const char *text, size_t size)
-{
+static bool take_credential(struct request *request, enum credential credential, const char *text, size_t size) {
     request->credential = credential;
     return token_hash(text, size, request->token);
 }
 
 /* An explicit credential wins over the ambient cookie. */
-static bool find_credential(struct request *request)
-{
+static bool find_credential(struct request *request) {
     static const char BEARER[] = "Bearer ";
     const char *text = request->headers.authorization;
     size_t size;
@@ -363,8 +333,7 @@ static bool find_credential(struct request *request)
 
 /* ---- Everybody ---- */
 
-static void answer_options(struct request *request)
-{
+static void answer_options(struct request *request) {
     const char *allow = routes_allow(request);
     answer_header(request, "Allow", allow);
     cors_preflight(request, allow);
@@ -372,16 +341,14 @@ static void answer_options(struct request *request)
     answer_now(request);
 }
 
-static enum err refuse_unmatched(struct request *request)
-{
+static enum err refuse_unmatched(struct request *request) {
     if (request->allowed == 0)
         return request_refuse(request, ERR_NOT_FOUND, NULL, "there is nothing at this path");
     answer_header(request, "Allow", routes_allow(request));
     return request_refuse(request, ERR_METHOD_NOT_ALLOWED, NULL, "see Allow for the methods of this path");
 }
 
-static enum err admit_everybody(struct request *request)
-{
+static enum err admit_everybody(struct request *request) {
     bool operations = request->route != NULL && request->route->rate == RATE_FREE;
     if (request->server->draining && !operations)
         return request_refuse(request, ERR_DRAINING, NULL, "the server is shutting down");
@@ -391,8 +358,7 @@ static enum err admit_everybody(struct request *request)
     return err;
 }
 
-void dispatch_run(struct request *request)
-{
+void dispatch_run(struct request *request) {
     cors_answer(request);
     enum err err = admit_everybody(request);
     if (err != OK)
@@ -407,8 +373,7 @@ void dispatch_run(struct request *request)
         fail(request, ERR_UNAUTHORIZED);
 }
 
-void dispatch_continue(struct request *request)
-{
+void dispatch_continue(struct request *request) {
     request->reader = NULL;
     switch (request->step) {
     case STEP_RESOLVE:
@@ -426,28 +391,24 @@ void dispatch_continue(struct request *request)
     }
 }
 
-void dispatch_work(struct request *request)
-{
+void dispatch_work(struct request *request) {
     request->err = request->step == STEP_RESOLVE ? resolve(request) : request->route->handle(request);
     http_complete(request->server->http, request);
 }
 
-void dispatch_detach_failed(struct request *request, enum err err)
-{
+void dispatch_detach_failed(struct request *request, enum err err) {
     if (err == ERR_CONFLICT && request->lookups < LOOKUPS_MAX)
         look_up(request);
     else
         fail(request, ERR_OVERLOADED);
 }
 
-size_t dispatch_head(struct request *request)
-{
+size_t dispatch_head(struct request *request) {
     routes_match(request);
     return request->route != NULL && request->route->body_bytes != 0 ? request->route->body_bytes : LIMIT_BODY_BYTES;
 }
 
-void dispatch_release(struct request *request)
-{
+void dispatch_release(struct request *request) {
     if (request->has_command)
         command_release(&request->command);
     form_release(request);

@@ -15,23 +15,20 @@
 
 /* ---- Opening ---- */
 
-enum err stream_admit(struct request *request)
-{
+enum err stream_admit(struct request *request) {
     const char *named = query_text(request, "named");
     if (named != NULL && strcmp(named, "0") != 0 && strcmp(named, "1") != 0)
         return request_refuse(request, ERR_BAD_QUERY, "named", "must be 0 or 1");
     return OK;
 }
 
-static bool is_named(struct request *request)
-{
+static bool is_named(struct request *request) {
     const char *named = query_text(request, "named");
     return named == NULL || strcmp(named, "0") != 0;
 }
 
 /* An EventSource sends the header; a page that reloads, and EventSource polyfills, use the query. Empty counts as not given. */
-static const char *find_token(struct request *request)
-{
+static const char *find_token(struct request *request) {
     const char *token = request->headers.last_event_id;
     if (token == NULL || token[0] == '\0')
         token = query_text(request, "last_event_id");
@@ -40,8 +37,7 @@ static const char *find_token(struct request *request)
     return token != NULL && token[0] != '\0' ? token : NULL;
 }
 
-static void set_start(struct request *request, struct stream_request *stream)
-{
+static void set_start(struct request *request, struct stream_request *stream) {
     const char *token = find_token(request);
     if (token == NULL)
         stream->start = START_AT_HEAD;
@@ -51,15 +47,13 @@ static void set_start(struct request *request, struct stream_request *stream)
         stream->start = START_RESET;
 }
 
-static void answer_as_stream(struct request *request)
-{
+static void answer_as_stream(struct request *request) {
     request->answer.status = 200;
     request->answer.content_type = STREAM_TYPE;
     answer_header(request, "X-Accel-Buffering", "no");
 }
 
-static void write_head(struct request *request, struct buf *head)
-{
+static void write_head(struct request *request, struct buf *head) {
     answer_as_stream(request);
     answer_header(request, "Cache-Control", "no-store");
     head_format(head, request, -1);
@@ -70,14 +64,12 @@ struct opening {
     struct stream_request stream;
 };
 
-static void open_stream(void *context)
-{
+static void open_stream(void *context) {
     struct opening *opening = context;
     hub_open(opening->hub, &opening->stream);
 }
 
-enum err stream_open(struct request *request, int fd)
-{
+enum err stream_open(struct request *request, int fd) {
     const struct server *server = request->server;
     size_t header_count = request->answer.header_count;
     struct buf head = BUF_INIT;
@@ -106,14 +98,12 @@ enum err stream_open(struct request *request, int fd)
 
 /* ---- Closing before it began ---- */
 
-bool stream_should_retry(enum err err)
-{
-    return err == ERR_RATE_LIMITED || err == ERR_OVERLOADED || err == ERR_DATABASE_UNAVAILABLE || err == ERR_DRAINING || err == ERR_NO_MEMORY ||
-           err == ERR_IO || err == ERR_INTERNAL;
+bool stream_should_retry(enum err err) {
+    return err == ERR_RATE_LIMITED || err == ERR_OVERLOADED || err == ERR_DATABASE_UNAVAILABLE || err == ERR_DRAINING ||
+           err == ERR_NO_MEMORY || err == ERR_IO || err == ERR_INTERNAL;
 }
 
-static int64_t retry_ms(const struct config *config, enum err err)
-{
+static int64_t retry_ms(const struct config *config, enum err err) {
     int64_t base_ms = config->stream_retry_ms > 0 ? config->stream_retry_ms : 1;
     int64_t retry = base_ms / 2 + (int64_t)random_below((uint64_t)base_ms + 1);
     if (err == ERR_DRAINING && config->drain_spread_ms > 0)
@@ -121,8 +111,7 @@ static int64_t retry_ms(const struct config *config, enum err err)
     return retry;
 }
 
-void stream_answer_closing(struct request *request, enum err err)
-{
+void stream_answer_closing(struct request *request, enum err err) {
     const char *reason = err == ERR_RATE_LIMITED ? "rate_limited" : err == ERR_DRAINING ? "draining" : "overloaded";
     struct buf *body = &request->answer.body;
     answer_as_stream(request);
@@ -141,8 +130,7 @@ struct ticket_state {
     char ticket[TOKEN_TEXT_SIZE];
 };
 
-enum err ticket_create(struct request *request)
-{
+enum err ticket_create(struct request *request) {
     struct ticket_state *state = ARENA_NEW(&request->arena, struct ticket_state);
     if (state == NULL)
         return ERR_NO_MEMORY;
@@ -153,8 +141,7 @@ enum err ticket_create(struct request *request)
     return OK;
 }
 
-enum err ticket_created(struct request *request)
-{
+enum err ticket_created(struct request *request) {
     const struct ticket_state *state = (const struct ticket_state *)(const void *)request->command.in.ticket_create.ticket;
     struct buf *buf = answer_json(request, request->route->success);
     buf_char(buf, '{');

@@ -21,8 +21,7 @@ struct farewell {
     struct slot slots[LIMIT_LINGERING];
 };
 
-enum err farewell_new(int epoll_fd, struct farewell **ret_farewell)
-{
+enum err farewell_new(int epoll_fd, struct farewell **ret_farewell) {
     struct farewell *farewell = calloc(1, sizeof(*farewell));
     if (farewell == NULL)
         return ERR_NO_MEMORY;
@@ -33,8 +32,7 @@ enum err farewell_new(int epoll_fd, struct farewell **ret_farewell)
     return OK;
 }
 
-static void finish(struct farewell *farewell, struct slot *slot)
-{
+static void finish(struct farewell *farewell, struct slot *slot) {
     if (slot->fd < 0)
         return;
     epoll_ctl(farewell->epoll_fd, EPOLL_CTL_DEL, slot->fd, NULL);
@@ -43,8 +41,7 @@ static void finish(struct farewell *farewell, struct slot *slot)
     farewell->used--;
 }
 
-void farewell_free(struct farewell *farewell)
-{
+void farewell_free(struct farewell *farewell) {
     if (farewell == NULL)
         return;
     for (unsigned i = 0; i < LIMIT_LINGERING; i++)
@@ -53,8 +50,7 @@ void farewell_free(struct farewell *farewell)
 }
 
 /* A free slot; when there is none, that of the socket that has waited longest. */
-static struct slot *make_room(struct farewell *farewell)
-{
+static struct slot *make_room(struct farewell *farewell) {
     struct slot *oldest = &farewell->slots[0];
     for (unsigned i = 0; i < LIMIT_LINGERING; i++) {
         struct slot *slot = &farewell->slots[i];
@@ -67,8 +63,7 @@ static struct slot *make_room(struct farewell *farewell)
     return oldest;
 }
 
-void farewell_add(struct farewell *farewell, int fd, int64_t now_ms)
-{
+void farewell_add(struct farewell *farewell, int fd, int64_t now_ms) {
     struct slot *slot = make_room(farewell);
     *slot = (struct slot){ .fd = fd, .deadline_ms = now_ms + LIMIT_LINGER_MS };
     farewell->used++;
@@ -78,13 +73,11 @@ void farewell_add(struct farewell *farewell, int fd, int64_t now_ms)
         finish(farewell, slot);
 }
 
-bool farewell_owns(const struct farewell *farewell, const void *pointer)
-{
+bool farewell_owns(const struct farewell *farewell, const void *pointer) {
     return (const struct slot *)pointer >= farewell->slots && (const struct slot *)pointer < farewell->slots + LIMIT_LINGERING;
 }
 
-void farewell_ready(struct farewell *farewell, void *pointer)
-{
+void farewell_ready(struct farewell *farewell, void *pointer) {
     struct slot *slot = pointer;
     char rubbish[16 * 1024];
     if (slot->fd < 0)
@@ -97,8 +90,7 @@ void farewell_ready(struct farewell *farewell, void *pointer)
         finish(farewell, slot);
 }
 
-int farewell_expire(struct farewell *farewell, int64_t now_ms)
-{
+int farewell_expire(struct farewell *farewell, int64_t now_ms) {
     int64_t next_ms = -1;
     for (unsigned i = 0; i < LIMIT_LINGERING && farewell->used > 0; i++) {
         struct slot *slot = &farewell->slots[i];

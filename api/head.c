@@ -16,7 +16,8 @@ static const struct {
     size_t size;
     size_t offset;
 } HEADERS[] = {
-#define HEADER(text, member) { text, sizeof(text) - 1, offsetof(struct headers, member) }
+#define HEADER(text, member) \
+    { text, sizeof(text) - 1, offsetof(struct headers, member) }
     HEADER("Host", host),
     HEADER("Origin", origin),
     HEADER("Cookie", cookie),
@@ -32,8 +33,8 @@ static const struct {
 #undef HEADER
 };
 
-static enum MHD_Result note_header(void *context, enum MHD_ValueKind kind, const char *name, size_t name_size, const char *value, size_t value_size)
-{
+static enum MHD_Result note_header(void *context, enum MHD_ValueKind kind, const char *name, size_t name_size, const char *value,
+                                   size_t value_size) {
     struct headers *headers = context;
     (void)kind;
     (void)value_size;
@@ -54,8 +55,8 @@ static enum MHD_Result note_header(void *context, enum MHD_ValueKind kind, const
     return MHD_YES;
 }
 
-static enum MHD_Result note_argument(void *context, enum MHD_ValueKind kind, const char *name, size_t name_size, const char *value, size_t value_size)
-{
+static enum MHD_Result note_argument(void *context, enum MHD_ValueKind kind, const char *name, size_t name_size, const char *value,
+                                     size_t value_size) {
     struct request *request = context;
     (void)kind;
     (void)name_size;
@@ -66,12 +67,11 @@ static enum MHD_Result note_argument(void *context, enum MHD_ValueKind kind, con
     return MHD_YES;
 }
 
-static void set_method(struct request *request, const char *name)
-{
+static void set_method(struct request *request, const char *name) {
     static const struct {
         const char *name;
         enum method method;
-    } METHODS[] = { { "GET", METHOD_GET },     { "POST", METHOD_POST },     { "PUT", METHOD_PUT },       { "PATCH", METHOD_PATCH },
+    } METHODS[] = { { "GET", METHOD_GET },       { "POST", METHOD_POST },       { "PUT", METHOD_PUT }, { "PATCH", METHOD_PATCH },
                     { "DELETE", METHOD_DELETE }, { "OPTIONS", METHOD_OPTIONS }, { "HEAD", METHOD_GET } };
     request->method = METHOD_OTHER;
     request->method_name = name;
@@ -82,8 +82,7 @@ static void set_method(struct request *request, const char *name)
 }
 
 /* "http://host/path" (RFC 9112, 3.2.2) is "/path". */
-static const char *path_of(const char *url)
-{
+static const char *path_of(const char *url) {
     if (url[0] == '/' || strncasecmp(url, "http", 4) != 0)
         return url;
     const char *authority = strstr(url, "://");
@@ -91,15 +90,13 @@ static const char *path_of(const char *url)
     return path != NULL ? path : url;
 }
 
-static void set_ipv4(struct address *address, const struct in_addr *ipv4)
-{
+static void set_ipv4(struct address *address, const struct in_addr *ipv4) {
     static const uint8_t MAPPED[12] = { [10] = 0xff, [11] = 0xff };
     memcpy(address->bytes, MAPPED, sizeof(MAPPED));
     memcpy(address->bytes + sizeof(MAPPED), ipv4, 4);
 }
 
-void address_from_socket(struct address *address, const struct sockaddr *socket)
-{
+void address_from_socket(struct address *address, const struct sockaddr *socket) {
     memset(address, 0, sizeof(*address));
     if (socket != NULL && socket->sa_family == AF_INET6)
         memcpy(address->bytes, &((const struct sockaddr_in6 *)(const void *)socket)->sin6_addr, sizeof(address->bytes));
@@ -108,8 +105,7 @@ void address_from_socket(struct address *address, const struct sockaddr *socket)
 }
 
 /* The last entry is the one that our own proxy wrote; with a port or in brackets, too. */
-static void set_forwarded_address(struct address *address, const char *header)
-{
+static void set_forwarded_address(struct address *address, const char *header) {
     const char *last = strrchr(header, ',');
     last = last != NULL ? last + 1 : header;
     last += strspn(last, " \t[");
@@ -130,8 +126,7 @@ static void set_forwarded_address(struct address *address, const char *header)
         memcpy(address->bytes, &ipv6, sizeof(address->bytes));
 }
 
-void head_read(struct request *request, struct MHD_Connection *mhd, const char *url, const char *method)
-{
+void head_read(struct request *request, struct MHD_Connection *mhd, const char *url, const char *method) {
     set_method(request, method);
     request->path = path_of(url);
     MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, note_header, &request->headers);
@@ -140,8 +135,7 @@ void head_read(struct request *request, struct MHD_Connection *mhd, const char *
         set_forwarded_address(&request->address, request->headers.forwarded_for);
 }
 
-bool head_is_sound(const struct request *request)
-{
+bool head_is_sound(const struct request *request) {
     const struct headers *headers = &request->headers;
     if (headers->conflicting_length || (headers->transfer_encoding != NULL && headers->content_length != NULL))
         return false;
@@ -150,8 +144,7 @@ bool head_is_sound(const struct request *request)
 
 /* ---- Writing ---- */
 
-static void format_date(struct buf *buf)
-{
+static void format_date(struct buf *buf) {
     time_t now = (time_t)(clock_now_ms() / 1000);
     struct tm parts;
     char text[64];
@@ -162,16 +155,14 @@ static void format_date(struct buf *buf)
     buf_string(buf, "\r\n");
 }
 
-static void format_header(struct buf *buf, const char *name, const char *value)
-{
+static void format_header(struct buf *buf, const char *name, const char *value) {
     buf_string(buf, name);
     buf_string(buf, ": ");
     buf_string(buf, value);
     buf_string(buf, "\r\n");
 }
 
-void head_format(struct buf *buf, const struct request *request, int64_t content_length)
-{
+void head_format(struct buf *buf, const struct request *request, int64_t content_length) {
     const struct answer *answer = &request->answer;
     buf_printf(buf, "HTTP/1.1 %u %s\r\n", answer->status, MHD_get_reason_phrase_for(answer->status));
     format_date(buf);

@@ -51,7 +51,7 @@ struct connection {
     struct MHD_Connection *daemon_connection;
     int fd; /* the daemon's */
     struct address address;
-    bool request_begun; /* its first line has been read */
+    bool request_begun;         /* its first line has been read */
     struct deadline_list *list; /* NULL: no deadline (a request runs) */
     struct connection *previous, *next;
     int64_t deadline_ms;
@@ -84,16 +84,14 @@ struct http {
     bool is_idle; /* under the mutex: draining, and nothing runs */
 };
 
-static struct connection *connection_of(struct MHD_Connection *mhd)
-{
+static struct connection *connection_of(struct MHD_Connection *mhd) {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     return info != NULL ? info->socket_context : NULL;
 }
 
 /* ---- Deadlines ---- */
 
-static void deadline_remove(struct connection *connection)
-{
+static void deadline_remove(struct connection *connection) {
     struct deadline_list *list = connection->list;
     if (list == NULL)
         return;
@@ -109,8 +107,7 @@ static void deadline_remove(struct connection *connection)
     connection->list = NULL;
 }
 
-static void deadline_set(struct connection *connection, struct deadline_list *list)
-{
+static void deadline_set(struct connection *connection, struct deadline_list *list) {
     deadline_remove(connection);
     connection->list = list;
     connection->deadline_ms = connection->http->now_ms + list->timeout_ms;
@@ -123,8 +120,7 @@ static void deadline_set(struct connection *connection, struct deadline_list *li
 }
 
 /* The daemon notices the end of the socket and cleans up; nothing is freed here. */
-static void expire(struct connection *connection)
-{
+static void expire(struct connection *connection) {
     static const char LATE[] = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
                                "Content-Length: 102\r\n\r\n"
                                "{\"type\":\"about:blank\",\"title\":\"Request timeout\",\"status\":408,"
@@ -137,14 +133,12 @@ static void expire(struct connection *connection)
     connection->http->again = true;
 }
 
-static void expire_list(struct http *http, struct deadline_list *list)
-{
+static void expire_list(struct http *http, struct deadline_list *list) {
     while (list->first != NULL && list->first->deadline_ms <= http->now_ms)
         expire(list->first);
 }
 
-static int sooner(int timeout_ms, const struct deadline_list *list, int64_t now_ms)
-{
+static int sooner(int timeout_ms, const struct deadline_list *list, int64_t now_ms) {
     if (list->first == NULL)
         return timeout_ms;
     int64_t left_ms = list->first->deadline_ms - now_ms;
@@ -155,8 +149,7 @@ static int sooner(int timeout_ms, const struct deadline_list *list, int64_t now_
 
 /* ---- Requests ---- */
 
-static struct request *request_new(struct http *http)
-{
+static struct request *request_new(struct http *http) {
     struct request *request = http->spare;
     if (request != NULL) {
         http->spare = request->next;
@@ -169,8 +162,7 @@ static struct request *request_new(struct http *http)
     return request;
 }
 
-static void request_free(struct http *http, struct request *request)
-{
+static void request_free(struct http *http, struct request *request) {
     if (request->running)
         http->running--;
     dispatch_release(request);
@@ -183,8 +175,7 @@ static void request_free(struct http *http, struct request *request)
     http->spare_count++;
 }
 
-static void name_request(struct http *http, struct request *request)
-{
+static void name_request(struct http *http, struct request *request) {
     static const char DIGITS[] = "0123456789abcdef";
     uint64_t bits = (http->request_seed + ++http->request_count) * UINT64_C(0x9e3779b97f4a7c15);
     bits ^= bits >> 29; /* neighbours look different; uniqueness stays, both steps are invertible */
@@ -194,8 +185,7 @@ static void name_request(struct http *http, struct request *request)
 
 /* ---- Answers ---- */
 
-static struct slice answer_bytes(const struct answer *answer)
-{
+static struct slice answer_bytes(const struct answer *answer) {
     if (answer->frame != NULL)
         return (struct slice){ answer->frame->bytes + answer->frame->object, answer->frame->object_size };
     if (answer->fixed.bytes != NULL)
@@ -204,8 +194,7 @@ static struct slice answer_bytes(const struct answer *answer)
 }
 
 /* The bytes stay the request's, which outlives the response. */
-static struct MHD_Response *make_response(const struct request *request)
-{
+static struct MHD_Response *make_response(const struct request *request) {
     const struct answer *answer = &request->answer;
     struct slice bytes = answer_bytes(answer);
     struct MHD_Response *response = MHD_create_response_from_buffer(bytes.size, (void *)(uintptr_t)bytes.bytes, MHD_RESPMEM_PERSISTENT);
@@ -222,13 +211,9 @@ static struct MHD_Response *make_response(const struct request *request)
     return response;
 }
 
-static void count(const struct request *request)
-{
-    routes_count(request, clock_monotonic_us() - request->started_us);
-}
+static void count(const struct request *request) { routes_count(request, clock_monotonic_us() - request->started_us); }
 
-static void resume(struct request *request)
-{
+static void resume(struct request *request) {
     if (!request->suspended)
         return;
     request->suspended = false;
@@ -236,15 +221,15 @@ static void resume(struct request *request)
     request->connection->http->again = true;
 }
 
-void http_answer(struct request *request)
-{
+void http_answer(struct request *request) {
     if (!buf_ok(&request->answer.body)) {
         buf_release(&request->answer.body);
         problem_answer(request, ERR_NO_MEMORY);
     }
     struct MHD_Response *response = make_response(request);
     request->answered = true;
-    request->unanswerable = response == NULL || MHD_queue_response(request->connection->daemon_connection, request->answer.status, response) != MHD_YES;
+    request->unanswerable =
+        response == NULL || MHD_queue_response(request->connection->daemon_connection, request->answer.status, response) != MHD_YES;
     if (response != NULL)
         MHD_destroy_response(response);
     count(request);
@@ -252,16 +237,14 @@ void http_answer(struct request *request)
     resume(request);
 }
 
-void http_detach(struct request *request)
-{
+void http_detach(struct request *request) {
     request->detach = true;
     resume(request);
 }
 
 /* An answer while the body is still coming: the daemon would read on first, or cannot answer at all. So the answer is written to the socket here, and the
  * daemon only closes its descriptor. The body is not read any further than it takes to keep the kernel from sending a reset. */
-static enum MHD_Result refuse_unread(struct request *request, enum err err)
-{
+static enum MHD_Result refuse_unread(struct request *request, enum err err) {
     struct connection *connection = request->connection;
     problem_answer(request, err);
     struct slice body = answer_bytes(&request->answer);
@@ -282,8 +265,8 @@ static enum MHD_Result refuse_unread(struct request *request, enum err err)
 
 /* ---- Receiving: the daemon's callbacks ---- */
 
-static enum MHD_Result begin(struct http *http, struct MHD_Connection *mhd, const char *url, const char *method, void **context)
-{
+static enum MHD_Result begin(struct http *http, struct MHD_Connection *mhd, const char *url, const char *method, const char *version,
+                             void **context) {
     struct request *request = request_new(http);
     if (request == NULL)
         return MHD_NO;
@@ -299,6 +282,9 @@ static enum MHD_Result begin(struct http *http, struct MHD_Connection *mhd, cons
     request->body_limit = dispatch_head(request);
     if (!head_is_sound(request))
         return refuse_unread(request, request_refuse(request, ERR_BAD_REQUEST, NULL, "the headers do not say clearly where the body ends"));
+    /* The daemon's own check (MHD_OPTION_STRICT_FOR_CLIENT) sends the head of its answer twice in 0.9.75. */
+    if (request->headers.host == NULL && strcmp(version, "HTTP/1.1") == 0)
+        return refuse_unread(request, request_refuse(request, ERR_BAD_REQUEST, "Host", "this header is required"));
     const char *length = request->headers.content_length;
     if (length != NULL && strtoull(length, NULL, 10) > request->body_limit)
         return refuse_unread(request, ERR_BODY_TOO_LARGE);
@@ -306,8 +292,7 @@ static enum MHD_Result begin(struct http *http, struct MHD_Connection *mhd, cons
 }
 
 /* Routes without a form have no use for a body: it is only counted. */
-static enum MHD_Result receive(struct request *request, const char *bytes, size_t *size)
-{
+static enum MHD_Result receive(struct request *request, const char *bytes, size_t *size) {
     request->body_received += *size;
     if (request->body_received > request->body_limit)
         return refuse_unread(request, ERR_BODY_TOO_LARGE);
@@ -318,8 +303,7 @@ static enum MHD_Result receive(struct request *request, const char *bytes, size_
 }
 
 /* True: the socket is the stream's now, and the daemon has to forget it. */
-static bool hand_over(struct request *request)
-{
+static bool hand_over(struct request *request) {
     request->detach = false;
     int fd = fcntl(request->connection->fd, F_DUPFD_CLOEXEC, 0);
     enum err err = fd < 0 ? ERR_OVERLOADED : stream_open(request, fd);
@@ -335,8 +319,7 @@ static bool hand_over(struct request *request)
 }
 
 /* Called when the request is complete, and again when a connection was resumed without an answer: for a hand-over. */
-static enum MHD_Result advance(struct http *http, struct request *request)
-{
+static enum MHD_Result advance(struct http *http, struct request *request) {
     if (!request->running) {
         request->running = true;
         http->running++;
@@ -353,28 +336,24 @@ static enum MHD_Result advance(struct http *http, struct request *request)
     return MHD_YES;
 }
 
-static enum MHD_Result check_hand_over(struct http *http, struct MHD_Connection *mhd)
-{
+static enum MHD_Result check_hand_over(struct http *http, struct MHD_Connection *mhd) {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
     http->checked_fd = info != NULL ? fcntl(info->connect_fd, F_DUPFD_CLOEXEC, 0) : -1;
     return MHD_NO;
 }
 
 static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, const char *url, const char *method, const char *version,
-                                  const char *upload, size_t *upload_size, void **request_context)
-{
+                                  const char *upload, size_t *upload_size, void **request_context) {
     struct http *http = context;
     struct request *request = *request_context;
-    (void)version;
     if (request == NULL)
-        return begin(http, mhd, url, method, request_context);
+        return begin(http, mhd, url, method, version, request_context);
     if (*upload_size > 0)
         return receive(request, upload, upload_size);
     return http->checking ? check_hand_over(http, mhd) : advance(http, request);
 }
 
-static void *on_request_line(void *context, const char *uri, struct MHD_Connection *mhd)
-{
+static void *on_request_line(void *context, const char *uri, struct MHD_Connection *mhd) {
     struct http *http = context;
     struct connection *connection = connection_of(mhd);
     (void)uri;
@@ -387,8 +366,7 @@ static void *on_request_line(void *context, const char *uri, struct MHD_Connecti
     return NULL;
 }
 
-static void on_completed(void *context, struct MHD_Connection *mhd, void **request_context, enum MHD_RequestTerminationCode code)
-{
+static void on_completed(void *context, struct MHD_Connection *mhd, void **request_context, enum MHD_RequestTerminationCode code) {
     struct http *http = context;
     struct connection *connection = connection_of(mhd);
     if (*request_context != NULL)
@@ -401,15 +379,13 @@ static void on_completed(void *context, struct MHD_Connection *mhd, void **reque
 }
 
 /* The daemon never unescapes: paths are matched as sent, and query values are decoded by whoever reads them. */
-static size_t leave_escaped(void *context, struct MHD_Connection *mhd, char *text)
-{
+static size_t leave_escaped(void *context, struct MHD_Connection *mhd, char *text) {
     (void)context;
     (void)mhd;
     return strlen(text);
 }
 
-static void connection_open(struct http *http, struct MHD_Connection *mhd, void **socket_context)
-{
+static void connection_open(struct http *http, struct MHD_Connection *mhd, void **socket_context) {
     struct connection *connection = calloc(1, sizeof(*connection));
     const union MHD_ConnectionInfo *fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
     const union MHD_ConnectionInfo *address = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
@@ -424,8 +400,7 @@ static void connection_open(struct http *http, struct MHD_Connection *mhd, void 
     metric_set(GAUGE_CONNECTIONS, (int64_t)++http->connections);
 }
 
-static void connection_closed(struct http *http, void **socket_context)
-{
+static void connection_closed(struct http *http, void **socket_context) {
     struct connection *connection = *socket_context;
     /* At its limit the daemon looks at the listening socket again only when it runs. */
     http->again = true;
@@ -437,8 +412,7 @@ static void connection_closed(struct http *http, void **socket_context)
     metric_set(GAUGE_CONNECTIONS, (int64_t)--http->connections);
 }
 
-static void on_connection(void *context, struct MHD_Connection *mhd, void **socket_context, enum MHD_ConnectionNotificationCode code)
-{
+static void on_connection(void *context, struct MHD_Connection *mhd, void **socket_context, enum MHD_ConnectionNotificationCode code) {
     if (code == MHD_CONNECTION_NOTIFY_STARTED)
         connection_open(context, mhd, socket_context);
     else
@@ -447,15 +421,13 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
 
 /* ---- The loop ---- */
 
-static void wake(struct http *http)
-{
+static void wake(struct http *http) {
     uint64_t one = 1;
     ssize_t written = write(http->event_fd, &one, sizeof(one));
     (void)written; /* EAGAIN: it is awake already */
 }
 
-void http_complete(struct http *http, struct request *request)
-{
+void http_complete(struct http *http, struct request *request) {
     struct request *newest = atomic_load_explicit(&http->completed, memory_order_relaxed);
     do
         request->next = newest;
@@ -465,8 +437,7 @@ void http_complete(struct http *http, struct request *request)
 }
 
 /* In the order of completion, so that no request waits behind later ones. */
-static void take_completed(struct http *http)
-{
+static void take_completed(struct http *http) {
     struct request *newest = atomic_exchange_explicit(&http->completed, NULL, memory_order_acquire);
     struct request *oldest = NULL;
     while (newest != NULL) {
@@ -483,15 +454,13 @@ static void take_completed(struct http *http)
     }
 }
 
-static bool daemon_is_busy(const struct http *http)
-{
+static bool daemon_is_busy(const struct http *http) {
     MHD_UNSIGNED_LONG_LONG timeout;
     return MHD_get_timeout(http->daemon, &timeout) == MHD_YES && timeout == 0;
 }
 
 /* Runs the daemon until it has nothing ready, but not for ever: then the loop comes back at once. */
-static void run_daemon(struct http *http)
-{
+static void run_daemon(struct http *http) {
     for (int run = 0; run < RUNS_PER_TURN; run++) {
         take_completed(http);
         http->again = false;
@@ -502,29 +471,25 @@ static void run_daemon(struct http *http)
     }
 }
 
-static void handle_events(struct http *http, const struct epoll_event *events, int count_of_events)
-{
+static void handle_events(struct http *http, const struct epoll_event *events, int count_of_events) {
     for (int i = 0; i < count_of_events; i++) {
         void *owner = events[i].data.ptr;
         uint64_t wakes;
         if (owner == &http->event_fd)
-            while (read(http->event_fd, &wakes, sizeof(wakes)) < 0 && errno == EINTR) {
-            }
+            while (read(http->event_fd, &wakes, sizeof(wakes)) < 0 && errno == EINTR) {}
         else if (farewell_owns(http->farewell, owner))
             farewell_ready(http->farewell, owner);
     }
 }
 
-static int timeout_of(struct http *http)
-{
+static int timeout_of(struct http *http) {
     int timeout_ms = farewell_expire(http->farewell, http->now_ms);
     timeout_ms = sooner(timeout_ms, &http->receiving, http->now_ms);
     timeout_ms = sooner(timeout_ms, &http->waiting, http->now_ms);
     return http->again ? 0 : timeout_ms;
 }
 
-static void quiesce(struct http *http)
-{
+static void quiesce(struct http *http) {
     if (http->quiesced)
         return;
     http->quiesced = true;
@@ -533,8 +498,7 @@ static void quiesce(struct http *http)
         close(fd);
 }
 
-static void drain_step(struct http *http)
-{
+static void drain_step(struct http *http) {
     quiesce(http);
     pthread_mutex_lock(&http->mutex);
     http->is_idle = http->running == 0;
@@ -543,8 +507,7 @@ static void drain_step(struct http *http)
     pthread_mutex_unlock(&http->mutex);
 }
 
-static void *loop(void *argument)
-{
+static void *loop(void *argument) {
     struct http *http = argument;
     struct epoll_event events[16];
     int64_t stop_ms = INT64_MAX;
@@ -565,15 +528,13 @@ static void *loop(void *argument)
 
 /* ---- Life ---- */
 
-static void refuse_panic(void *context, const char *file, unsigned line, const char *reason)
-{
+static void refuse_panic(void *context, const char *file, unsigned line, const char *reason) {
     (void)context;
     log_event(LOG_ERROR, "http_library_panic", "file=%s line=%u reason=\"%s\"", file, line, reason != NULL ? reason : "");
     abort();
 }
 
-static struct MHD_Daemon *start_daemon(struct http *http, int listen_fd)
-{
+static struct MHD_Daemon *start_daemon(struct http *http, int listen_fd) {
     const struct config *config = http->server->config;
     /* Behind a proxy all connections have one address; and benches have one, too. */
     bool limited = config->rate_limit && !config->trusted_proxy;
@@ -581,36 +542,27 @@ static struct MHD_Daemon *start_daemon(struct http *http, int listen_fd)
     unsigned per_address = limited ? connections - connections / 4 : 0;
     MHD_set_panic_func(refuse_panic, NULL);
     return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, http,
-                            MHD_OPTION_LISTEN_SOCKET, listen_fd,
-                            MHD_OPTION_CONNECTION_LIMIT, connections,
-                            MHD_OPTION_PER_IP_CONNECTION_LIMIT, per_address,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
-                            MHD_OPTION_CONNECTION_TIMEOUT, 0u,
-                            MHD_OPTION_STRICT_FOR_CLIENT, 1,
-                            MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
-                            MHD_OPTION_URI_LOG_CALLBACK, on_request_line, http,
-                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
-                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
-                            MHD_OPTION_END);
+                            MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT, connections,
+                            MHD_OPTION_PER_IP_CONNECTION_LIMIT, per_address, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
+                            MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
+                            MHD_OPTION_URI_LOG_CALLBACK, on_request_line, http, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_END);
 }
 
-static enum err watch(struct http *http, int fd, void *tag)
-{
+static enum err watch(struct http *http, int fd, void *tag) {
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = tag };
     return fd >= 0 && epoll_ctl(http->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? OK : ERR_IO;
 }
 
 /* Whether a byte written to the taken-over descriptor arrives, and no end of file follows. */
-static bool is_alive(int taken_fd, int peer_fd)
-{
+static bool is_alive(int taken_fd, int peer_fd) {
     char byte = 0;
     return send(taken_fd, "x", 1, MSG_NOSIGNAL) == 1 && recv(peer_fd, &byte, 1, MSG_DONTWAIT) == 1 && byte == 'x' &&
            recv(peer_fd, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
 /* Streams depend on how the linked library closes connections, which no documentation promises: so it is tried at each start. */
-static bool hand_over_works(struct http *http)
-{
+static bool hand_over_works(struct http *http) {
     static const char REQUEST[] = "GET / HTTP/1.1\r\nHost: start-up\r\n\r\n";
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     int pair[2];
@@ -630,8 +582,7 @@ static bool hand_over_works(struct http *http)
     return works;
 }
 
-static enum err open_parts(struct http *http, char *problem, size_t problem_size)
-{
+static enum err open_parts(struct http *http, char *problem, size_t problem_size) {
     int listen_fd;
     enum err err = listen_open(http->server->config->listen, &listen_fd, http->address, problem, problem_size);
     if (err != OK)
@@ -650,16 +601,16 @@ static enum err open_parts(struct http *http, char *problem, size_t problem_size
         return ERR_IO;
     err = farewell_new(http->epoll_fd, &http->farewell);
     if (err == OK && !hand_over_works(http)) {
-        snprintf(problem, problem_size,
-                 "libmicrohttpd %s closes sockets in a way that ends streams (they cannot be taken over from it); versions 0.9.75 to 1.0.1 are known to work",
-                 MHD_get_version());
+        snprintf(
+            problem, problem_size,
+            "libmicrohttpd %s closes sockets in a way that ends streams (they cannot be taken over from it); versions 0.9.75 to 1.0.1 are known to work",
+            MHD_get_version());
         err = ERR_CONFIG;
     }
     return err;
 }
 
-enum err http_open(struct server *server, struct http **ret_http, char *problem, size_t problem_size)
-{
+enum err http_open(struct server *server, struct http **ret_http, char *problem, size_t problem_size) {
     struct http *http = calloc(1, sizeof(*http));
     if (http == NULL)
         return ERR_NO_MEMORY;
@@ -684,67 +635,61 @@ enum err http_open(struct server *server, struct http **ret_http, char *problem,
     return OK;
 }
 
-enum err http_start(struct http *http)
-{
+enum err http_start(struct http *http) {
     if (pthread_create(&http->thread, NULL, loop, http) != 0)
         return ERR_NO_MEMORY;
     http->started = true;
     return OK;
 }
 
-const char *http_address(const struct http *http)
-{
-    return http->address;
-}
+const char *http_address(const struct http *http) { return http->address; }
 
-void http_drain(struct http *http)
-{
+void http_drain(struct http *http) {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += LIMIT_DRAIN_MS / 1000;
     http->draining = true;
     wake(http);
     pthread_mutex_lock(&http->mutex);
-    while (!http->is_idle && pthread_cond_timedwait(&http->idle, &http->mutex, &until) == 0) {
-    }
+    while (!http->is_idle && pthread_cond_timedwait(&http->idle, &http->mutex, &until) == 0) {}
     pthread_mutex_unlock(&http->mutex);
 }
 
-/* A daemon with suspended connections must not be stopped: then it is left to the end of the process. */
-static void stop_daemon(struct http *http)
-{
-    if (http->daemon == NULL)
-        return;
-    if (http->running > 0)
-        log_event(LOG_WARN, "requests_abandoned", "count=%zu", http->running);
-    else
-        MHD_stop_daemon(http->daemon);
-}
-
-void http_close(struct http *http)
-{
-    if (http == NULL)
-        return;
-    if (http->started) {
-        http->stopping = true;
-        wake(http);
-        pthread_join(http->thread, NULL);
-    }
-    size_t abandoned = http->running;
-    stop_daemon(http);
-    farewell_free(http->farewell);
+static void close_descriptors(struct http *http) {
     if (http->event_fd >= 0)
         close(http->event_fd);
     if (http->epoll_fd >= 0)
         close(http->epoll_fd);
+}
+
+static void free_spares(struct http *http) {
     while (http->spare != NULL) {
         struct request *next = http->spare->next;
         free(http->spare);
         http->spare = next;
     }
-    if (abandoned > 0)
-        return; /* their threads may still call http_complete() */
+}
+
+bool http_close(struct http *http) {
+    if (http == NULL)
+        return true;
+    if (http->started) {
+        http->stopping = true;
+        wake(http);
+        pthread_join(http->thread, NULL);
+    }
+    /* A daemon with suspended connections must not be stopped: then it is left to the end of the process. */
+    if (http->running > 0) {
+        log_event(LOG_WARN, "requests_abandoned", "count=%zu", http->running);
+        return false;
+    }
+    if (http->daemon != NULL)
+        MHD_stop_daemon(http->daemon);
+    farewell_free(http->farewell);
+    close_descriptors(http);
+    free_spares(http);
     pthread_cond_destroy(&http->idle);
     pthread_mutex_destroy(&http->mutex);
     free(http);
+    return true;
 }

@@ -15,8 +15,9 @@ enum err http_start(struct http *http) MUST_USE;
 const char *http_address(const struct http *http);
 /* Stops accepting; returns when no request runs, or after LIMIT_DRAIN_MS. Any thread but the loop's. */
 void http_drain(struct http *http);
-/* Waits for running requests, ends the loop's thread if it was started, and frees everything; NULL is fine. */
-void http_close(struct http *http);
+/* Waits for running requests, ends the loop's thread if it was started, and frees everything; NULL is fine. False when some requests never came back:
+ * then what they may still touch, here and in the server, has to stay until the process ends. */
+bool http_close(struct http *http);
 
 /* Gives a request back to the loop, which then calls dispatch_continue(). Any thread, also the loop's. */
 void http_complete(struct http *http, struct request *request);

@@ -10,14 +10,10 @@
 #include "core/random.h"
 #include "core/text.h"
 
-void json_start(void)
-{
-    json_object_seed((size_t)random_u64() | 1);
-}
+void json_start(void) { json_object_seed((size_t)random_u64() | 1); }
 
 /* jansson recurses up to 2,048 levels; ours is a handful. Brackets in strings do not count. */
-static bool is_too_deep(const char *json, size_t size)
-{
+static bool is_too_deep(const char *json, size_t size) {
     unsigned depth = 0;
     bool in_string = false;
     for (size_t i = 0; i < size; i++) {
@@ -39,8 +35,7 @@ static bool is_too_deep(const char *json, size_t size)
     return false;
 }
 
-static enum err parse(struct request *request)
-{
+static enum err parse(struct request *request) {
     if (request->body.size == 0)
         return request_refuse(request, ERR_BAD_JSON, NULL, "a JSON object is expected as the body");
     if (is_too_deep(request->body.bytes, request->body.size))
@@ -48,22 +43,20 @@ static enum err parse(struct request *request)
     json_error_t error;
     json_t *document = json_loadb(request->body.bytes, request->body.size, JSON_REJECT_DUPLICATES, &error);
     if (document == NULL)
-        return request_refuse(request, ERR_BAD_JSON, NULL,
-                              request_printf(request, "line %d, column %d: not well-formed JSON without duplicate keys and NUL", error.line,
-                                             error.column));
+        return request_refuse(
+            request, ERR_BAD_JSON, NULL,
+            request_printf(request, "line %d, column %d: not well-formed JSON without duplicate keys and NUL", error.line, error.column));
     request->document = document;
     if (!json_is_object(document))
         return request_refuse(request, ERR_BAD_JSON, NULL, "the body must be a JSON object");
     return OK;
 }
 
-static enum err bad_field(struct request *request, const struct field *field, const char *detail)
-{
+static enum err bad_field(struct request *request, const struct field *field, const char *detail) {
     return request_refuse(request, ERR_BAD_FIELD, field->name, detail);
 }
 
-static enum err read_string(struct request *request, const struct field *field, const json_t *value, struct text *ret_text)
-{
+static enum err read_string(struct request *request, const struct field *field, const json_t *value, struct text *ret_text) {
     if (!json_is_string(value))
         return bad_field(request, field, "must be a string");
     struct text text = { json_string_value(value), json_string_length(value) };
@@ -79,8 +72,7 @@ static enum err read_string(struct request *request, const struct field *field, 
     return OK;
 }
 
-static enum err read_choice(struct request *request, const struct field *field, const json_t *value, int *ret_choice)
-{
+static enum err read_choice(struct request *request, const struct field *field, const json_t *value, int *ret_choice) {
     if (!json_is_string(value))
         return bad_field(request, field, "must be a string");
     for (const struct choice *choice = field->choices; choice->name != NULL; choice++) {
@@ -92,8 +84,7 @@ static enum err read_choice(struct request *request, const struct field *field, 
     return bad_field(request, field, "is not one of the possible values");
 }
 
-static enum err read_ids(struct request *request, const struct field *field, const json_t *value, struct id_list *ret_list)
-{
+static enum err read_ids(struct request *request, const struct field *field, const json_t *value, struct id_list *ret_list) {
     if (!json_is_array(value))
         return bad_field(request, field, "must be an array of ids");
     size_t count = json_array_size(value);
@@ -109,16 +100,14 @@ static enum err read_ids(struct request *request, const struct field *field, con
     return OK;
 }
 
-static enum err read_bool(struct request *request, const struct field *field, const json_t *value, bool *ret_bool)
-{
+static enum err read_bool(struct request *request, const struct field *field, const json_t *value, bool *ret_bool) {
     if (!json_is_boolean(value))
         return bad_field(request, field, "must be true or false");
     *ret_bool = json_is_true(value);
     return OK;
 }
 
-static enum err read_field(struct request *request, const struct field *field, const json_t *value, char *target)
-{
+static enum err read_field(struct request *request, const struct field *field, const json_t *value, char *target) {
     void *place = target + field->offset;
     switch (field->type) {
     case FIELD_TEXT:
@@ -135,16 +124,14 @@ static enum err read_field(struct request *request, const struct field *field, c
     return ERR_INTERNAL;
 }
 
-static const struct field *find_field(const struct form *form, const char *name, size_t size)
-{
+static const struct field *find_field(const struct form *form, const char *name, size_t size) {
     for (size_t i = 0; i < form->count; i++)
         if (strlen(form->fields[i].name) == size && memcmp(form->fields[i].name, name, size) == 0)
             return &form->fields[i];
     return NULL;
 }
 
-static enum err refuse_unknown(struct request *request, const char *name, size_t size)
-{
+static enum err refuse_unknown(struct request *request, const char *name, size_t size) {
     /* The name is the client's: cut at 64 bytes of ASCII so that the problem stays small and well-formed. */
     char shown[65];
     size_t length = 0;
@@ -156,8 +143,7 @@ static enum err refuse_unknown(struct request *request, const char *name, size_t
     return request_refuse(request, ERR_UNKNOWN_FIELD, arena_copy(&request->arena, shown, length), "this field does not exist here");
 }
 
-static enum err read_fields(struct request *request, const struct form *form, char *target)
-{
+static enum err read_fields(struct request *request, const struct form *form, char *target) {
     const char *name;
     json_t *value;
     json_object_foreach(request->document, name, value) {
@@ -169,8 +155,7 @@ static enum err read_fields(struct request *request, const struct form *form, ch
     return OK;
 }
 
-static enum err require_fields(struct request *request, const struct form *form)
-{
+static enum err require_fields(struct request *request, const struct form *form) {
     for (size_t i = 0; i < form->count; i++) {
         const struct field *field = &form->fields[i];
         if (field->required && json_object_get(request->document, field->name) == NULL)
@@ -179,8 +164,7 @@ static enum err require_fields(struct request *request, const struct form *form)
     return OK;
 }
 
-enum err form_read(struct request *request, const struct form *form)
-{
+enum err form_read(struct request *request, const struct form *form) {
     enum err err = parse(request);
     if (err != OK)
         return err;
@@ -194,8 +178,7 @@ enum err form_read(struct request *request, const struct form *form)
     return err;
 }
 
-void form_release(struct request *request)
-{
+void form_release(struct request *request) {
     json_decref(request->document);
     request->document = NULL;
 }

@@ -51,7 +51,8 @@ struct form {
 };
 
 /* A form from an array of fields. */
-#define FORM(struct_name, field_array) { (field_array), sizeof(field_array) / sizeof((field_array)[0]), sizeof(struct struct_name) }
+#define FORM(struct_name, field_array) \
+    { (field_array), sizeof(field_array) / sizeof((field_array)[0]), sizeof(struct struct_name) }
 
 /* Must be called once before any body is parsed: seeds jansson's hash tables while there is one thread. */
 void json_start(void);

@@ -12,8 +12,7 @@
 #define BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
 #define HOST_SIZE 256
 
-static bool split(const char *address, char host[HOST_SIZE], const char **ret_port)
-{
+static bool split(const char *address, char host[HOST_SIZE], const char **ret_port) {
     const char *colon = strrchr(address, ':');
     if (colon == NULL || colon[1] == '\0')
         return false;
@@ -31,8 +30,7 @@ static bool split(const char *address, char host[HOST_SIZE], const char **ret_po
     return true;
 }
 
-static int bind_one(const struct addrinfo *info)
-{
+static int bind_one(const struct addrinfo *info) {
     int fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
@@ -47,8 +45,7 @@ static int bind_one(const struct addrinfo *info)
     return fd;
 }
 
-static void describe(int fd, char text[LISTEN_TEXT_SIZE])
-{
+static void describe(int fd, char text[LISTEN_TEXT_SIZE]) {
     struct sockaddr_storage bound;
     socklen_t size = sizeof(bound);
     char host[INET6_ADDRSTRLEN] = "?";
@@ -58,8 +55,7 @@ static void describe(int fd, char text[LISTEN_TEXT_SIZE])
     snprintf(text, LISTEN_TEXT_SIZE, bound.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
 }
 
-enum err listen_open(const char *address, int *ret_fd, char ret_text[LISTEN_TEXT_SIZE], char *problem, size_t problem_size)
-{
+enum err listen_open(const char *address, int *ret_fd, char ret_text[LISTEN_TEXT_SIZE], char *problem, size_t problem_size) {
     char host[HOST_SIZE];
     const char *port;
     if (!split(address, host, &port)) {

@@ -12,8 +12,7 @@ static const struct field MEMBER_FIELDS[] = {
 };
 const struct form member_form = FORM(member_form, MEMBER_FIELDS);
 
-static enum err list_members(struct request *request, uint64_t cursor, size_t limit, uint64_t head_id)
-{
+static enum err list_members(struct request *request, uint64_t cursor, size_t limit, uint64_t head_id) {
     struct stay *stays;
     size_t count;
     enum err err = read_members(request->reader, request->session.user_id, request->ids[PATH_CHAT_ID], cursor, limit + 1, &request->arena,
@@ -30,8 +29,7 @@ static enum err list_members(struct request *request, uint64_t cursor, size_t li
     return OK;
 }
 
-enum err member_list(struct request *request)
-{
+enum err member_list(struct request *request) {
     uint64_t cursor, head_id;
     size_t limit;
     enum err err = query_cursor(request, "cursor", &cursor);
@@ -46,8 +44,7 @@ enum err member_list(struct request *request)
     return err;
 }
 
-enum err member_put(struct request *request)
-{
+enum err member_put(struct request *request) {
     const struct member_form *form = REQUEST_FORM(request, member_form);
     struct command *command = request_command(request, COMMAND_MEMBER_PUT);
     command->in.member_put.chat_id = request->ids[PATH_CHAT_ID];
@@ -56,8 +53,7 @@ enum err member_put(struct request *request)
     return OK;
 }
 
-enum err member_remove(struct request *request)
-{
+enum err member_remove(struct request *request) {
     struct command *command = request_command(request, COMMAND_MEMBER_REMOVE);
     command->in.member_remove.chat_id = request->ids[PATH_CHAT_ID];
     command->in.member_remove.user_id = request->ids[PATH_USER_ID];

@@ -18,8 +18,7 @@ static const struct field MESSAGE_EDIT_FIELDS[] = {
 };
 const struct form message_edit_form = FORM(message_form, MESSAGE_EDIT_FIELDS);
 
-enum err message_post(struct request *request)
-{
+enum err message_post(struct request *request) {
     const struct message_form *form = REQUEST_FORM(request, message_form);
     enum err err = request_idempotency(request);
     if (err != OK)
@@ -32,8 +31,7 @@ enum err message_post(struct request *request)
     return OK;
 }
 
-enum err message_edit(struct request *request)
-{
+enum err message_edit(struct request *request) {
     const struct message_form *form = REQUEST_FORM(request, message_form);
     struct command *command = request_command(request, COMMAND_MESSAGE_EDIT);
     command->in.message_edit.chat_id = request->ids[PATH_CHAT_ID];
@@ -43,8 +41,7 @@ enum err message_edit(struct request *request)
     return OK;
 }
 
-enum err message_delete(struct request *request)
-{
+enum err message_delete(struct request *request) {
     struct command *command = request_command(request, COMMAND_MESSAGE_DELETE);
     command->in.message_delete.chat_id = request->ids[PATH_CHAT_ID];
     command->in.message_delete.message_id = request->ids[PATH_MESSAGE_ID];
@@ -53,8 +50,7 @@ enum err message_delete(struct request *request)
 
 /* ---- History ---- */
 
-static enum err read_page_request(struct request *request, struct page_request *page)
-{
+static enum err read_page_request(struct request *request, struct page_request *page) {
     static const struct {
         const char *name;
         enum direction direction;
@@ -75,8 +71,7 @@ static enum err read_page_request(struct request *request, struct page_request *
     return query_limit(request, LIMIT_PAGE_ITEMS_DEFAULT, LIMIT_PAGE_ITEMS, &page->limit);
 }
 
-static enum err list_messages(struct request *request, const struct page_request *page, uint64_t head_id)
-{
+static enum err list_messages(struct request *request, const struct page_request *page, uint64_t head_id) {
     struct message *messages;
     size_t count;
     bool more;
@@ -95,8 +90,7 @@ static enum err list_messages(struct request *request, const struct page_request
     return OK;
 }
 
-enum err message_list(struct request *request)
-{
+enum err message_list(struct request *request) {
     struct page_request page;
     uint64_t head_id;
     enum err err = read_page_request(request, &page);
@@ -109,8 +103,7 @@ enum err message_list(struct request *request)
     return err;
 }
 
-enum err message_show(struct request *request)
-{
+enum err message_show(struct request *request) {
     struct message message;
     enum err err = read_message(request->reader, request->session.user_id, request->ids[PATH_CHAT_ID], request->ids[PATH_MESSAGE_ID],
                                 &request->arena, &message);

@@ -4,8 +4,7 @@
 #include "api/server_internal.h"
 #include "core/metrics.h"
 
-enum err show_index(struct request *request)
-{
+enum err show_index(struct request *request) {
     struct buf *buf = answer_json(request, 200);
     buf_char(buf, '{');
     json_member_string(buf, "name", "parley");
@@ -15,8 +14,7 @@ enum err show_index(struct request *request)
     return OK;
 }
 
-static enum err answer_status(struct request *request, const char *status)
-{
+static enum err answer_status(struct request *request, const char *status) {
     struct buf *buf = answer_json(request, 200);
     buf_char(buf, '{');
     json_member_string(buf, "status", status);
@@ -24,13 +22,9 @@ static enum err answer_status(struct request *request, const char *status)
     return OK;
 }
 
-enum err show_health(struct request *request)
-{
-    return answer_status(request, "ok");
-}
+enum err show_health(struct request *request) { return answer_status(request, "ok"); }
 
-enum err show_readiness(struct request *request)
-{
+enum err show_readiness(struct request *request) {
     if (request->server->draining)
         return request_refuse(request, ERR_DRAINING, NULL, "the server is shutting down");
     if (!store_healthy(request->server->store))
@@ -38,16 +32,14 @@ enum err show_readiness(struct request *request)
     return answer_status(request, "ready");
 }
 
-enum err show_metrics(struct request *request)
-{
+enum err show_metrics(struct request *request) {
     request->answer.status = 200;
     request->answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
     metrics_render(&request->answer.body);
     return OK;
 }
 
-enum err show_contract(struct request *request)
-{
+enum err show_contract(struct request *request) {
     request->answer.status = 200;
     request->answer.content_type = "application/yaml";
     request->answer.fixed = contract_text();

@@ -39,13 +39,9 @@ static const struct problem PROBLEMS[ERR_COUNT] = {
     [ERR_INTERNAL] = { 500, "internal", "Internal error" },
 };
 
-const struct problem *problem_of(enum err err)
-{
-    return &PROBLEMS[(unsigned)err < ERR_COUNT ? err : ERR_INTERNAL];
-}
+const struct problem *problem_of(enum err err) { return &PROBLEMS[(unsigned)err < ERR_COUNT ? err : ERR_INTERNAL]; }
 
-static void write_problem(struct buf *buf, const struct problem *problem, const struct request *request)
-{
+static void write_problem(struct buf *buf, const struct problem *problem, const struct request *request) {
     buf_char(buf, '{');
     json_member_string(buf, "type", "about:blank");
     json_member_string(buf, "title", problem->title);
@@ -58,16 +54,14 @@ static void write_problem(struct buf *buf, const struct problem *problem, const 
     buf_char(buf, '}');
 }
 
-static bool has_header(const struct answer *answer, const char *name)
-{
+static bool has_header(const struct answer *answer, const char *name) {
     for (size_t i = 0; i < answer->header_count; i++)
         if (strcmp(answer->headers[i].name, name) == 0)
             return true;
     return false;
 }
 
-void problem_answer(struct request *request, enum err err)
-{
+void problem_answer(struct request *request, enum err err) {
     const struct problem *problem = problem_of(err);
     struct answer *answer = &request->answer;
     frame_drop(answer->frame);

@@ -23,8 +23,7 @@ struct rate {
     struct bucket *buckets; /* LIMIT_RATE_BUCKETS */
 };
 
-enum err rate_new(struct rate **ret_rate)
-{
+enum err rate_new(struct rate **ret_rate) {
     struct rate *rate = calloc(1, sizeof(*rate));
     if (rate == NULL)
         return ERR_NO_MEMORY;
@@ -38,8 +37,7 @@ enum err rate_new(struct rate **ret_rate)
     return OK;
 }
 
-void rate_free(struct rate *rate)
-{
+void rate_free(struct rate *rate) {
     if (rate == NULL)
         return;
     free(rate->buckets);
@@ -47,15 +45,13 @@ void rate_free(struct rate *rate)
 }
 
 /* The finisher of splitmix64 (Steele, Lea, Flood 2014): every input bit reaches every output bit. */
-static uint64_t mix(uint64_t x)
-{
+static uint64_t mix(uint64_t x) {
     x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
     return x ^ x >> 31;
 }
 
-uint64_t rate_key(const struct rate *rate, enum rate_kind kind, const void *bytes, uint32_t size)
-{
+uint64_t rate_key(const struct rate *rate, enum rate_kind kind, const void *bytes, uint32_t size) {
     uint64_t hash = mix(rate->seed + (uint64_t)kind * UINT64_C(0x9e3779b97f4a7c15));
     const uint8_t *in = bytes;
     while (size > 0) {
@@ -69,20 +65,17 @@ uint64_t rate_key(const struct rate *rate, enum rate_kind kind, const void *byte
     return hash | 1;
 }
 
-uint64_t rate_address_key(const struct rate *rate, enum rate_kind kind, const uint8_t address[16])
-{
+uint64_t rate_address_key(const struct rate *rate, enum rate_kind kind, const uint8_t address[16]) {
     static const uint8_t MAPPED[12] = { [10] = 0xff, [11] = 0xff };
     return rate_key(rate, kind, address, memcmp(address, MAPPED, sizeof(MAPPED)) == 0 ? 16 : 8);
 }
 
-static struct bucket *slot(struct rate *rate, uint64_t key, size_t step)
-{
+static struct bucket *slot(struct rate *rate, uint64_t key, size_t step) {
     return &rate->buckets[((key >> 1) + step) & (LIMIT_RATE_BUCKETS - 1)];
 }
 
 /* The key's bucket; a new one starts full, in a free slot or in that of the fullest neighbour. */
-static struct bucket *find_or_make(struct rate *rate, uint64_t key, const struct rate_rule *rule, int64_t now_ms)
-{
+static struct bucket *find_or_make(struct rate *rate, uint64_t key, const struct rate_rule *rule, int64_t now_ms) {
     struct bucket *place = slot(rate, key, 0);
     for (size_t step = 0; step < NEIGHBOURHOOD; step++) {
         struct bucket *bucket = slot(rate, key, step);
@@ -95,8 +88,7 @@ static struct bucket *find_or_make(struct rate *rate, uint64_t key, const struct
     return place;
 }
 
-static void refill(struct bucket *bucket, const struct rate_rule *rule, int64_t now_ms)
-{
+static void refill(struct bucket *bucket, const struct rate_rule *rule, int64_t now_ms) {
     if (now_ms > bucket->updated_ms)
         bucket->tokens += (double)(now_ms - bucket->updated_ms) * rule->per_ms;
     if (bucket->tokens > rule->burst)
@@ -104,8 +96,7 @@ static void refill(struct bucket *bucket, const struct rate_rule *rule, int64_t 
     bucket->updated_ms = now_ms;
 }
 
-static uint32_t seconds_for(double tokens, const struct rate_rule *rule)
-{
+static uint32_t seconds_for(double tokens, const struct rate_rule *rule) {
     if (tokens <= 0)
         return 0;
     double seconds = tokens / rule->per_ms / 1000;
@@ -113,8 +104,7 @@ static uint32_t seconds_for(double tokens, const struct rate_rule *rule)
     return seconds > whole ? whole + 1 : whole;
 }
 
-bool rate_take(struct rate *rate, uint64_t key, const struct rate_rule *rule, int64_t now_ms, struct rate_state *ret_state)
-{
+bool rate_take(struct rate *rate, uint64_t key, const struct rate_rule *rule, int64_t now_ms, struct rate_state *ret_state) {
     struct bucket *bucket = find_or_make(rate, key, rule, now_ms);
     refill(bucket, rule, now_ms);
     bool granted = bucket->tokens >= 1;

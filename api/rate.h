@@ -17,10 +17,10 @@ struct rate_rule {
 };
 
 struct rate_state {
-    uint32_t limit;     /* the burst */
+    uint32_t limit; /* the burst */
     uint32_t remaining;
-    uint32_t reset_s;   /* until the bucket is full again, rounded up */
-    uint32_t retry_s;   /* until there is a token again, at least 1 */
+    uint32_t reset_s; /* until the bucket is full again, rounded up */
+    uint32_t retry_s; /* until there is a token again, at least 1 */
 };
 
 struct rate;

@@ -9,8 +9,7 @@
 #include "api/server_internal.h"
 #include "core/id.h"
 
-struct command *request_command(struct request *request, enum command_type type)
-{
+struct command *request_command(struct request *request, enum command_type type) {
     struct command *command = &request->command;
     command->type = type;
     command->actor_id = request->session.user_id;
@@ -20,16 +19,14 @@ struct command *request_command(struct request *request, enum command_type type)
     return command;
 }
 
-enum err request_refuse(struct request *request, enum err err, const char *field, const char *detail)
-{
+enum err request_refuse(struct request *request, enum err err, const char *field, const char *detail) {
     request->refusal.err = err;
     request->refusal.field = field;
     request->refusal.detail = detail;
     return err;
 }
 
-const char *request_printf(struct request *request, const char *format, ...)
-{
+const char *request_printf(struct request *request, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     char text[512];
@@ -40,8 +37,7 @@ const char *request_printf(struct request *request, const char *format, ...)
     return arena_copy(&request->arena, text, (size_t)size < sizeof(text) ? (size_t)size : sizeof(text) - 1);
 }
 
-static bool is_visible_ascii(const char *text, size_t size)
-{
+static bool is_visible_ascii(const char *text, size_t size) {
     for (size_t i = 0; i < size; i++)
         if (text[i] < 0x21 || text[i] > 0x7e)
             return false;
@@ -49,8 +45,7 @@ static bool is_visible_ascii(const char *text, size_t size)
 }
 
 /* 63 bits of a keyed hash: nobody who does not know the store's secret can make keys collide. */
-static uint64_t keyed_hash63(const struct request *request, const char *text, size_t size)
-{
+static uint64_t keyed_hash63(const struct request *request, const char *text, size_t size) {
     uint8_t mac[SHA256_SIZE];
     uint64_t bits;
     hmac_sha256(store_secret(request->server->store), SHA256_SIZE, &(struct slice){ text, size }, 1, mac);
@@ -58,8 +53,7 @@ static uint64_t keyed_hash63(const struct request *request, const char *text, si
     return bits & ID_MAX;
 }
 
-enum err request_idempotency(struct request *request)
-{
+enum err request_idempotency(struct request *request) {
     const char *key = request->headers.idempotency_key;
     if (key == NULL)
         return OK;
@@ -70,8 +64,10 @@ enum err request_idempotency(struct request *request)
     idempotency->given = true;
     idempotency->key = keyed_hash63(request, key, size);
     const struct slice parts[] = {
-        { request->method_name, strlen(request->method_name) }, { " ", 1 },
-        { request->path, strlen(request->path) },               { "\n", 1 },
+        { request->method_name, strlen(request->method_name) },
+        { " ", 1 },
+        { request->path, strlen(request->path) },
+        { "\n", 1 },
         { request->body.bytes, request->body.size },
     };
     uint8_t mac[SHA256_SIZE];
@@ -80,34 +76,27 @@ enum err request_idempotency(struct request *request)
     return OK;
 }
 
-void answer_header(struct request *request, const char *name, const char *value)
-{
+void answer_header(struct request *request, const char *name, const char *value) {
     struct answer *answer = &request->answer;
     if (value == NULL || answer->header_count == LIMIT_ANSWER_HEADERS)
         return;
     answer->headers[answer->header_count++] = (struct header){ name, value };
 }
 
-struct buf *answer_json(struct request *request, unsigned status)
-{
+struct buf *answer_json(struct request *request, unsigned status) {
     request->answer.status = status;
     request->answer.content_type = "application/json";
     return &request->answer.body;
 }
 
-enum err finish_empty(struct request *request)
-{
+enum err finish_empty(struct request *request) {
     request->answer.status = request->route->success;
     return OK;
 }
 
-static unsigned made_or_found(const struct request *request)
-{
-    return request->command.out.existed ? 200 : request->route->success;
-}
+static unsigned made_or_found(const struct request *request) { return request->command.out.existed ? 200 : request->route->success; }
 
-enum err finish_json(struct request *request)
-{
+enum err finish_json(struct request *request) {
     struct buf *json = &request->command.out.json;
     if (!buf_ok(json))
         return ERR_NO_MEMORY;
@@ -119,8 +108,7 @@ enum err finish_json(struct request *request)
     return OK;
 }
 
-enum err finish_message(struct request *request)
-{
+enum err finish_message(struct request *request) {
     struct frame *frame = request->command.out.frame;
     if (frame == NULL)
         return finish_json(request);
@@ -133,8 +121,7 @@ enum err finish_message(struct request *request)
 
 /* ---- Query parameters ---- */
 
-static int hex_digit(char c)
-{
+static int hex_digit(char c) {
     if (c >= '0' && c <= '9')
         return c - '0';
     if (c >= 'a' && c <= 'f')
@@ -145,8 +132,7 @@ static int hex_digit(char c)
 }
 
 /* Decodes %XX; what is not one, and %00, stays as it is. */
-static void percent_decode(char *text)
-{
+static void percent_decode(char *text) {
     char *out = text;
     for (const char *in = text; *in != '\0'; in++) {
         int high = *in == '%' ? hex_digit(in[1]) : -1;
@@ -161,8 +147,7 @@ static void percent_decode(char *text)
     *out = '\0';
 }
 
-const char *query_text(struct request *request, const char *name)
-{
+const char *query_text(struct request *request, const char *name) {
     for (size_t i = 0; i < request->query_count; i++) {
         if (strcmp(request->query[i].name, name) != 0)
             continue;
@@ -174,8 +159,7 @@ const char *query_text(struct request *request, const char *name)
     return NULL;
 }
 
-enum err query_limit(struct request *request, size_t standard, size_t max, size_t *ret_limit)
-{
+enum err query_limit(struct request *request, size_t standard, size_t max, size_t *ret_limit) {
     const char *text = query_text(request, "limit");
     if (text == NULL) {
         *ret_limit = standard;
@@ -188,8 +172,7 @@ enum err query_limit(struct request *request, size_t standard, size_t max, size_
     return OK;
 }
 
-enum err query_cursor(struct request *request, const char *name, uint64_t *ret_id)
-{
+enum err query_cursor(struct request *request, const char *name, uint64_t *ret_id) {
     const char *text = query_text(request, name);
     if (text == NULL) {
         *ret_id = 0;
@@ -202,15 +185,13 @@ enum err query_cursor(struct request *request, const char *name, uint64_t *ret_i
 
 /* ---- Lists ---- */
 
-struct buf *list_begin(struct request *request)
-{
+struct buf *list_begin(struct request *request) {
     struct buf *buf = answer_json(request, 200);
     buf_string(buf, "{\"items\":[");
     return buf;
 }
 
-void list_end(struct buf *buf, uint64_t next_id, uint64_t head_id)
-{
+void list_end(struct buf *buf, uint64_t next_id, uint64_t head_id) {
     buf_char(buf, ']');
     if (next_id == 0)
         json_member_null(buf, "next");

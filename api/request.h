@@ -93,9 +93,9 @@ struct answer {
     unsigned status;
     const char *content_type; /* NULL: no body */
     /* The body: `frame`'s object, else `fixed`, else `body`. */
-    struct frame *frame;      /* owned */
-    struct slice fixed;       /* lives for ever */
-    struct buf body;          /* owned */
+    struct frame *frame; /* owned */
+    struct slice fixed;  /* lives for ever */
+    struct buf body;     /* owned */
     struct header headers[LIMIT_ANSWER_HEADERS];
     size_t header_count;
     bool close; /* Connection: close */
@@ -125,16 +125,16 @@ struct request {
 
     struct buf body;
     size_t body_limit, body_received; /* bytes */
-    struct json_t *document; /* the parsed body; strings of `form` live in it */
-    void *form;              /* the struct that route->form describes */
+    struct json_t *document;          /* the parsed body; strings of `form` live in it */
+    void *form;                       /* the struct that route->form describes */
     struct arena arena;
 
     enum credential credential;
     uint8_t token[SHA256_SIZE];
-    struct session session;     /* once authenticated: user_id is not 0 */
-    uint64_t generation;        /* of the auth cache when the session was looked up */
+    struct session session; /* once authenticated: user_id is not 0 */
+    uint64_t generation;    /* of the auth cache when the session was looked up */
     bool ticket_unused;
-    unsigned lookups;           /* how often the session was looked up, for streams that race with removals */
+    unsigned lookups; /* how often the session was looked up, for streams that race with removals */
 
     enum step step;
     struct reader *reader; /* on a worker only */

@@ -75,8 +75,7 @@ struct node {
 static struct node nodes[NODES_MAX]; /* the first is the root */
 static size_t node_count;
 
-static enum path_id parameter_of(const char *segment, size_t size)
-{
+static enum path_id parameter_of(const char *segment, size_t size) {
     static const char *const NAMES[PATH_ID_COUNT] = { "{chat_id}", "{message_id}", "{user_id}", "{device_id}" };
     for (int i = 0; i < PATH_ID_COUNT; i++)
         if (strlen(NAMES[i]) == size && memcmp(NAMES[i], segment, size) == 0)
@@ -84,8 +83,7 @@ static enum path_id parameter_of(const char *segment, size_t size)
     return NO_PARAMETER;
 }
 
-static struct node *add_child(struct node *parent, const char *segment, size_t size)
-{
+static struct node *add_child(struct node *parent, const char *segment, size_t size) {
     struct node **link = &parent->child;
     enum path_id parameter = parameter_of(segment, size);
     for (; *link != NULL; link = &(*link)->sibling) {
@@ -101,8 +99,7 @@ static struct node *add_child(struct node *parent, const char *segment, size_t s
     return node;
 }
 
-static void index_route(const struct route *route)
-{
+static void index_route(const struct route *route) {
     struct node *node = &nodes[0];
     for (const char *segment = route->path; *segment == '/';) {
         size_t size = strcspn(++segment, "/");
@@ -113,8 +110,7 @@ static void index_route(const struct route *route)
     node->routes[route->method] = route;
 }
 
-void routes_start(void)
-{
+void routes_start(void) {
     memset(nodes, 0, sizeof(nodes));
     node_count = 1;
     for (unsigned i = 0; i < ROUTE_COUNT; i++) {
@@ -124,8 +120,7 @@ void routes_start(void)
     metrics_register_route((unsigned)ROUTE_COUNT, "ANY", "unmatched");
 }
 
-static const struct node *step_down(struct request *request, const struct node *node, const char *segment, size_t size)
-{
+static const struct node *step_down(struct request *request, const struct node *node, const char *segment, size_t size) {
     for (const struct node *child = node->child; child != NULL; child = child->sibling) {
         if (child->parameter != NO_PARAMETER)
             return id_parse(segment, size, &request->ids[child->parameter]) ? child : NULL;
@@ -135,8 +130,7 @@ static const struct node *step_down(struct request *request, const struct node *
     return NULL;
 }
 
-void routes_match(struct request *request)
-{
+void routes_match(struct request *request) {
     const struct node *node = request->path[0] == '/' ? &nodes[0] : NULL;
     for (const char *segment = request->path; node != NULL && *segment == '/';) {
         size_t size = strcspn(++segment, "/");
@@ -151,8 +145,7 @@ void routes_match(struct request *request)
             request->allowed |= (uint16_t)(1u << method);
 }
 
-const char *routes_allow(struct request *request)
-{
+const char *routes_allow(struct request *request) {
     struct buf list = BUF_INIT;
     for (int method = 0; method < METHOD_COUNT; method++) {
         if ((request->allowed & 1u << method) == 0)
@@ -166,14 +159,12 @@ const char *routes_allow(struct request *request)
     return allow;
 }
 
-void routes_count(const struct request *request, int64_t duration_us)
-{
+void routes_count(const struct request *request, int64_t duration_us) {
     size_t index = request->route != NULL ? (size_t)(request->route - ROUTES) : ROUTE_COUNT;
     metrics_count_request((unsigned)index, request->answer.status, (uint64_t)duration_us);
 }
 
-void routes_print(FILE *out)
-{
+void routes_print(FILE *out) {
     static const char *const AUTH[] = { [AUTH_NONE] = "none", [AUTH_USER] = "user", [AUTH_STREAM] = "stream" };
     for (size_t i = 0; i < ROUTE_COUNT; i++)
         fprintf(out, "%s %s %s %u\n", METHOD_NAMES[ROUTES[i].method], ROUTES[i].path, AUTH[ROUTES[i].auth], ROUTES[i].success);

@@ -13,9 +13,9 @@
 #include "api/server_internal.h"
 #include "api/workers.h"
 
-static void release(struct server *server)
-{
-    http_close(server->http);
+static void release(struct server *server) {
+    if (!http_close(server->http))
+        return;
     workers_stop(server->readers);
     workers_stop(server->hashers);
     rate_free(server->rate);
@@ -23,8 +23,7 @@ static void release(struct server *server)
     free(server);
 }
 
-static enum err start_parts(struct server *server, char *problem, size_t problem_size)
-{
+static enum err start_parts(struct server *server, char *problem, size_t problem_size) {
     enum err err = auth_new(&server->auth);
     if (err == OK)
         err = rate_new(&server->rate);
@@ -40,8 +39,7 @@ static enum err start_parts(struct server *server, char *problem, size_t problem
 }
 
 enum err server_start(const struct config *config, struct store *store, struct hub *hub, struct server **ret_server, char *problem,
-                      size_t problem_size)
-{
+                      size_t problem_size) {
     if (problem_size > 0)
         problem[0] = '\0';
     struct server *server = calloc(1, sizeof(*server));
@@ -62,20 +60,15 @@ enum err server_start(const struct config *config, struct store *store, struct h
     return OK;
 }
 
-const char *server_address(const struct server *server)
-{
-    return http_address(server->http);
-}
+const char *server_address(const struct server *server) { return http_address(server->http); }
 
-void server_drain(struct server *server)
-{
+void server_drain(struct server *server) {
     server->draining = true;
     http_drain(server->http);
 }
 
 /* The loop waits for what runs, so the workers must still work while it ends. */
-void server_stop(struct server *server)
-{
+void server_stop(struct server *server) {
     server->draining = true;
     release(server);
 }

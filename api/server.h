@@ -1,6 +1,6 @@
 /* The HTTP server: what programs start and stop.
  *
- * Life: server_start (before store_start(), because it listens to commits) → server_drain → server_stop. */
+ * Life: server_start (before store_start(), because it listens to commits) → server_drain → store_stop → server_stop → store_close. */
 #pragma once
 
 #include <stdio.h>
@@ -21,7 +21,8 @@ enum err server_start(const struct config *config, struct store *store, struct h
 const char *server_address(const struct server *server);
 /* Stops accepting. Running requests finish, new ones on kept connections get 503. Returns when none is running, or after LIMIT_DRAIN_MS. Any thread. */
 void server_drain(struct server *server);
-/* Ends the threads, closes the connections and frees the server. The store must still be able to finish commands that wait. */
+/* Ends the threads, closes the connections and frees the server. After store_stop(), because the server listens to commits, and before store_close(),
+ * because its workers read. */
 void server_stop(struct server *server);
 
 /* Prints `METHOD PATH AUTH SUCCESS_STATUS` for each route. */

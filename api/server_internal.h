@@ -17,9 +17,9 @@ struct server {
     struct hub *hub;
     struct http *http;
     struct auth *auth;
-    struct rate *rate;        /* the loop's */
+    struct rate *rate; /* the loop's */
     struct workers *readers;
     struct workers *hashers;
     _Atomic bool draining;
-    bool secure_cookies;      /* the public URL is https */
+    bool secure_cookies; /* the public URL is https */
 };

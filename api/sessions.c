@@ -22,8 +22,7 @@ static const struct field SESSION_CREATE_FIELDS[] = {
 };
 const struct form session_create_form = FORM(session_create_form, SESSION_CREATE_FIELDS);
 
-void session_answer(struct request *request, const struct user *user, const struct device *device, const char *token, bool in_cookie)
-{
+void session_answer(struct request *request, const struct user *user, const struct device *device, const char *token, bool in_cookie) {
     struct buf *buf = answer_json(request, request->route->success);
     buf_char(buf, '{');
     if (in_cookie) {
@@ -48,8 +47,7 @@ struct login_state {
     struct user user;
 };
 
-enum err session_create_admit(struct request *request)
-{
+enum err session_create_admit(struct request *request) {
     const struct session_create_form *form = REQUEST_FORM(request, session_create_form);
     char username[LIMIT_USERNAME_BYTES + 1];
     if (!username_fold(form->username.bytes, form->username.size, username))
@@ -58,8 +56,7 @@ enum err session_create_admit(struct request *request)
 }
 
 /* Unknown users and wrong passwords take the same time and get the same answer. */
-static enum err check_password(struct request *request, const struct session_create_form *form, struct user *user)
-{
+static enum err check_password(struct request *request, const struct session_create_form *form, struct user *user) {
     unsigned cost = (unsigned)request->server->config->password_cost;
     char username[LIMIT_USERNAME_BYTES + 1];
     bool known = username_fold(form->username.bytes, form->username.size, username);
@@ -74,8 +71,7 @@ static enum err check_password(struct request *request, const struct session_cre
     return matches ? OK : ERR_LOGIN_FAILED;
 }
 
-enum err session_create(struct request *request)
-{
+enum err session_create(struct request *request) {
     const struct session_create_form *form = REQUEST_FORM(request, session_create_form);
     struct login_state *state = ARENA_NEW(&request->arena, struct login_state);
     if (state == NULL)
@@ -94,8 +90,7 @@ enum err session_create(struct request *request)
     return OK;
 }
 
-enum err session_created(struct request *request)
-{
+enum err session_created(struct request *request) {
     const struct command *command = &request->command;
     const struct session_create_form *form = REQUEST_FORM(request, session_create_form);
     const struct login_state *state = (const struct login_state *)(const void *)command->in.session_create.token;
@@ -109,16 +104,14 @@ enum err session_created(struct request *request)
     return OK;
 }
 
-enum err session_end(struct request *request)
-{
+enum err session_end(struct request *request) {
     struct command *command = request_command(request, COMMAND_DEVICE_REMOVE);
     command->in.device_remove.device_id = request->session.device_id;
     command->in.device_remove.reason = REMOVAL_LOGGED_OUT;
     return OK;
 }
 
-enum err session_ended(struct request *request)
-{
+enum err session_ended(struct request *request) {
     cookie_set(request, NULL);
     return finish_empty(request);
 }

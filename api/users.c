@@ -43,7 +43,8 @@ struct password_form {
 
 static const struct field PASSWORD_FIELDS[] = {
     { "current_password", FIELD_BYTES, true, 1, LIMIT_PASSWORD_BYTES, offsetof(struct password_form, current_password), NULL },
-    { "new_password", FIELD_BYTES, true, LIMIT_PASSWORD_MIN_BYTES, LIMIT_PASSWORD_BYTES, offsetof(struct password_form, new_password), NULL },
+    { "new_password", FIELD_BYTES, true, LIMIT_PASSWORD_MIN_BYTES, LIMIT_PASSWORD_BYTES, offsetof(struct password_form, new_password),
+      NULL },
 };
 const struct form password_form = FORM(password_form, PASSWORD_FIELDS);
 
@@ -58,8 +59,7 @@ struct registration_state {
     char password[PASSWORD_HASH_SIZE];
 };
 
-enum err user_create_admit(struct request *request)
-{
+enum err user_create_admit(struct request *request) {
     const struct user_create_form *form = REQUEST_FORM(request, user_create_form);
     int64_t registration = request->server->config->registration;
     char username[LIMIT_USERNAME_BYTES + 1];
@@ -73,8 +73,7 @@ enum err user_create_admit(struct request *request)
 }
 
 /* Hashing is slow, so names that are taken are refused before it; the commit decides for good. */
-static enum err refuse_taken(struct request *request, const char *username)
-{
+static enum err refuse_taken(struct request *request, const char *username) {
     struct user user;
     enum err err = read_user_by_name(request->reader, username, &request->arena, &user);
     if (err == OK)
@@ -82,8 +81,7 @@ static enum err refuse_taken(struct request *request, const char *username)
     return err == ERR_NOT_FOUND ? OK : err;
 }
 
-enum err user_create(struct request *request)
-{
+enum err user_create(struct request *request) {
     const struct user_create_form *form = REQUEST_FORM(request, user_create_form);
     const struct config *config = request->server->config;
     struct registration_state *state = ARENA_NEW(&request->arena, struct registration_state);
@@ -112,8 +110,7 @@ enum err user_create(struct request *request)
     return OK;
 }
 
-enum err user_created(struct request *request)
-{
+enum err user_created(struct request *request) {
     const struct command *command = &request->command;
     const struct user_create_form *form = REQUEST_FORM(request, user_create_form);
     /* The username is the first member of the state that user_create() made. */
@@ -134,8 +131,7 @@ enum err user_created(struct request *request)
 
 /* ---- Profiles ---- */
 
-static enum err answer_user(struct request *request, uint64_t user_id)
-{
+static enum err answer_user(struct request *request, uint64_t user_id) {
     struct user user;
     enum err err = read_user(request->reader, user_id, &request->arena, &user);
     if (err == OK)
@@ -143,21 +139,15 @@ static enum err answer_user(struct request *request, uint64_t user_id)
     return err;
 }
 
-enum err user_show(struct request *request)
-{
-    return answer_user(request, request->ids[PATH_USER_ID]);
-}
+enum err user_show(struct request *request) { return answer_user(request, request->ids[PATH_USER_ID]); }
 
-enum err user_show_me(struct request *request)
-{
-    return answer_user(request, request->session.user_id);
-}
+enum err user_show_me(struct request *request) { return answer_user(request, request->session.user_id); }
 
-static enum err list_user_named(struct request *request, const char *name, uint64_t head_id)
-{
+static enum err list_user_named(struct request *request, const char *name, uint64_t head_id) {
     char username[LIMIT_USERNAME_BYTES + 1];
     struct user user;
-    enum err err = username_fold(name, strlen(name), username) ? read_user_by_name(request->reader, username, &request->arena, &user) : ERR_NOT_FOUND;
+    enum err err =
+        username_fold(name, strlen(name), username) ? read_user_by_name(request->reader, username, &request->arena, &user) : ERR_NOT_FOUND;
     if (err != OK && err != ERR_NOT_FOUND)
         return err;
     struct buf *buf = list_begin(request);
@@ -167,8 +157,7 @@ static enum err list_user_named(struct request *request, const char *name, uint6
     return OK;
 }
 
-enum err user_find(struct request *request)
-{
+enum err user_find(struct request *request) {
     const char *name = query_text(request, "username");
     uint64_t head_id;
     if (name == NULL)
@@ -181,8 +170,7 @@ enum err user_find(struct request *request)
     return err;
 }
 
-enum err user_update(struct request *request)
-{
+enum err user_update(struct request *request) {
     const struct user_update_form *form = REQUEST_FORM(request, user_update_form);
     if (form->display_name.bytes == NULL)
         return answer_user(request, request->session.user_id);
@@ -193,13 +181,11 @@ enum err user_update(struct request *request)
 /* ---- Passwords ---- */
 
 /* A stolen session must not be a way to guess the password. */
-enum err password_admit(struct request *request)
-{
+enum err password_admit(struct request *request) {
     return limit_account(request, request_printf(request, "%llu", (unsigned long long)request->session.user_id));
 }
 
-enum err password_set(struct request *request)
-{
+enum err password_set(struct request *request) {
     const struct password_form *form = REQUEST_FORM(request, password_form);
     unsigned cost = (unsigned)request->server->config->password_cost;
     struct user user;

@@ -24,8 +24,7 @@ struct workers {
 };
 
 /* The oldest request, or NULL when stopping and nothing waits. */
-static struct request *take(struct workers *workers)
-{
+static struct request *take(struct workers *workers) {
     pthread_mutex_lock(&workers->mutex);
     while (workers->head == NULL && !workers->stopping)
         pthread_cond_wait(&workers->work, &workers->mutex);
@@ -41,8 +40,7 @@ static struct request *take(struct workers *workers)
     return request;
 }
 
-static void *work(void *argument)
-{
+static void *work(void *argument) {
     struct worker *worker = argument;
     struct request *request;
     while ((request = take(worker->pool)) != NULL) {
@@ -52,8 +50,7 @@ static void *work(void *argument)
     return NULL;
 }
 
-static enum err start_one(struct workers *workers, struct store *store)
-{
+static enum err start_one(struct workers *workers, struct store *store) {
     struct worker *worker = &workers->threads[workers->thread_count];
     worker->pool = workers;
     enum err err = reader_open(store, &worker->reader);
@@ -67,8 +64,7 @@ static enum err start_one(struct workers *workers, struct store *store)
     return OK;
 }
 
-enum err workers_start(struct store *store, unsigned threads, size_t queue_max, worker_function run, struct workers **ret_workers)
-{
+enum err workers_start(struct store *store, unsigned threads, size_t queue_max, worker_function run, struct workers **ret_workers) {
     struct workers *workers = calloc(1, sizeof(*workers));
     if (workers == NULL)
         return ERR_NO_MEMORY;
@@ -87,8 +83,7 @@ enum err workers_start(struct store *store, unsigned threads, size_t queue_max, 
     return OK;
 }
 
-void workers_stop(struct workers *workers)
-{
+void workers_stop(struct workers *workers) {
     if (workers == NULL)
         return;
     pthread_mutex_lock(&workers->mutex);
@@ -104,8 +99,7 @@ void workers_stop(struct workers *workers)
     free(workers);
 }
 
-enum err workers_submit(struct workers *workers, struct request *request)
-{
+enum err workers_submit(struct workers *workers, struct request *request) {
     pthread_mutex_lock(&workers->mutex);
     bool full = workers->waiting >= workers->queue_max;
     if (!full) {

@@ -116,21 +116,21 @@ static enum err start_rest(struct serving *serving) {
 
 /* ---- Down ---- */
 
-/* From the outside in, and in an order that leaves nobody writing to what has ended: those who make commands first, then the streams, which a
- * last answer may still reach, then the HTTP loop, and the store at the end. Whatever was not started is skipped. */
+/* From the outside in, and in an order that leaves nobody writing to what has ended: those who make commands first, then the writer, whose last
+ * commits still reach the streams and the HTTP loop, then those two, and the store at the end. Whatever was not started is skipped. */
 static void stop(struct serving *serving) {
     if (serving->server != NULL)
         server_drain(serving->server);
     admin_stop(serving->admin);
     cleanup_stop(serving->cleanup);
+    if (serving->store != NULL)
+        store_stop(serving->store);
     if (serving->hub != NULL)
         hub_stop(serving->hub);
     if (serving->server != NULL)
         server_stop(serving->server);
-    if (serving->store != NULL) {
-        store_stop(serving->store);
+    if (serving->store != NULL)
         store_close(serving->store);
-    }
 }
 
 /* ---- What the log says at the start ---- */

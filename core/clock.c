@@ -1,6 +1,7 @@
 /* See clock.h. The only caller of clock_gettime(), and the arithmetic from milliseconds to a date. */
 #include "core/clock.h"
 
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 
@@ -25,6 +26,17 @@ int64_t clock_now_ms(void) {
 int64_t clock_monotonic_ms(void) { return clock_monotonic_us() / 1000; }
 
 int64_t clock_monotonic_us(void) { return read_clock_us(CLOCK_MONOTONIC); }
+
+struct timespec clock_deadline(int64_t delay_ms) {
+    int64_t then_us = clock_monotonic_us() + delay_ms * 1000;
+    return (struct timespec){ .tv_sec = then_us / 1000000, .tv_nsec = then_us % 1000000 * 1000 };
+}
+
+void clock_sleep_ms(int64_t duration_ms) {
+    struct timespec then = clock_deadline(duration_ms);
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &then, NULL) == EINTR)
+        ;
+}
 
 struct date {
     unsigned year;

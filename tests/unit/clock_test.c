@@ -61,6 +61,16 @@ static void monotonic_time_does_not_go_back(void **state) {
     }
 }
 
+static void sleeping_reaches_the_deadline(void **state) {
+    (void)state;
+    struct timespec then = clock_deadline(20);
+    int64_t deadline_us = (int64_t)then.tv_sec * 1000000 + then.tv_nsec / 1000;
+    clock_sleep_ms(20);
+    assert_true(clock_monotonic_us() >= deadline_us);
+    clock_sleep_ms(0);
+    clock_sleep_ms(-1);
+}
+
 static void wall_time_is_the_machines(void **state) {
     (void)state;
     int64_t difference_ms = clock_now_ms() - (int64_t)time(NULL) * 1000;
@@ -74,6 +84,7 @@ int main(void) {
         cmocka_unit_test(years_outside_the_format_are_its_ends),
         cmocka_unit_test(agrees_with_the_c_library),
         cmocka_unit_test(monotonic_time_does_not_go_back),
+        cmocka_unit_test(sleeping_reaches_the_deadline),
         cmocka_unit_test(wall_time_is_the_machines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
