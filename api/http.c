@@ -35,9 +35,10 @@
 #include "core/metrics.h"
 #include "core/random.h"
 
-#define POOL_BYTES (2 * LIMIT_HEAD_BYTES) /* per connection: half for reading, half for the answer's head */
-#define RUNS_PER_TURN 8                   /* of the daemon, before the loop looks at its own descriptors again */
-#define SPARE_REQUESTS 512                /* kept for reuse */
+/* Per connection: a request head of LIMIT_HEAD_BYTES and the answer's head. The daemon zeroes all of it after each request, so no more than that. */
+#define POOL_BYTES (LIMIT_HEAD_BYTES + 4096)
+#define RUNS_PER_TURN 8    /* of the daemon, before the loop looks at its own descriptors again */
+#define SPARE_REQUESTS 512 /* kept for reuse */
 #define STOP_MS 5000
 
 /* Connections in the order of their deadlines: the timeout is the same for all in a list, so appending keeps it sorted. */
@@ -638,6 +639,7 @@ enum err http_open(struct server *server, struct http **ret_http, char *problem,
 enum err http_start(struct http *http) {
     if (pthread_create(&http->thread, NULL, loop, http) != 0)
         return ERR_NO_MEMORY;
+    pthread_setname_np(http->thread, "parley-http");
     http->started = true;
     return OK;
 }

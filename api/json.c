@@ -168,7 +168,9 @@ enum err form_read(struct request *request, const struct form *form) {
     enum err err = parse(request);
     if (err != OK)
         return err;
-    char *target = arena_alloc(&request->arena, form->size);
+    char *target = request->form_space;
+    if (form->size > sizeof(request->form_space))
+        target = arena_alloc(&request->arena, form->size);
     if (target == NULL)
         return ERR_NO_MEMORY;
     err = read_fields(request, form, target);

@@ -4,6 +4,8 @@
  * or a worker's, or the writer's (while its command waits); http_complete() gives it back to the loop. */
 #pragma once
 
+#include <stddef.h>
+
 #include "core/arena.h"
 #include "core/config.h"
 #include "core/limits.h"
@@ -126,7 +128,8 @@ struct request {
     struct buf body;
     size_t body_limit, body_received; /* bytes */
     struct json_t *document;          /* the parsed body; strings of `form` live in it */
-    void *form;                       /* the struct that route->form describes */
+    void *form;                       /* the struct that route->form describes, in form_space or, when it is larger, in the arena */
+    _Alignas(max_align_t) char form_space[64];
     struct arena arena;
 
     enum credential credential;

@@ -23,6 +23,9 @@ static void release(struct server *server) {
     free(server);
 }
 
+static const struct workers_plan READERS = { "parley-reader", LIMIT_READER_THREADS, LIMIT_READER_QUEUE, dispatch_work };
+static const struct workers_plan HASHERS = { "parley-hasher", LIMIT_HASHER_THREADS, LIMIT_HASHER_QUEUE, dispatch_work };
+
 static enum err start_parts(struct server *server, char *problem, size_t problem_size) {
     enum err err = auth_new(&server->auth);
     if (err == OK)
@@ -30,9 +33,9 @@ static enum err start_parts(struct server *server, char *problem, size_t problem
     if (err == OK)
         err = http_open(server, &server->http, problem, problem_size);
     if (err == OK)
-        err = workers_start(server->store, LIMIT_READER_THREADS, LIMIT_READER_QUEUE, dispatch_work, &server->readers);
+        err = workers_start(server->store, &READERS, &server->readers);
     if (err == OK)
-        err = workers_start(server->store, LIMIT_HASHER_THREADS, LIMIT_HASHER_QUEUE, dispatch_work, &server->hashers);
+        err = workers_start(server->store, &HASHERS, &server->hashers);
     if (err == OK)
         store_on_commit(server->store, auth_commit, server->auth);
     return err == OK ? http_start(server->http) : err;

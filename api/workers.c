@@ -19,6 +19,7 @@ struct workers {
     size_t waiting, queue_max;
     bool stopping;
     worker_function run;
+    const char *name;
     struct worker threads[THREADS_MAX];
     unsigned thread_count; /* started */
 };
@@ -60,20 +61,22 @@ static enum err start_one(struct workers *workers, struct store *store) {
         reader_close(worker->reader);
         return ERR_NO_MEMORY;
     }
+    pthread_setname_np(worker->thread, workers->name);
     workers->thread_count++;
     return OK;
 }
 
-enum err workers_start(struct store *store, unsigned threads, size_t queue_max, worker_function run, struct workers **ret_workers) {
+enum err workers_start(struct store *store, const struct workers_plan *plan, struct workers **ret_workers) {
     struct workers *workers = calloc(1, sizeof(*workers));
     if (workers == NULL)
         return ERR_NO_MEMORY;
     pthread_mutex_init(&workers->mutex, NULL);
     pthread_cond_init(&workers->work, NULL);
-    workers->queue_max = queue_max;
-    workers->run = run;
+    workers->queue_max = plan->queue_max;
+    workers->run = plan->run;
+    workers->name = plan->name;
     enum err err = OK;
-    for (unsigned i = 0; i < threads && i < THREADS_MAX && err == OK; i++)
+    for (unsigned i = 0; i < plan->threads && i < THREADS_MAX && err == OK; i++)
         err = start_one(workers, store);
     if (err != OK) {
         workers_stop(workers);

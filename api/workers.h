@@ -8,7 +8,14 @@ struct workers;
 /* Runs on a worker's thread, with request->reader set. Must give the request back by http_complete(). */
 typedef void (*worker_function)(struct request *request);
 
-enum err workers_start(struct store *store, unsigned threads, size_t queue_max, worker_function run, struct workers **ret_workers) MUST_USE;
+struct workers_plan {
+    const char *name; /* of the threads, at most 15 characters; static */
+    unsigned threads;
+    size_t queue_max;
+    worker_function run;
+};
+
+enum err workers_start(struct store *store, const struct workers_plan *plan, struct workers **ret_workers) MUST_USE;
 /* Runs what is queued, ends the threads and frees the pool; NULL is fine. */
 void workers_stop(struct workers *workers);
 /* Queues the request; ERR_OVERLOADED when the queue is full. Any thread; never blocks. */

@@ -64,7 +64,6 @@ void render_device(struct buf *buf, const struct device *device, uint64_t curren
 
 static void render_pair(struct buf *buf, const struct chat *chat, uint64_t reader_id) {
     json_comma(buf);
-    json_comma(buf);
     json_key(buf, "member_ids");
     buf_printf(buf, "[\"%llu\",\"%llu\"]", (unsigned long long)chat->direct_low, (unsigned long long)chat->direct_high);
     if (reader_id)

@@ -11,9 +11,9 @@ for program in "$1"/*_fuzz; do
     if [ "$1" = build/libfuzzer ]; then
         # What it finds on the way is kept beside the program; the first folder is the one that grows.
         mkdir -p "$program.corpus"
-        sanitized "$program" -max_total_time="${FUZZ_SECONDS:-60}" -max_len=65536 -artifact_prefix="$program." \
+        "${sanitized[@]}" "$program" -max_total_time="${FUZZ_SECONDS:-60}" -max_len=65536 -artifact_prefix="$program." \
             "$program.corpus" "tests/fuzz/corpus/$name"
     else
-        sanitized "$program" --seconds "${FUZZ_SECONDS:-5}" "tests/fuzz/corpus/$name"/*
+        "${sanitized[@]}" "$program" --seconds "${FUZZ_SECONDS:-5}" "tests/fuzz/corpus/$name"/*
     fi
 done

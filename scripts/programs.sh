@@ -7,7 +7,7 @@ set -u
 
 failures=0
 for program in "$@"; do
-    output=$(sanitized "$program" 2>&1 </dev/null)
+    output=$("${sanitized[@]}" "$program" 2>&1 </dev/null)
     status=$?
     if [ "$status" -ne 0 ]; then
         failures=$((failures + 1))

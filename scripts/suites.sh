@@ -28,21 +28,21 @@ summary() {
     [ "${#failed[@]}" -eq 0 ]
 }
 
-# Runs a command so that gcc 12's sanitizers can start: they cannot where the kernel spreads addresses over 32 bits. Where that may
-# not be switched off, they are tried as they are.
-sanitized() {
-    if setarch "$(uname -m)" -R true 2>/dev/null; then
-        setarch "$(uname -m)" -R "$@"
-    else
-        "$@"
-    fi
+# Goes before what a sanitizer is built into: gcc 12's cannot start where the kernel spreads addresses over 32 bits. Where that may not be
+# switched off, it is tried as it is.
+sanitized=()
+setarch "$(uname -m)" -R true 2>/dev/null && sanitized=(setarch "$(uname -m)" -R)
+
+# Node's test runner on the given files, one line a test, and no longer than half an hour.
+node_tests() {
+    "${sanitized[@]}" timeout --kill-after=10 1800 node --test --test-reporter=spec "$@"
 }
 
-# The API tests of the given files, or all, against a binary.
+# The API tests in the given files, against a binary.
 api_tests() {
-    local binary=$1
+    export PARLEY_BINARY=$1 PARLEY_FAULT_BINARY=build/parley-fault
     shift
-    sanitized env PARLEY_BINARY="$binary" PARLEY_FAULT_BINARY=build/parley-fault node --test "$@"
+    node_tests "$@"
 }
 
 sanitized_tests() {

@@ -15,11 +15,11 @@ suite layers scripts/layers.sh
 suite contract scripts/contract.sh
 
 [ -f tests/package.json ] && suite packages npm install --prefix tests --no-audit --no-fund --no-save
-suite support node --test $(find tests/support tests/verify -name "*.test.mjs")
+suite support node_tests $(find tests/support tests/verify -name "*.test.mjs")
 suite api api_tests build/parley tests/api/*.test.mjs
 suite api-asan api_tests build/parley-asan $(sanitized_tests)
 suite api-tsan api_tests build/parley-tsan $(sanitized_tests)
-[ -d tests/readme ] && suite readme node --test tests/readme/*.test.mjs
+[ -d tests/readme ] && suite readme node_tests tests/readme/*.test.mjs
 
 suite verify node tests/verify/verify.mjs --binary build/parley
 suite verify-broken node tests/verify/broken.mjs

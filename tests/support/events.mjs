@@ -163,9 +163,10 @@ export class EventReader {
     await this.#waitFor(() => this.closed, 'the end of the stream', ms);
   }
 
-  // Throws the connection away as a lost network does, without a word.
+  // Throws the connection away abruptly, by a reset. (Node cannot reset a socket that it has begun to shut down.)
   cut() {
-    this.#request.socket?.resetAndDestroy();
+    const { socket } = this.#request;
+    if (socket?.writable) socket.resetAndDestroy();
     this.#request.destroy();
   }
 

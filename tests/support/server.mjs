@@ -210,12 +210,16 @@ export class Server {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  // Registered late, so that the test runner has set the exit code before it is read.
   #showStderrOnFailure() {
-    process.on('exit', () => {
-      if (process.exitCode) console.error(`--- server stderr (${this.folder})\n${this.stderrTail()}`);
-    });
+    if (disposed.push(this) === 1) process.on('exit', showStderrOnFailure);
   }
+}
+
+// Registered late, with the first server disposed of, so that the test runner has set the exit code before it is read.
+const disposed = [];
+function showStderrOnFailure() {
+  if (!process.exitCode) return;
+  for (const server of disposed) console.error(`--- server stderr (${server.folder})\n${server.stderrTail()}`);
 }
 
 function listFiles(folder) {
