@@ -350,7 +350,7 @@ static enum err refuse_unmatched(struct request *request) {
 
 static enum err admit_everybody(struct request *request) {
     bool operations = request->route != NULL && request->route->rate == RATE_FREE;
-    if (request->server->draining && !operations)
+    if (request->late && !operations)
         return request_refuse(request, ERR_DRAINING, NULL, "the server is shutting down");
     enum err err = limit_address(request);
     if (err == OK && request->route == NULL && (request->method != METHOD_OPTIONS || request->allowed == 0))
@@ -400,7 +400,7 @@ void dispatch_detach_failed(struct request *request, enum err err) {
     if (err == ERR_CONFLICT && request->lookups < LOOKUPS_MAX)
         look_up(request);
     else
-        fail(request, ERR_OVERLOADED);
+        fail(request, err == ERR_CONFLICT ? ERR_OVERLOADED : err);
 }
 
 size_t dispatch_head(struct request *request) {

@@ -9,7 +9,7 @@ size_t dispatch_head(struct request *request);
 void dispatch_run(struct request *request);
 /* The request came back by http_complete(). */
 void dispatch_continue(struct request *request);
-/* The socket could not be handed over. ERR_CONFLICT: a device was removed meanwhile, the session has to be looked up again. */
+/* The socket could not be handed over, for the reason `err`. ERR_CONFLICT: a device was removed meanwhile, the session has to be looked up again. */
 void dispatch_detach_failed(struct request *request, enum err err);
 /* A worker_function (workers.h): the step that waits for a database reader. */
 void dispatch_work(struct request *request);

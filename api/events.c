@@ -71,6 +71,8 @@ static void open_stream(void *context) {
 
 enum err stream_open(struct request *request, int fd) {
     const struct server *server = request->server;
+    if (server->draining)
+        return ERR_DRAINING;
     size_t header_count = request->answer.header_count;
     struct buf head = BUF_INIT;
     write_head(request, &head);

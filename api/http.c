@@ -1,11 +1,11 @@
 /* Owns the HTTP daemon, its connections with their deadlines, and the loop's thread; the only file that knows libmicrohttpd but for
- * head.c.
+ * head.c and handover.c.
  *
  * The daemon has no thread of its own: its epoll descriptor is watched by ours. (With its own threads releases up to 1.0.1 wait with the full timeout
  * after exactly 128 ready connections; and waking a suspended connection from another thread wakes nobody.) A request that waits is a suspended
  * connection; whoever completes it puts it on a list and wakes the loop, which answers and resumes.
  *
- * MHD_USE_TURBO: the daemon closes its descriptor without shutdown(), so that a duplicate of it lives on as a stream (DESIGN: the hand-over). */
+ * MHD_USE_TURBO: the daemon closes its descriptor without shutdown(), so that a duplicate of it lives on as a stream (handover.h). */
 #include "api/http.h"
 
 #include <errno.h>
@@ -25,6 +25,7 @@
 #include "api/dispatch.h"
 #include "api/events.h"
 #include "api/farewell.h"
+#include "api/handover.h"
 #include "api/head.h"
 #include "api/listen.h"
 #include "api/problem.h"
@@ -66,14 +67,14 @@ struct http {
     struct farewell *farewell;
     pthread_t thread;
     bool started, quiesced;
-    bool checking; /* the start-up check runs: requests are handed over at once */
-    int checked_fd;
 
     struct deadline_list receiving; /* a request must be complete by then */
     struct deadline_list waiting;   /* for the next request, or for the peer to read its answer */
     int64_t now_ms;                 /* monotonic, of this turn */
     bool again;                     /* the daemon has to run once more before the loop may sleep */
-    size_t connections, running;
+    size_t connections;
+    size_t begun;   /* requests whose head is there */
+    size_t running; /* of those, complete ones: they may be suspended, or elsewhere */
     uint64_t request_seed, request_count;
     struct request *spare;
     size_t spare_count;
@@ -164,6 +165,7 @@ static struct request *request_new(struct http *http) {
 }
 
 static void request_free(struct http *http, struct request *request) {
+    http->begun--;
     if (request->running)
         http->running--;
     dispatch_release(request);
@@ -227,6 +229,7 @@ void http_answer(struct request *request) {
         buf_release(&request->answer.body);
         problem_answer(request, ERR_NO_MEMORY);
     }
+    request->answer.close |= request->server->draining;
     struct MHD_Response *response = make_response(request);
     request->answered = true;
     request->unanswerable =
@@ -272,7 +275,9 @@ static enum MHD_Result begin(struct http *http, struct MHD_Connection *mhd, cons
     if (request == NULL)
         return MHD_NO;
     *context = request;
+    http->begun++;
     request->server = http->server;
+    request->late = http->server->draining;
     request->connection = connection_of(mhd);
     if (request->connection == NULL)
         return MHD_NO;
@@ -337,12 +342,6 @@ static enum MHD_Result advance(struct http *http, struct request *request) {
     return MHD_YES;
 }
 
-static enum MHD_Result check_hand_over(struct http *http, struct MHD_Connection *mhd) {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-    http->checked_fd = info != NULL ? fcntl(info->connect_fd, F_DUPFD_CLOEXEC, 0) : -1;
-    return MHD_NO;
-}
-
 static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, const char *url, const char *method, const char *version,
                                   const char *upload, size_t *upload_size, void **request_context) {
     struct http *http = context;
@@ -351,7 +350,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
         return begin(http, mhd, url, method, version, request_context);
     if (*upload_size > 0)
         return receive(request, upload, upload_size);
-    return http->checking ? check_hand_over(http, mhd) : advance(http, request);
+    return advance(http, request);
 }
 
 static void *on_request_line(void *context, const char *uri, struct MHD_Connection *mhd) {
@@ -490,7 +489,7 @@ static int timeout_of(struct http *http) {
     return http->again ? 0 : timeout_ms;
 }
 
-static void quiesce(struct http *http) {
+static void stop_accepting(struct http *http) {
     if (http->quiesced)
         return;
     http->quiesced = true;
@@ -500,9 +499,9 @@ static void quiesce(struct http *http) {
 }
 
 static void drain_step(struct http *http) {
-    quiesce(http);
+    stop_accepting(http);
     pthread_mutex_lock(&http->mutex);
-    http->is_idle = http->running == 0;
+    http->is_idle = http->begun == 0;
     if (http->is_idle)
         pthread_cond_broadcast(&http->idle);
     pthread_mutex_unlock(&http->mutex);
@@ -555,34 +554,6 @@ static enum err watch(struct http *http, int fd, void *tag) {
     return fd >= 0 && epoll_ctl(http->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? OK : ERR_IO;
 }
 
-/* Whether a byte written to the taken-over descriptor arrives, and no end of file follows. */
-static bool is_alive(int taken_fd, int peer_fd) {
-    char byte = 0;
-    return send(taken_fd, "x", 1, MSG_NOSIGNAL) == 1 && recv(peer_fd, &byte, 1, MSG_DONTWAIT) == 1 && byte == 'x' &&
-           recv(peer_fd, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
-}
-
-/* Streams depend on how the linked library closes connections, which no documentation promises: so it is tried at each start. */
-static bool hand_over_works(struct http *http) {
-    static const char REQUEST[] = "GET / HTTP/1.1\r\nHost: start-up\r\n\r\n";
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0)
-        return false;
-    http->checking = true;
-    http->checked_fd = -1;
-    bool works = send(pair[1], REQUEST, sizeof(REQUEST) - 1, MSG_NOSIGNAL) == (ssize_t)sizeof(REQUEST) - 1 &&
-                 MHD_add_connection(http->daemon, pair[0], (const struct sockaddr *)&address, sizeof(address)) == MHD_YES;
-    for (int run = 0; run < RUNS_PER_TURN && works; run++)
-        MHD_run(http->daemon);
-    works = works && http->connections == 0 && http->checked_fd >= 0 && is_alive(http->checked_fd, pair[1]);
-    if (http->checked_fd >= 0)
-        close(http->checked_fd);
-    close(pair[1]);
-    http->checking = false;
-    return works;
-}
-
 static enum err open_parts(struct http *http, char *problem, size_t problem_size) {
     int listen_fd;
     enum err err = listen_open(http->server->config->listen, &listen_fd, http->address, problem, problem_size);
@@ -601,7 +572,7 @@ static enum err open_parts(struct http *http, char *problem, size_t problem_size
     if (watch(http, http->event_fd, &http->event_fd) != OK || watch(http, info != NULL ? info->epoll_fd : -1, &http->daemon) != OK)
         return ERR_IO;
     err = farewell_new(http->epoll_fd, &http->farewell);
-    if (err == OK && !hand_over_works(http)) {
+    if (err == OK && !handover_works()) {
         snprintf(
             problem, problem_size,
             "libmicrohttpd %s closes sockets in a way that ends streams (they cannot be taken over from it); versions 0.9.75 to 1.0.1 are known to work",
@@ -646,12 +617,15 @@ enum err http_start(struct http *http) {
 
 const char *http_address(const struct http *http) { return http->address; }
 
+void http_quiesce(struct http *http) {
+    http->draining = true;
+    wake(http);
+}
+
 void http_drain(struct http *http) {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += LIMIT_DRAIN_MS / 1000;
-    http->draining = true;
-    wake(http);
     pthread_mutex_lock(&http->mutex);
     while (!http->is_idle && pthread_cond_timedwait(&http->idle, &http->mutex, &until) == 0) {}
     pthread_mutex_unlock(&http->mutex);

@@ -13,7 +13,9 @@ enum err http_open(struct server *server, struct http **ret_http, char *problem,
 /* Starts the loop's thread. */
 enum err http_start(struct http *http) MUST_USE;
 const char *http_address(const struct http *http);
-/* Stops accepting; returns when no request runs, or after LIMIT_DRAIN_MS. Any thread but the loop's. */
+/* Stops accepting. Any thread. */
+void http_quiesce(struct http *http);
+/* After http_quiesce(): returns when no request runs, or after LIMIT_DRAIN_MS. Any thread but the loop's. */
 void http_drain(struct http *http);
 /* Waits for running requests, ends the loop's thread if it was started, and frees everything; NULL is fine. False when some requests never came back:
  * then what they may still touch, here and in the server, has to stay until the process ends. */

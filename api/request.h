@@ -150,6 +150,7 @@ struct request {
     /* http.c's */
     bool suspended;
     bool running;
+    bool late; /* its head came after the server had begun to drain */
     bool answered;
     bool unanswerable; /* the daemon did not take the answer */
     bool detach;

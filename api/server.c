@@ -65,8 +65,13 @@ enum err server_start(const struct config *config, struct store *store, struct h
 
 const char *server_address(const struct server *server) { return http_address(server->http); }
 
-void server_drain(struct server *server) {
+void server_quiesce(struct server *server) {
     server->draining = true;
+    http_quiesce(server->http);
+}
+
+void server_drain(struct server *server) {
+    server_quiesce(server);
     http_drain(server->http);
 }
 

@@ -1,6 +1,6 @@
 /* The HTTP server: what programs start and stop.
  *
- * Life: server_start (before store_start(), because it listens to commits) → server_drain → store_stop → server_stop → store_close. */
+ * Life: server_start (before store_start(), because it listens to commits) → server_quiesce → server_drain → store_stop → server_stop → store_close. */
 #pragma once
 
 #include <stdio.h>
@@ -19,7 +19,9 @@ enum err server_start(const struct config *config, struct store *store, struct h
                       size_t problem_size) MUST_USE;
 /* host:port as bound. Lives as long as the server. */
 const char *server_address(const struct server *server);
-/* Stops accepting. Running requests finish, new ones on kept connections get 503. Returns when none is running, or after LIMIT_DRAIN_MS. Any thread. */
+/* Stops accepting: running requests (those whose head is there) finish, new ones on kept connections get 503. Returns at once. Any thread. */
+void server_quiesce(struct server *server);
+/* The same, and waits until no request runs, at most LIMIT_DRAIN_MS. */
 void server_drain(struct server *server);
 /* Ends the threads, closes the connections and frees the server. After store_stop(), because the server listens to commits, and before store_close(),
  * because its workers read. */

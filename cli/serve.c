@@ -116,9 +116,14 @@ static enum err start_rest(struct serving *serving) {
 
 /* ---- Down ---- */
 
-/* From the outside in, and in an order that leaves nobody writing to what has ended: those who make commands first, then the writer, whose last
- * commits still reach the streams and the HTTP loop, then those two, and the store at the end. Whatever was not started is skipped. */
+/* From the outside in, and in an order that leaves nobody writing to what has ended: no new requests, the streams' clients learn of it, the requests
+ * that run finish; then the writer, who tells the hub and the API of its last commits; then those two, and the store at the end. Whatever was not
+ * started is skipped. */
 static void stop(struct serving *serving) {
+    if (serving->server != NULL)
+        server_quiesce(serving->server);
+    if (serving->hub != NULL)
+        hub_drain(serving->hub);
     if (serving->server != NULL)
         server_drain(serving->server);
     admin_stop(serving->admin);

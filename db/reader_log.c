@@ -6,6 +6,7 @@
 #include "core/arena.h"
 #include "core/id.h"
 #include "core/limits.h"
+#include "db/chain.h"
 #include "db/reader_internal.h"
 
 #define FIRST_WINDOW_POSITIONS 4096
@@ -37,17 +38,28 @@ void feed_page_release(struct feed_page *page) {
     page->count = 0;
 }
 
-/* A message of a deleted chat or past retention is gone, whether or not the cleanup has been there. */
+/* What a deleted chat's messages are, whether or not the cleanup has been there: their texts are gone, their chain can still be checked. */
+static void blank(struct message *message, int64_t deleted_ms) {
+    chain_seal(message);
+    message->text = NULL;
+    message->text_size = 0;
+    message->deleted_ms = deleted_ms;
+}
+
+/* A message past retention is gone, whether or not its row is. */
 static enum err take_message(struct reader *reader, struct statement *row, struct arena *arena, uint64_t horizon_id, struct event *event) {
     const struct db_driver *driver = reader->db->driver;
-    bool chat_deleted = driver->column_id(row, 8) != 0;
-    if (driver->column_id(row, EVENT_COLUMN_COUNT) == 0 || event->ref_id < horizon_id || chat_deleted) {
+    int64_t chat_deleted_ms = (int64_t)driver->column_id(row, 8);
+    if (driver->column_id(row, EVENT_COLUMN_COUNT) == 0 || event->ref_id < horizon_id) {
         event->message = (struct message){
             .id = event->ref_id, .chat_id = event->owner_id, .seq = driver->column_id(row, 6), .changed_id = event->id, .gone = true
         };
         return OK;
     }
-    return row_message(reader->db, row, EVENT_COLUMN_COUNT, arena, &event->message);
+    enum err err = row_message(reader->db, row, EVENT_COLUMN_COUNT, arena, &event->message);
+    if (err == OK && chat_deleted_ms != 0 && event->message.deleted_ms == 0)
+        blank(&event->message, chat_deleted_ms);
+    return err;
 }
 
 static enum err take_event(struct reader *reader, struct statement *row, struct arena *arena, uint64_t horizon_id, struct event *ret_event) {

@@ -287,10 +287,17 @@ enum err hub_start(struct store *store, const struct config *config, struct hub 
     return OK;
 }
 
-void hub_stop(struct hub *hub) {
+void hub_drain(struct hub *hub) {
+    if (hub->ended)
+        return;
     inbox_stop(&hub->inbox);
     pthread_join(hub->thread, NULL);
     replay_stop(&hub->replays);
+    hub->ended = true;
+}
+
+void hub_stop(struct hub *hub) {
+    hub_drain(hub);
     hub_free(hub);
 }
 

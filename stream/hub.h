@@ -13,7 +13,9 @@ struct hub;
 enum err hub_start(struct store *store, const struct config *config, struct hub **ret_hub) MUST_USE;
 
 /* Tells every stream `closing` with reason draining and a `retry:` spread over config->drain_spread_ms, closes them as their sockets drain
- * (at most two seconds), and ends the threads. */
+ * (at most two seconds), and ends the threads. Commits may still come, and sockets, which are closed. */
+void hub_drain(struct hub *hub);
+/* hub_drain(), unless that was done, and frees the hub: after the last commit. */
 void hub_stop(struct hub *hub);
 
 /* A commit_listener; context is the hub. Takes references to the frames; when the hub is too far behind it forgets them and reads the log instead. */

@@ -61,6 +61,7 @@ struct hub {
     uint64_t failed_reads; /* since they were last logged */
     bool has_broken;     /* listeners whose streams have to be closed */
     bool draining;
+    bool ended; /* the threads have; main thread */
     /* Faults that tests ask for; false in the product. */
     bool loses_event_at_resume;
     bool reorders_pair;
