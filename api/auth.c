@@ -1,5 +1,6 @@
-/* Owns the cache of sessions: a set-associative table of LIMIT_SESSIONS_CACHED entries under one mutex, and the index from devices to their entries.
- * Does not read the database. Threads: the loop finds, readers' results are remembered on the loop, the writer's thread forgets. */
+/* Owns the cache of sessions, and the indexes from tokens and devices to its entries; all under one mutex. Entries lie densely in chunks that are
+ * allocated as they are needed, so that a session costs its own bytes and no page of memory. Does not read the database. Threads: the loop finds,
+ * readers' results are remembered on the loop, the writer's thread forgets. */
 #include "api/auth.h"
 
 #include <assert.h>
@@ -10,23 +11,27 @@
 #include "core/limits.h"
 #include "core/map.h"
 
-#define WAYS 8 /* entries in which a token may be */
-#define SETS (LIMIT_SESSIONS_CACHED / WAYS)
+#define CHUNK_ENTRIES 256
+#define CHUNKS (LIMIT_SESSIONS_CACHED / CHUNK_ENTRIES)
 #define TOUCH_INTERVAL_MS (INT64_C(3600) * 1000)
 
-static_assert((LIMIT_SESSIONS_CACHED & (LIMIT_SESSIONS_CACHED - 1)) == 0, "sets are chosen by a mask");
+static_assert(LIMIT_SESSIONS_CACHED % CHUNK_ENTRIES == 0, "chunks are whole");
 
 struct entry {
     uint8_t token[SHA256_SIZE];
     struct session session; /* user_id 0: free */
-    uint64_t used;          /* value of auth->uses at the last use */
+    struct entry *next;     /* of the free ones */
+    bool recent;            /* used since the hand passed */
 };
 
 struct auth {
     pthread_mutex_t mutex;
-    struct entry *entries; /* SETS * WAYS */
-    struct map by_device;  /* device id -> entry */
-    uint64_t uses;
+    struct entry *chunks[CHUNKS]; /* owned */
+    size_t count;                 /* entries in chunks, free ones included */
+    size_t hand;                  /* where the search for an entry to be given up goes on */
+    struct entry *free;
+    struct map by_token;  /* first 64 bits of the token's hash -> entry */
+    struct map by_device; /* device id -> entry */
     uint64_t generation;
 };
 
@@ -34,11 +39,6 @@ enum err auth_new(struct auth **ret_auth) {
     struct auth *auth = calloc(1, sizeof(*auth));
     if (auth == NULL)
         return ERR_NO_MEMORY;
-    auth->entries = calloc(LIMIT_SESSIONS_CACHED, sizeof(*auth->entries));
-    if (auth->entries == NULL) {
-        free(auth);
-        return ERR_NO_MEMORY;
-    }
     pthread_mutex_init(&auth->mutex, NULL);
     *ret_auth = auth;
     return OK;
@@ -48,31 +48,32 @@ void auth_free(struct auth *auth) {
     if (auth == NULL)
         return;
     pthread_mutex_destroy(&auth->mutex);
+    map_release(&auth->by_token);
     map_release(&auth->by_device);
-    free(auth->entries);
+    for (size_t i = 0; i < CHUNKS; i++)
+        free(auth->chunks[i]);
     free(auth);
 }
 
-/* The hash is uniform already: its first bytes choose the set. */
-static struct entry *set_of(struct auth *auth, const uint8_t token[SHA256_SIZE]) {
-    uint64_t bits;
-    memcpy(&bits, token, sizeof(bits));
-    return &auth->entries[(bits & (SETS - 1)) * WAYS];
+/* The hash is uniform already. Two tokens with the same first 64 bits take turns: what is found is compared whole. */
+static uint64_t token_key(const uint8_t token[SHA256_SIZE]) {
+    uint64_t key;
+    memcpy(&key, token, sizeof(key));
+    return key != 0 ? key : 1;
 }
 
 static struct entry *find(struct auth *auth, const uint8_t token[SHA256_SIZE]) {
-    struct entry *set = set_of(auth, token);
-    for (size_t i = 0; i < WAYS; i++)
-        if (set[i].session.user_id != 0 && memcmp(set[i].token, token, SHA256_SIZE) == 0)
-            return &set[i];
-    return NULL;
+    struct entry *entry = map_get(&auth->by_token, token_key(token));
+    return entry != NULL && secret_equal(entry->token, token, SHA256_SIZE) ? entry : NULL;
 }
 
 static void forget(struct auth *auth, struct entry *entry) {
-    if (entry == NULL || entry->session.user_id == 0)
+    if (entry == NULL)
         return;
+    map_remove(&auth->by_token, token_key(entry->token));
     map_remove(&auth->by_device, entry->session.device_id);
-    memset(entry, 0, sizeof(*entry));
+    *entry = (struct entry){ .next = auth->free };
+    auth->free = entry;
 }
 
 void auth_commit(void *context, uint64_t previous_id, struct frame *const *frames, size_t count) {
@@ -99,7 +100,7 @@ bool auth_find(struct auth *auth, const uint8_t token[SHA256_SIZE], struct sessi
     pthread_mutex_lock(&auth->mutex);
     struct entry *entry = find(auth, token);
     if (entry != NULL) {
-        entry->used = ++auth->uses;
+        entry->recent = true;
         *ret_session = entry->session;
         *ret_generation = auth->generation;
     }
@@ -107,26 +108,53 @@ bool auth_find(struct auth *auth, const uint8_t token[SHA256_SIZE], struct sessi
     return entry != NULL;
 }
 
-/* A free entry of the token's set, or the one that was used longest ago. */
-static struct entry *make_room(struct auth *auth, const uint8_t token[SHA256_SIZE]) {
-    struct entry *set = set_of(auth, token);
-    struct entry *victim = &set[0];
-    for (size_t i = 1; i < WAYS; i++)
-        if (set[i].used < victim->used)
-            victim = &set[i];
-    forget(auth, victim);
-    return victim;
+static struct entry *entry_at(struct auth *auth, size_t index) { return &auth->chunks[index / CHUNK_ENTRIES][index % CHUNK_ENTRIES]; }
+
+static void add_chunk(struct auth *auth) {
+    struct entry *chunk = calloc(CHUNK_ENTRIES, sizeof(*chunk));
+    if (chunk == NULL)
+        return;
+    auth->chunks[auth->count / CHUNK_ENTRIES] = chunk;
+    auth->count += CHUNK_ENTRIES;
+    for (size_t i = 0; i < CHUNK_ENTRIES; i++) {
+        chunk[i].next = auth->free;
+        auth->free = &chunk[i];
+    }
+}
+
+/* Second chance: the hand goes round and takes the first entry that was not used since it came by last. */
+static void give_one_up(struct auth *auth) {
+    while (auth->free == NULL && auth->count > 0) {
+        struct entry *entry = entry_at(auth, auth->hand);
+        auth->hand = (auth->hand + 1) % auth->count;
+        if (!entry->recent)
+            forget(auth, entry);
+        entry->recent = false;
+    }
+}
+
+/* A free entry; NULL when there is no memory for the first. */
+static struct entry *make_room(struct auth *auth) {
+    if (auth->free == NULL && auth->count < LIMIT_SESSIONS_CACHED)
+        add_chunk(auth);
+    give_one_up(auth);
+    struct entry *entry = auth->free;
+    if (entry != NULL)
+        auth->free = entry->next;
+    return entry;
 }
 
 static void insert(struct auth *auth, const uint8_t token[SHA256_SIZE], const struct session *session) {
     /* A device has one token; should the cache know another, it is outdated. */
     forget(auth, map_get(&auth->by_device, session->device_id));
-    struct entry *entry = make_room(auth, token);
-    if (map_put(&auth->by_device, session->device_id, entry) != OK)
-        return; /* what the index does not know could not be forgotten */
+    forget(auth, map_get(&auth->by_token, token_key(token)));
+    struct entry *entry = make_room(auth);
+    if (entry == NULL)
+        return;
+    *entry = (struct entry){ .session = *session, .recent = true };
     memcpy(entry->token, token, SHA256_SIZE);
-    entry->session = *session;
-    entry->used = ++auth->uses;
+    if (map_put(&auth->by_token, token_key(token), entry) != OK || map_put(&auth->by_device, session->device_id, entry) != OK)
+        forget(auth, entry); /* what an index does not know could not be forgotten later */
 }
 
 void auth_remember(struct auth *auth, const uint8_t token[SHA256_SIZE], const struct session *session, uint64_t generation) {

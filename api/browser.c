@@ -62,7 +62,7 @@ static bool is_configured_origin(const struct config *config, const char *origin
 
 static bool is_host(const char *origin, const char *scheme, const char *host) {
     size_t size = strlen(scheme);
-    return host != NULL && strncasecmp(origin, scheme, size) == 0 && strcasecmp(origin + size, host) == 0;
+    return host != NULL && host[0] != '\0' && strncasecmp(origin, scheme, size) == 0 && strcasecmp(origin + size, host) == 0;
 }
 
 bool is_own_page(const struct request *request) {

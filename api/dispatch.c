@@ -169,7 +169,7 @@ static void committed(struct request *request) {
     if (err != OK)
         request->refusal = request->command.refusal;
     else
-        err = request->route->finish(request);
+        err = request->route->finish != NULL ? request->route->finish(request) : finish_empty(request);
     if (err != OK)
         fail(request, err);
     else

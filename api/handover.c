@@ -10,8 +10,8 @@
 
 #define RUNS_MAX 16 /* of the daemon's loop: one accepts, one reads, one closes */
 
-static enum MHD_Result take_socket(void *context, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
-                                   const char *upload, size_t *upload_size, void **request_context) {
+static enum MHD_Result take_socket(void *context, struct MHD_Connection *connection, const char *url, const char *method,
+                                   const char *version, const char *upload, size_t *upload_size, void **request_context) {
     int *taken_fd = context;
     (void)url, (void)method, (void)version, (void)upload, (void)upload_size;
     if (*request_context == NULL) {
@@ -45,8 +45,8 @@ bool handover_works(void) {
     int pair[2], taken_fd = -1;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0)
         return false;
-    struct MHD_Daemon *daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0, NULL,
-                                                 NULL, take_socket, &taken_fd, MHD_OPTION_END);
+    struct MHD_Daemon *daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0,
+                                                 NULL, NULL, take_socket, &taken_fd, MHD_OPTION_END);
     bool works = daemon != NULL && take_over(daemon, pair[0], pair[1], &taken_fd);
     if (daemon != NULL)
         MHD_stop_daemon(daemon);

@@ -623,9 +623,8 @@ void http_quiesce(struct http *http) {
 }
 
 void http_drain(struct http *http) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += LIMIT_DRAIN_MS / 1000;
+    int64_t until_ms = clock_monotonic_ms() + LIMIT_DRAIN_MS;
+    struct timespec until = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
     pthread_mutex_lock(&http->mutex);
     while (!http->is_idle && pthread_cond_timedwait(&http->idle, &http->mutex, &until) == 0) {}
     pthread_mutex_unlock(&http->mutex);

@@ -52,13 +52,13 @@ static uint64_t mix(uint64_t x) {
 }
 
 uint64_t rate_key(const struct rate *rate, enum rate_kind kind, const void *bytes, uint32_t size) {
-    uint64_t hash = mix(rate->seed + (uint64_t)kind * UINT64_C(0x9e3779b97f4a7c15));
+    uint64_t hash = mix(rate->seed + ((uint64_t)size << 8 | (uint64_t)kind) * UINT64_C(0x9e3779b97f4a7c15));
     const uint8_t *in = bytes;
     while (size > 0) {
         uint64_t word = 0;
         uint32_t part = size < sizeof(word) ? size : (uint32_t)sizeof(word);
         memcpy(&word, in, part);
-        hash = mix(hash ^ word) + part;
+        hash = mix(hash ^ word);
         in += part;
         size -= part;
     }

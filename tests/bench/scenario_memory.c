@@ -10,7 +10,8 @@
 
 #define GOAL_BYTES_PER_STREAM 1024
 #define MEMBERS_PER_CHAT 10u /* every user is in one group */
-#define WARM_UP_STREAMS 64u  /* opened and closed before the first figure: threads, tables and statements are then there */
+#define WARM_UP_STREAMS 64u  /* opened and closed before the first figure: threads, statements and the readers' page caches are then there, */
+#define WARM_UP_ROUNDS 16u   /* each for other users, from the last ones on */
 #define SETTLE_NS NS_PER_SECOND
 
 struct memory {
@@ -60,15 +61,27 @@ static enum outcome memory_run_row(struct memory *memory, uint32_t count) {
     return OUTCOME_FAILED;
 }
 
-static enum outcome memory_warm_up(struct memory *memory) {
+/* Opens and closes one set of streams for the users before `end`. */
+static enum outcome memory_warm_up_round(struct memory *memory, uint32_t end) {
+    struct population part = memory->population;
     struct stream_set *streams = streams_new(memory->server.port, WARM_UP_STREAMS, 0);
     if (!streams)
         return OUTCOME_FAILED;
-    enum outcome outcome = streams_open_to(streams, &memory->population, WARM_UP_STREAMS);
+    part.tokens += end - WARM_UP_STREAMS;
+    part.shape.user_count = WARM_UP_STREAMS;
+    enum outcome outcome = streams_open_to(streams, &part, WARM_UP_STREAMS);
     streams_free(streams);
+    return outcome;
+}
+
+static enum outcome memory_warm_up(struct memory *memory) {
+    uint32_t end = memory->population.shape.user_count;
+    for (uint32_t round = 0; round < WARM_UP_ROUNDS && end >= WARM_UP_STREAMS; round++, end -= WARM_UP_STREAMS) {
+        if (memory_warm_up_round(memory, end))
+            return OUTCOME_FAILED;
+    }
     streams_read_for(memory->streams, SETTLE_NS);
-    if (outcome == OUTCOME_OK)
-        outcome = server_read_memory(&memory->server, &memory->before);
+    enum outcome outcome = server_read_memory(&memory->server, &memory->before);
     memory->last = memory->before;
     return outcome;
 }
