@@ -1,9 +1,7 @@
 /* Owns the parsing of JSON bodies; the only file that knows jansson. Runs on the loop. */
 #include "api/json.h"
 
-#define json_string json_string_of_jansson /* core/buf.h has one, too, and that one is meant elsewhere */
 #include <jansson.h>
-#undef json_string
 #include <string.h>
 
 #include "core/id.h"

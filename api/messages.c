@@ -71,11 +71,11 @@ static enum err read_page_request(struct request *request, struct page_request *
     return query_limit(request, LIMIT_PAGE_ITEMS_DEFAULT, LIMIT_PAGE_ITEMS, &page->limit);
 }
 
-static enum err list_messages(struct request *request, const struct page_request *page, uint64_t head_id) {
+static enum err list_messages(struct request *request, const struct page_request *page, uint64_t head_id, struct arena *arena) {
     struct message *messages;
     size_t count;
     bool more;
-    enum err err = read_messages(request->reader, request->session.user_id, page, &request->arena, &messages, &count, &more);
+    enum err err = read_messages(request->reader, request->session.user_id, page, arena, &messages, &count, &more);
     if (err != OK)
         return err;
     struct buf *buf = list_begin(request);
@@ -90,6 +90,18 @@ static enum err list_messages(struct request *request, const struct page_request
     return OK;
 }
 
+/* A hundred of the longest messages do not fit into a request's memory: then the page is shorter than asked for, and `next` leads on. */
+static enum err list_what_fits(struct request *request, struct page_request *page, uint64_t head_id) {
+    enum err err;
+    do {
+        struct arena arena = ARENA_INIT(LIMIT_REQUEST_ARENA_BYTES);
+        err = list_messages(request, page, head_id, &arena);
+        arena_release(&arena);
+        page->limit /= 2;
+    } while (err == ERR_NO_MEMORY && page->limit > 0);
+    return err;
+}
+
 enum err message_list(struct request *request) {
     struct page_request page;
     uint64_t head_id;
@@ -98,7 +110,7 @@ enum err message_list(struct request *request) {
         err = read_begin(request->reader, &head_id);
     if (err != OK)
         return err;
-    err = list_messages(request, &page, head_id);
+    err = list_what_fits(request, &page, head_id);
     read_end(request->reader);
     return err;
 }

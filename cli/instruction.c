@@ -4,9 +4,7 @@
  * Threads: its caller's. */
 #include "cli/instruction.h"
 
-#define json_string json_string_of_jansson /* core/buf.h has one, too, and that one is meant below */
 #include <jansson.h>
-#undef json_string
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>

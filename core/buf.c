@@ -133,7 +133,7 @@ static void append_escape(struct buf *buf, uint8_t byte) {
         buf_append(buf, simple, sizeof(simple));
 }
 
-void json_string(struct buf *buf, const char *utf8, size_t size) {
+void json_quote(struct buf *buf, const char *utf8, size_t size) {
     const char *end = utf8 + size;
 
     buf_char(buf, '"');
@@ -172,7 +172,7 @@ void json_member_string(struct buf *buf, const char *name, const char *utf8) { j
 
 void json_member_text(struct buf *buf, const char *name, const char *utf8, size_t size) {
     member(buf, name);
-    json_string(buf, utf8, size);
+    json_quote(buf, utf8, size);
 }
 
 void json_member_id(struct buf *buf, const char *name, uint64_t id) {

@@ -40,10 +40,10 @@ struct idempotency {
 
 struct command {
     enum command_type type;
-    uint64_t actor_id;  /* the user who asks; 0: an operator */
-    uint64_t device_id; /* the device that asks; 0: none */
+    uint64_t actor_id;              /* the user who asks; 0: an operator */
+    uint64_t device_id;             /* the device that asks; 0: none */
     struct idempotency idempotency; /* CHAT_CREATE and MESSAGE_POST */
-    size_t bytes;       /* memory that waits with it, for the queue's bound; 0: taken as small */
+    size_t bytes;                   /* memory that waits with it, for the queue's bound; 0: taken as small */
 
     union {
         /* USER_CREATE (actor_id 0). Creates the user and one device per token hash. `invite` is the SHA-256 of a registration code or NULL. */
@@ -57,15 +57,37 @@ struct command {
             const uint8_t *invite;
             bool invite_required;
         } user_create;
-        struct { const char *display_name; } user_update;
+        struct {
+            const char *display_name;
+        } user_update;
         /* Ends every other device. `expected` is the stored text that was verified: the command is refused when it changed meanwhile. */
-        struct { const char *expected; const char *password; } password_set;
-        struct { const char *expected; const char *device_name; const uint8_t *token; } session_create;
-        struct { uint64_t device_id; enum removal reason; } device_remove; /* NOT_FOUND when not the actor's */
-        struct { int64_t seen_ms; } device_touch;                          /* device_id's */
-        struct { const uint8_t *ticket; } ticket_create;                   /* SHA-256 */
-        struct { const uint8_t *ticket; } ticket_use;
-        struct { const uint8_t *invite; uint32_t uses; int64_t expires_ms; } invite_create;
+        struct {
+            const char *expected;
+            const char *password;
+        } password_set;
+        struct {
+            const char *expected;
+            const char *device_name;
+            const uint8_t *token;
+        } session_create;
+        struct {
+            uint64_t device_id;
+            enum removal reason;
+        } device_remove; /* NOT_FOUND when not the actor's */
+        struct {
+            int64_t seen_ms;
+        } device_touch; /* device_id's */
+        struct {
+            const uint8_t *ticket;
+        } ticket_create; /* SHA-256 */
+        struct {
+            const uint8_t *ticket;
+        } ticket_use;
+        struct {
+            const uint8_t *invite;
+            uint32_t uses;
+            int64_t expires_ms;
+        } invite_create;
         struct {
             enum chat_type type;
             enum chat_history history;
@@ -73,27 +95,59 @@ struct command {
             const uint64_t *member_ids; /* without the actor, distinct */
             size_t member_count;
         } chat_create;
-        struct { uint64_t chat_id; const char *title; /* NULL: as it is */ bool set_history; enum chat_history history; } chat_update;
-        struct { uint64_t chat_id; } chat_delete;
-        struct { uint64_t chat_id; uint64_t user_id; enum role role; /* ROLE_NONE: not said */ } member_put;
-        struct { uint64_t chat_id; uint64_t user_id; } member_remove;
-        struct { uint64_t chat_id; const char *text; size_t text_size; const char *client_key; } message_post;
-        struct { uint64_t chat_id; uint64_t message_id; const char *text; size_t text_size; } message_edit;
-        struct { uint64_t chat_id; uint64_t message_id; } message_delete;
-        struct { bool dry_run; } sweep; /* one bounded pass; out.sweep.more says whether there is more */
+        struct {
+            uint64_t chat_id;
+            const char *title; /* NULL: as it is */
+            bool set_history;
+            enum chat_history history;
+        } chat_update;
+        struct {
+            uint64_t chat_id;
+        } chat_delete;
+        struct {
+            uint64_t chat_id;
+            uint64_t user_id;
+            enum role role; /* ROLE_NONE: not said */
+        } member_put;
+        struct {
+            uint64_t chat_id;
+            uint64_t user_id;
+        } member_remove;
+        struct {
+            uint64_t chat_id;
+            const char *text;
+            size_t text_size;
+            const char *client_key;
+        } message_post;
+        struct {
+            uint64_t chat_id;
+            uint64_t message_id;
+            const char *text;
+            size_t text_size;
+        } message_edit;
+        struct {
+            uint64_t chat_id;
+            uint64_t message_id;
+        } message_delete;
+        struct {
+            bool dry_run;
+        } sweep; /* one bounded pass; out.sweep.more says whether there is more */
     } in;
 
     struct refusal refusal; /* refusal.err == OK: done and on disk */
 
     struct {
-        bool existed;        /* answer 200 rather than 201: it was there already */
-        uint64_t id;         /* of the user, chat, message or device made or found */
-        uint64_t device_id;  /* USER_CREATE (the first), SESSION_CREATE */
-        int64_t time_ms;     /* when it was made */
-        struct frame *frame; /* MESSAGE_POST, MESSAGE_EDIT: its object is the answer; NULL when `json` is */
-        struct buf json;     /* the answer's object for the other commands that have one */
+        bool existed;         /* answer 200 rather than 201: it was there already */
+        uint64_t id;          /* of the user, chat, message or device made or found */
+        uint64_t device_id;   /* USER_CREATE (the first), SESSION_CREATE */
+        int64_t time_ms;      /* when it was made */
+        struct frame *frame;  /* MESSAGE_POST, MESSAGE_EDIT: its object is the answer; NULL when `json` is */
+        struct buf json;      /* the answer's object for the other commands that have one */
         uint64_t *device_ids; /* USER_CREATE: one per token, owned; NULL otherwise */
-        struct { uint64_t rows; bool more; } sweep;
+        struct {
+            uint64_t rows;
+            bool more;
+        } sweep;
     } out;
 
     void (*done)(struct command *command); /* on the writer's thread; must not block */

@@ -28,7 +28,8 @@ void decide_command(struct state *state, struct slot *slot);
 /* For the decide_*.c files. */
 void refuse(struct command *command, enum err err, const char *field, const char *detail);
 /* Appends an event; `owner` is the chat's entry, or NULL for an event of `user_id`. NULL when failed. */
-struct event_entry *append_chat_event(struct state *state, struct chat_entry *chat, enum event_type type, uint64_t actor_id, uint64_t ref_id);
+struct event_entry *append_chat_event(struct state *state, struct chat_entry *chat, enum event_type type, uint64_t actor_id,
+                                      uint64_t ref_id);
 struct event_entry *append_user_event(struct state *state, uint64_t user_id, enum event_type type, uint64_t ref_id);
 void chat_changed(struct state *state, struct chat_entry *chat); /* lists it for writing */
 /* Body of a thin event out of a buffer, copied into the arena; releases the buffer. */

@@ -148,7 +148,8 @@ void decide_session_create(struct state *state, struct slot *slot) {
     if (!user->found || !user->user.password || strcmp(user->user.password, command->in.session_create.expected) != 0)
         return refuse(command, ERR_LOGIN_FAILED, NULL, NULL);
     make_room(state, user);
-    struct device_entry *device = add_device(state, user->user.id, command->in.session_create.device_name, command->in.session_create.token);
+    struct device_entry *device =
+        add_device(state, user->user.id, command->in.session_create.device_name, command->in.session_create.token);
     struct event_entry *event = device ? append_user_event(state, user->user.id, EVENT_DEVICE_ADDED, device->device.id) : NULL;
     if (!event)
         return;

@@ -34,12 +34,9 @@ static void add_stay(struct state *state, struct chat_entry *chat, uint64_t user
         return;
     entry->found = true;
     entry->listed = true;
-    entry->stay = (struct stay){ .chat_id = chat->chat.id,
-                                 .user_id = user_id,
-                                 .joined_id = joined_id,
-                                 .left_id = STAY_OPEN,
-                                 .joined_ms = state->now_ms,
-                                 .role = role };
+    entry->stay = (struct stay){
+        .chat_id = chat->chat.id, .user_id = user_id, .joined_id = joined_id, .left_id = STAY_OPEN, .joined_ms = state->now_ms, .role = role
+    };
     chat->chat.member_count++;
     chat->chat.owner_count += role == ROLE_OWNER;
     state_push(state, &state->new_stays, entry);

@@ -8,10 +8,12 @@ static void answer_repeated(struct state *state, struct slot *slot) {
     slot->command->out.existed = true;
     slot->repeated = state_message(state, slot->repeated_id);
     if (slot->repeated && !slot->repeated->found) /* expired since: its id is still the answer */
-        slot->repeated->message = (struct message){ .id = slot->repeated_id, .chat_id = slot->command->in.message_post.chat_id, .gone = true };
+        slot->repeated->message =
+            (struct message){ .id = slot->repeated_id, .chat_id = slot->command->in.message_post.chat_id, .gone = true };
 }
 
-static struct message_entry *new_message(struct state *state, const struct command *command, struct chat_entry *chat, const struct event *event) {
+static struct message_entry *new_message(struct state *state, const struct command *command, struct chat_entry *chat,
+                                         const struct event *event) {
     struct message_entry *entry = state_message(state, event->id);
     if (!entry)
         return NULL;

@@ -42,14 +42,16 @@ struct db_driver {
     /* Ready to bind; any earlier run of the same query on this connection is over. NULL: the error is given by the step that follows. */
     struct statement *(*query)(struct db *db, const struct query *query);
     void (*bind_id)(struct statement *statement, int index, uint64_t value);
-    void (*bind_text)(struct statement *statement, int index, const char *text, size_t size); /* NULL text binds NULL; borrowed until the next step */
+    void (*bind_text)(struct statement *statement, int index, const char *text,
+                      size_t size); /* NULL text binds NULL; borrowed until the next step */
     void (*bind_blob)(struct statement *statement, int index, const void *bytes, size_t size);
     /* Runs on to the next row. `*ret_row` false: it is done. */
     enum err (*step)(struct statement *statement, bool *ret_row);
     void (*finish)(struct statement *statement); /* ends the run; NULL is fine */
     bool (*is_null)(struct statement *statement, int column);
     uint64_t (*column_id)(struct statement *statement, int column); /* NULL is 0 */
-    const void *(*column_bytes)(struct statement *statement, int column, size_t *ret_size); /* valid until the next step; NULL when NULL or empty */
+    const void *(*column_bytes)(struct statement *statement, int column,
+                                size_t *ret_size); /* valid until the next step; NULL when NULL or empty */
     /* Runs `query` once per row, as one array write where the database has such. */
     enum err (*write_rows)(struct db *db, const struct query *query, const void *rows, size_t count, row_binder binder);
     /* Writer only: moves the log of recent writes into the database when it has grown beyond LIMIT_WAL_PAGES, or (`force`) at once and truncates it.

@@ -110,7 +110,8 @@ enum err migrate(struct db *db, unsigned *ret_applied, char *problem, size_t pro
     if (err == OK)
         err = read_newest(db, &newest);
     if (err == OK && newest > STEP_COUNT) {
-        snprintf(problem, problem_size, "PARLEY_DB: made by a newer parley (schema step %d, this one knows %d)", (int)newest, (int)STEP_COUNT);
+        snprintf(problem, problem_size, "PARLEY_DB: made by a newer parley (schema step %d, this one knows %d)", (int)newest,
+                 (int)STEP_COUNT);
         return ERR_CONFIG;
     }
     for (; err == OK && newest < STEP_COUNT; newest++, applied++)

@@ -58,10 +58,10 @@ struct chat {
     uint64_t created_by;
     int64_t created_ms;
     int64_t deleted_ms;
-    uint64_t last_id;     /* the chat's last event */
-    uint64_t last_rev;    /* its rev: events of a chat are 1, 2, 3 ... */
-    uint64_t last_seq;    /* of its last message: messages are 1, 2, 3 ... */
-    uint64_t changed_rev; /* rev of the last change of the chat's own values */
+    uint64_t last_id;            /* the chat's last event */
+    uint64_t last_rev;           /* its rev: events of a chat are 1, 2, 3 ... */
+    uint64_t last_seq;           /* of its last message: messages are 1, 2, 3 ... */
+    uint64_t changed_rev;        /* rev of the last change of the chat's own values */
     uint8_t chain[HASH128_SIZE]; /* of its last message */
     uint32_t member_count;
     uint32_t owner_count;
@@ -107,10 +107,10 @@ struct event {
     uint64_t owner_id; /* the chat or the user it belongs to */
     enum event_type type;
     uint64_t actor_id;
-    uint64_t ref_id; /* message events: the message; member events: the user; device events: the device */
-    uint64_t rev;    /* of the chat; 0 for user events */
+    uint64_t ref_id;      /* message events: the message; member events: the user; device events: the device */
+    uint64_t rev;         /* of the chat; 0 for user events */
     enum removal removal; /* device.removed */
-    const char *body; /* JSON members (without braces) that follow the common ones; NULL for message events */
+    const char *body;     /* JSON members (without braces) that follow the common ones; NULL for message events */
     size_t body_size;
     struct message message; /* message events only: what the message is now */
 };

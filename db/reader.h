@@ -24,14 +24,16 @@ enum err read_session(struct reader *reader, const uint8_t token[SHA256_SIZE], s
 enum err read_ticket(struct reader *reader, const uint8_t ticket[SHA256_SIZE], struct session *ret_session, bool *ret_unused) MUST_USE;
 enum err read_user(struct reader *reader, uint64_t user_id, struct arena *arena, struct user *ret_user) MUST_USE;
 enum err read_user_by_name(struct reader *reader, const char *username, struct arena *arena, struct user *ret_user) MUST_USE;
-enum err read_devices(struct reader *reader, uint64_t user_id, struct arena *arena, struct device **ret_devices, size_t *ret_count) MUST_USE;
+enum err read_devices(struct reader *reader, uint64_t user_id, struct arena *arena, struct device **ret_devices,
+                      size_t *ret_count) MUST_USE;
 
 /* Chats. */
 struct chat_of_member {
     struct chat chat;
     enum role role;
 };
-enum err read_chat(struct reader *reader, uint64_t user_id, uint64_t chat_id, struct arena *arena, struct chat_of_member *ret_chat) MUST_USE;
+enum err read_chat(struct reader *reader, uint64_t user_id, uint64_t chat_id, struct arena *arena,
+                   struct chat_of_member *ret_chat) MUST_USE;
 /* Those with last_id < before_id (0: from the top), most recent activity first, at most `limit`. */
 enum err read_chats(struct reader *reader, uint64_t user_id, uint64_t before_id, size_t limit, struct arena *arena,
                     struct chat_of_member **ret_chats, size_t *ret_count) MUST_USE;
@@ -62,7 +64,7 @@ enum err read_token(struct reader *reader, uint64_t id, enum token_state *ret_st
 struct feed_page {
     struct frame *frames[LIMIT_REPLAY_EVENTS];
     size_t count;
-    uint64_t last_id; /* everything of the feed up to here is in the page */
+    uint64_t last_id; /* everything of the feed up to here is in the page; not always an id that is in the log: never shown to clients */
     bool complete;    /* last_id is the snapshot's head */
 };
 /* One page of the feed of a user: own events and those of the chats within the user's stays. Inside read_begin(). ERR_NOT_FOUND is never returned;

@@ -5,7 +5,9 @@
 
 #include <string.h>
 
-static const struct query session_by_token = { "SELECT d.user_id, d.id, d.created_ms, d.seen_ms, d.token FROM device d WHERE d.token = ?1" };
+static const struct query session_by_token = {
+    "SELECT d.user_id, d.id, d.created_ms, d.seen_ms, d.token FROM device d WHERE d.token = ?1"
+};
 static const struct query session_by_ticket = { "SELECT d.user_id, d.id, d.created_ms, d.seen_ms, t.ticket, t.created_ms, t.used_ms"
                                                 " FROM ticket t JOIN device d ON d.id = t.device_id WHERE t.ticket = ?1" };
 static const struct query user_by_id = { "SELECT " USER_COLUMNS " FROM user u WHERE u.id = ?1" };

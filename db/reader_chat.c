@@ -2,7 +2,8 @@
 #include "db/reader_internal.h"
 
 static const struct query chat_of_member = { "SELECT " CHAT_COLUMNS ", " STAY_COLUMNS " FROM stay s JOIN chat c ON c.id = s.chat_id"
-                                             " WHERE s.chat_id = ?1 AND s.user_id = ?2 AND s.left_id = " STAY_OPEN_SQL " AND c.deleted_ms = 0" };
+                                             " WHERE s.chat_id = ?1 AND s.user_id = ?2 AND s.left_id = " STAY_OPEN_SQL
+                                             " AND c.deleted_ms = 0" };
 static const struct query chats_of_user = { "SELECT " CHAT_COLUMNS ", " STAY_COLUMNS " FROM stay s JOIN chat c ON c.id = s.chat_id"
                                             " WHERE s.user_id = ?1 AND s.left_id = " STAY_OPEN_SQL " AND c.last_id < ?2"
                                             " ORDER BY c.last_id DESC LIMIT ?3" };
@@ -54,7 +55,8 @@ enum err read_chats(struct reader *reader, uint64_t user_id, uint64_t before_id,
     return OK;
 }
 
-static enum err take_stays(struct reader *reader, struct statement *statement, struct arena *arena, struct stay **ret_stays, size_t *ret_count) {
+static enum err take_stays(struct reader *reader, struct statement *statement, struct arena *arena, struct stay **ret_stays,
+                           size_t *ret_count) {
     struct stay *stays = NULL;
     size_t count = 0;
     enum err err = OK;

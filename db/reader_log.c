@@ -11,12 +11,12 @@
 
 #define FIRST_WINDOW_POSITIONS 4096
 #define LARGEST_WINDOW_POSITIONS (1 << 20)
-#define PAGE_ARENA_BYTES (8 * 1024 * 1024) /* a page ends at LIMIT_REPLAY_BYTES, within one event */
+#define PAGE_ARENA_BYTES (8 * 1024 * 1024)  /* a page ends at LIMIT_REPLAY_BYTES, within one event */
 #define EVENT_ARENA_BYTES (2 * 1024 * 1024) /* one event: a text of 400 KB, or a thin event's body */
 
 #define EVENT_COLUMNS "e.id, e.owner_id, e.type, e.actor_id, e.ref_id, e.rev, e.seq, e.body, coalesce(c.deleted_ms, 0)"
 #define EVENT_COLUMN_COUNT 9
-#define EVENT_JOINS                                                                                                                  \
+#define EVENT_JOINS \
     " LEFT JOIN event m ON m.id = CASE WHEN e.type <= 3 THEN e.ref_id END AND m.is_message = 1 LEFT JOIN chat c ON c.id = e.owner_id"
 
 /* ?1 user, ?2 after, ?3 end of the window, ?4 how many. Only ids: what is sorted stays small however long the texts are. */
@@ -62,7 +62,8 @@ static enum err take_message(struct reader *reader, struct statement *row, struc
     return err;
 }
 
-static enum err take_event(struct reader *reader, struct statement *row, struct arena *arena, uint64_t horizon_id, struct event *ret_event) {
+static enum err take_event(struct reader *reader, struct statement *row, struct arena *arena, uint64_t horizon_id,
+                           struct event *ret_event) {
     const struct db_driver *driver = reader->db->driver;
     *ret_event = (struct event){
         .id = driver->column_id(row, 0),
@@ -113,8 +114,8 @@ static enum err find_sightings(struct reader *reader, const struct window *windo
     enum err err = OK;
     *ret_count = 0;
     for (bool row; rows_next(reader->db, statement, &err, &row);)
-        sightings[(*ret_count)++] = (struct sighting){ driver->column_id(statement, 0), driver->column_id(statement, 1),
-                                                       driver->column_id(statement, 2) };
+        sightings[(*ret_count)++] =
+            (struct sighting){ driver->column_id(statement, 0), driver->column_id(statement, 1), driver->column_id(statement, 2) };
     return err;
 }
 
@@ -152,7 +153,9 @@ static uint64_t window_end(uint64_t after_id, uint64_t positions, uint64_t head_
 }
 
 static enum err snapshot_head(struct reader *reader, uint64_t *ret_head_id) {
-    static const struct query read_head = { "SELECT max(coalesce((SELECT max(id) FROM event), 0), (SELECT number FROM meta WHERE name = 'floor'))" };
+    static const struct query read_head = {
+        "SELECT max(coalesce((SELECT max(id) FROM event), 0), (SELECT number FROM meta WHERE name = 'floor'))"
+    };
     struct statement *statement = reader_query(reader, &read_head, NULL, 0);
     enum err err = OK;
     for (bool row; rows_next(reader->db, statement, &err, &row);)

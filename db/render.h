@@ -6,10 +6,10 @@
 #include "core/buf.h"
 #include "db/model.h"
 
-const char *event_type_name(enum event_type type);   /* "message.created" */
-const char *role_name(enum role role);               /* "owner"; never NULL */
-enum role role_parse(const char *name);              /* ROLE_NONE for anything else */
-const char *removal_name(enum removal removal);      /* "logged_out" */
+const char *event_type_name(enum event_type type); /* "message.created" */
+const char *role_name(enum role role);             /* "owner"; never NULL */
+enum role role_parse(const char *name);            /* ROLE_NONE for anything else */
+const char *removal_name(enum removal removal);    /* "logged_out" */
 
 /* Each writes one JSON object. */
 void render_user(struct buf *buf, const struct user *user);
@@ -29,15 +29,16 @@ struct frame {
     uint64_t id;
     uint64_t owner_id;
     uint64_t ref_id;
-    uint64_t changed_id;    /* of the message it shows, else its own id */
-    uint32_t size;          /* of bytes */
-    uint32_t unnamed;       /* offset where the frame without its `event:` line starts */
-    uint32_t object;        /* offset of the message's JSON object (message events only) */
+    uint64_t changed_id; /* of the message it shows, else its own id */
+    uint32_t size;       /* of bytes */
+    uint32_t unnamed;    /* offset where the frame without its `event:` line starts */
+    uint32_t object;     /* offset of the message's JSON object (message events only) */
     uint32_t object_size;
-    enum removal removal;   /* device.removed only */
+    enum removal removal; /* device.removed only */
     uint32_t member_count;
-    uint64_t *members;      /* chat.created only: the initial members; owned by the frame, else NULL */
-    struct frame *withheld; /* message.edited only: the same without the text, for those whose stay began after the message; owned, else NULL */
+    uint64_t *members; /* chat.created only: the initial members; owned by the frame, else NULL */
+    struct frame
+        *withheld; /* message.edited only: the same without the text, for those whose stay began after the message; owned, else NULL */
     char bytes[];
 };
 

@@ -99,7 +99,7 @@ struct user_entry *state_user_named(struct state *state, const char *username) {
     entry->next_of_name = first;
     put(state, &state->names, hash, entry);
     buf_char(&state->need_names, state->need_names.size ? ',' : '[');
-    json_string(&state->need_names, username, strlen(username));
+    json_quote(&state->need_names, username, strlen(username));
     return entry;
 }
 

@@ -15,10 +15,13 @@ static const struct query load_stays = { "SELECT " STAY_COLUMNS " FROM {pairs} p
                                          " WHERE s.left_id = " STAY_OPEN_SQL };
 static const struct query load_pairs = { "SELECT c.direct_low, c.direct_high, c.id FROM {pairs} p"
                                          " CROSS JOIN chat c ON c.direct_low = p.a AND c.direct_high = p.b" };
-static const struct query load_messages = { "SELECT " MESSAGE_COLUMNS " FROM {ids} i CROSS JOIN event m ON m.id = i.id WHERE m.is_message = 1" };
-static const struct query load_keys = { "SELECT k.user_id, k.idempotency_key, k.request, k.result_id FROM {pairs} p"
-                                        " CROSS JOIN idempotency k ON k.period IN (?2, ?3, ?4) AND k.user_id = p.a AND k.idempotency_key = p.b"
-                                        " ORDER BY k.period" };
+static const struct query load_messages = { "SELECT " MESSAGE_COLUMNS
+                                            " FROM {ids} i CROSS JOIN event m ON m.id = i.id WHERE m.is_message = 1" };
+static const struct query load_keys = {
+    "SELECT k.user_id, k.idempotency_key, k.request, k.result_id FROM {pairs} p"
+    " CROSS JOIN idempotency k ON k.period IN (?2, ?3, ?4) AND k.user_id = p.a AND k.idempotency_key = p.b"
+    " ORDER BY k.period"
+};
 static const struct query load_successor = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL
                                              " AND s.user_id <> ?2 ORDER BY s.role DESC, s.joined_id, s.user_id LIMIT 1" };
 static const struct query load_invite = { "SELECT uses_left, expires_ms FROM invite WHERE invite = ?1" };

@@ -17,7 +17,8 @@ static const struct query delete_stays = { "DELETE FROM stay WHERE chat_id = ?1 
 static const struct query delete_chat = { "DELETE FROM chat WHERE id = ?1 AND deleted_ms > 0" };
 
 static const struct query first_purge = { "SELECT chat_id, purged_id FROM purge ORDER BY chat_id LIMIT 1" };
-static const struct query purge_messages = { "SELECT " MESSAGE_COLUMNS " FROM event m WHERE m.owner_id = ?1 AND m.is_message = 1 AND m.id > ?2"
+static const struct query purge_messages = { "SELECT " MESSAGE_COLUMNS
+                                             " FROM event m WHERE m.owner_id = ?1 AND m.is_message = 1 AND m.id > ?2"
                                              " ORDER BY m.id LIMIT ?3" };
 static const struct query blank_message = { "UPDATE event SET body = NULL, client_key = NULL, original = 0, seal = ?2, deleted_ms = ?3"
                                             " WHERE id = ?1" };
@@ -26,8 +27,10 @@ static const struct query blank_thin = { "UPDATE event SET body = NULL WHERE id 
 static const struct query note_purged = { "UPDATE purge SET purged_id = ?2 WHERE chat_id = ?1" };
 static const struct query end_purge = { "DELETE FROM purge WHERE chat_id = ?1" };
 
-static const struct query old_keys = { "DELETE FROM idempotency WHERE (period, user_id, idempotency_key) IN"
-                                       " (SELECT period, user_id, idempotency_key FROM idempotency WHERE period < ?1 LIMIT ?2) RETURNING 1" };
+static const struct query old_keys = {
+    "DELETE FROM idempotency WHERE (period, user_id, idempotency_key) IN"
+    " (SELECT period, user_id, idempotency_key FROM idempotency WHERE period < ?1 LIMIT ?2) RETURNING 1"
+};
 static const struct query idle_devices = { "SELECT id, user_id FROM device WHERE seen_ms < ?1 ORDER BY seen_ms LIMIT ?2" };
 static const struct query aged_devices = { "SELECT id, user_id FROM device WHERE id < ?1 AND seen_ms >= ?3 ORDER BY id LIMIT ?2" };
 static const struct query unused_tickets = { "DELETE FROM ticket WHERE ticket IN (SELECT ticket FROM ticket WHERE used_ms = 0"

@@ -20,10 +20,16 @@ static const struct query insert_chat = {
     "INSERT INTO chat(id, type, history, title, created_by, created_ms, deleted_ms, last_id, last_rev, last_seq, changed_rev, chain,"
     " member_count, owner_count, direct_low, direct_high) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0))"
 };
-static const struct query update_chat = { "UPDATE chat SET history = ?2, title = ?3, deleted_ms = ?4, last_id = ?5, last_rev = ?6, last_seq = ?7,"
-                                          " changed_rev = ?8, chain = ?9, member_count = ?10, owner_count = ?11 WHERE id = ?1" };
-static const struct query insert_stay = { "INSERT INTO stay(chat_id, user_id, joined_id, left_id, role, joined_ms) VALUES(?1,?2,?3,?4,?5,?6)" };
-static const struct query update_stay = { "UPDATE stay SET left_id = ?4, role = ?5 WHERE chat_id = ?1 AND user_id = ?2 AND joined_id = ?3" };
+static const struct query update_chat = {
+    "UPDATE chat SET history = ?2, title = ?3, deleted_ms = ?4, last_id = ?5, last_rev = ?6, last_seq = ?7,"
+    " changed_rev = ?8, chain = ?9, member_count = ?10, owner_count = ?11 WHERE id = ?1"
+};
+static const struct query insert_stay = {
+    "INSERT INTO stay(chat_id, user_id, joined_id, left_id, role, joined_ms) VALUES(?1,?2,?3,?4,?5,?6)"
+};
+static const struct query update_stay = {
+    "UPDATE stay SET left_id = ?4, role = ?5 WHERE chat_id = ?1 AND user_id = ?2 AND joined_id = ?3"
+};
 static const struct query close_stays = { "UPDATE stay SET left_id = ?2 WHERE chat_id = ?1 AND left_id = 9223372036854775807" };
 static const struct query insert_purge = { "INSERT INTO purge(chat_id, purged_id) VALUES(?1, ?2)" };
 static const struct query insert_thin = { "INSERT INTO event(id, owner_id, is_message, type, actor_id, ref_id, rev, seq, created_ms, body)"
@@ -32,9 +38,13 @@ static const struct query insert_message = {
     "INSERT INTO event(id, owner_id, is_message, type, actor_id, ref_id, rev, seq, created_ms, body, changed_id, changed_rev, edited_ms,"
     " deleted_ms, original, seal, chain, client_key) VALUES(?1,?2,1,?3,?4,?1,?5,?6,?7,?8,?1,?5,0,0,1,?9,?10,?11)"
 };
-static const struct query update_message = { "UPDATE event SET body = ?2, changed_id = ?3, changed_rev = ?4, edited_ms = ?5, deleted_ms = ?6,"
-                                             " original = ?7, seal = ?8, client_key = ?9 WHERE id = ?1" };
-static const struct query insert_key = { "INSERT INTO idempotency(period, user_id, idempotency_key, request, result_id) VALUES(?1,?2,?3,?4,?5)" };
+static const struct query update_message = {
+    "UPDATE event SET body = ?2, changed_id = ?3, changed_rev = ?4, edited_ms = ?5, deleted_ms = ?6,"
+    " original = ?7, seal = ?8, client_key = ?9 WHERE id = ?1"
+};
+static const struct query insert_key = {
+    "INSERT INTO idempotency(period, user_id, idempotency_key, request, result_id) VALUES(?1,?2,?3,?4,?5)"
+};
 
 /* Binders get the state beside the rows because some columns are the batch's. */
 struct rows {

@@ -5,7 +5,6 @@
  * runs on the writer's thread. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/clock.h"
 #include "core/fault.h"
@@ -15,7 +14,7 @@
 #include "db/decide.h"
 #include "db/store_internal.h"
 
-#define ACK_BEFORE_COMMIT_US 30000 /* how long the fault leaves between answer and commit */
+#define ACK_BEFORE_COMMIT_MS 30 /* how long the fault leaves between answer and commit */
 
 struct batch {
     struct slot slots[LIMIT_BATCH_COMMANDS];
@@ -175,7 +174,7 @@ static enum err run_in_transaction(struct store *store, struct batch *batch) {
     if (err == OK && fault_is("ack_before_commit")) {
         answer_all(batch);
         batch->early = true;
-        usleep(ACK_BEFORE_COMMIT_US);
+        fault_pause_ms(ACK_BEFORE_COMMIT_MS);
     }
     return err == OK ? store->db->driver->commit(store->db) : err;
 }

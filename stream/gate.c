@@ -50,7 +50,8 @@ static bool is_over_own_cap(const struct gate *gate, const struct listener *list
         return true;
     if (listener == NULL)
         return false;
-    return listener->stream_count >= config->streams_per_user || streams_of_device(listener, request->device_id) >= config->streams_per_device;
+    return listener->stream_count >= config->streams_per_user ||
+           streams_of_device(listener, request->device_id) >= config->streams_per_device;
 }
 
 enum closing gate_judge(const struct gate *gate, const struct listener *listener, const struct stream_request *request) {

@@ -32,7 +32,7 @@ struct stream_request {
     int fd; /* taken over in every case: the hub closes it */
     uint64_t user_id;
     uint64_t device_id;
-    uint64_t address_hash; /* of the client's address, for the cap; not 0 */
+    uint64_t address_hash;   /* of the client's address, for the cap; not 0 */
     int64_t session_ends_ms; /* the session's absolute end: the stream is closed then (session_expired) */
     enum stream_start start;
     uint64_t after_id;

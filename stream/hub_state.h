@@ -22,14 +22,14 @@
 
 /* Where the hub is with reading what it did not hear. */
 struct tail {
-    struct commit *commits;  /* taken from the inbox, oldest first; the first ones may be applied in part */
-    struct commit *applied;  /* their frames may be pending: freed after the tick */
-    struct replay_job job;   /* a page of the log */
-    bool lost;               /* commits before those in `commits` were forgotten */
-    bool is_reading;         /* the job is out */
-    int64_t read_at_ms;      /* not before: a failed read is repeated after a pause (monotonic) */
-    bool took_some;          /* the last look into the inbox found commits: there may be more */
-    uint64_t checked_id;     /* the hub's position at the last tail_check() */
+    struct commit *commits; /* taken from the inbox, oldest first; the first ones may be applied in part */
+    struct commit *applied; /* their frames may be pending: freed after the tick */
+    struct replay_job job;  /* a page of the log */
+    bool lost;              /* commits before those in `commits` were forgotten */
+    bool is_reading;        /* the job is out */
+    int64_t read_at_ms;     /* not before: a failed read is repeated after a pause (monotonic) */
+    bool took_some;         /* the last look into the inbox found commits: there may be more */
+    uint64_t checked_id;    /* the hub's position at the last tail_check() */
 };
 
 struct hub {
@@ -55,11 +55,11 @@ struct hub {
     struct outlet outlet;
     struct wheel wheel;
 
-    int64_t now_ms;      /* monotonic, read once a turn */
-    int64_t wall_ms;     /* the same moment as wall time */
+    int64_t now_ms;  /* monotonic, read once a turn */
+    int64_t wall_ms; /* the same moment as wall time */
     int64_t chores_at_ms;
     uint64_t failed_reads; /* since they were last logged */
-    bool has_broken;     /* listeners whose streams have to be closed */
+    bool has_broken;       /* listeners whose streams have to be closed */
     bool draining;
     bool ended; /* the threads have; main thread */
     /* Faults that tests ask for; false in the product. */

@@ -10,14 +10,14 @@
 #include "stream/replay.h"
 
 /* `list` and `item` of the three kinds have the same member names. */
-#define LIST_PUSH(list, item)                \
-    do {                                     \
-        (item)->next = NULL;                 \
-        if ((list)->last != NULL)            \
-            (list)->last->next = (item);     \
-        else                                 \
-            (list)->first = (item);          \
-        (list)->last = (item);               \
+#define LIST_PUSH(list, item)            \
+    do {                                 \
+        (item)->next = NULL;             \
+        if ((list)->last != NULL)        \
+            (list)->last->next = (item); \
+        else                             \
+            (list)->first = (item);      \
+        (list)->last = (item);           \
     } while (0)
 
 enum err inbox_init(struct inbox *inbox) {
@@ -116,7 +116,8 @@ void inbox_add_commit(struct inbox *inbox, uint64_t previous_id, struct frame *c
 static struct commit *cut_commits_locked(struct inbox *inbox) {
     struct commit *first = inbox->commits.first, *last = NULL;
     size_t frames = 0;
-    for (struct commit *commit = first; commit != NULL && (last == NULL || frames + commit->count <= LIMIT_TICK_FRAMES); commit = commit->next) {
+    for (struct commit *commit = first; commit != NULL && (last == NULL || frames + commit->count <= LIMIT_TICK_FRAMES);
+         commit = commit->next) {
         frames += commit->count;
         inbox->commit_bytes -= commit->bytes;
         last = commit;

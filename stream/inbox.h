@@ -67,5 +67,5 @@ struct replay_job *inbox_take_pages(struct inbox *inbox);
 /* The oldest commits, as long as they have no more than LIMIT_TICK_FRAMES frames together (but at least one). `ret_lost`: the ones before were forgotten. */
 struct commit *inbox_take_commits(struct inbox *inbox, bool *ret_lost);
 
-void commit_free(struct commit *commit);   /* drops its frames */
+void commit_free(struct commit *commit);    /* drops its frames */
 void opening_free(struct opening *opening); /* does not close the descriptor */

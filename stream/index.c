@@ -49,7 +49,9 @@ void index_release(struct index *index) {
     map_release(&index->chats);
 }
 
-struct listener *index_find(const struct index *index, uint64_t user_id) { return map_get(&index->listeners, user_id); }
+struct listener *index_find(const struct index *index, uint64_t user_id) {
+    return map_get(&index->listeners, user_id);
+}
 
 /* ---- Links ---- */
 

@@ -28,5 +28,5 @@ static inline void list_remove(struct list_node *node) {
 }
 
 /* The struct of `type` whose `member` the node is. */
-#define LIST_ITEM(node, type, member) ((type *)(void *)((char *)(node) - offsetof(type, member)))
-#define LIST_EACH(list, node) for (struct list_node *(node) = (list)->next; (node) != (list); (node) = (node)->next)
+#define LIST_ITEM(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
+#define LIST_EACH(list, node) for (struct list_node * (node) = (list)->next; (node) != (list); (node) = (node)->next)

@@ -20,10 +20,10 @@ struct replay_job {
     bool busy;
     size_t sent; /* frames of the page that need no longer be looked at */
     /* What is asked: */
-    bool is_log;      /* a page of the whole log after after_id, for the hub itself */
-    bool from_head;   /* no token: the snapshot's head is enough, no page */
+    bool is_log;       /* a page of the whole log after after_id, for the hub itself */
+    bool from_head;    /* no token: the snapshot's head is enough, no page */
     bool judges_token; /* after_id is a client's; if it is not good, there is no page */
-    bool wants_stays; /* of user_id: those that are open, and those that ended after stays_after */
+    bool wants_stays;  /* of user_id: those that are open, and those that ended after stays_after */
     uint64_t user_id;
     uint64_t after_id;
     uint64_t stays_after;
@@ -31,7 +31,7 @@ struct replay_job {
     enum err err;
     uint64_t head_id;
     enum token_state token;
-    struct arena arena;     /* of the stays */
+    struct arena arena; /* of the stays */
     struct stay *stays;
     size_t stay_count;
     struct feed_page page;

@@ -21,7 +21,9 @@ enum err ring_init(struct ring *ring, size_t event_limit, size_t byte_limit, uin
     struct ring_slot *slots = calloc(event_limit, sizeof(*slots));
     if (slots == NULL)
         return ERR_NO_MEMORY;
-    *ring = (struct ring){ .slots = slots, .event_limit = event_limit, .byte_limit = byte_limit, .base = log_position(last_id) + 1, .edits = MAP_INIT };
+    *ring = (struct ring){
+        .slots = slots, .event_limit = event_limit, .byte_limit = byte_limit, .base = log_position(last_id) + 1, .edits = MAP_INIT
+    };
     return OK;
 }
 

@@ -18,9 +18,9 @@ struct ring_slot {
     struct frame *frame; /* NULL: forgotten; a message event of owner_id then */
     uint64_t id;
     uint64_t owner_id;
-    uint64_t message_id;    /* edits and deletions: of what; else 0 */
-    uint64_t older;         /* position of the previous edit of the same message; may be below base */
-    int64_t appended_ms;    /* wall time */
+    uint64_t message_id; /* edits and deletions: of what; else 0 */
+    uint64_t older;      /* position of the previous edit of the same message; may be below base */
+    int64_t appended_ms; /* wall time */
 };
 
 struct ring {

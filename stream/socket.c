@@ -32,7 +32,9 @@ void socket_prepare(int fd) {
 /* ---- The rest ---- */
 
 static uint64_t key_of(const struct frame *frame) { return (uint64_t)(uintptr_t)frame; }
-static uintptr_t keepers_of(const struct outlet *outlet, const struct frame *frame) { return (uintptr_t)map_get(&outlet->kept, key_of(frame)); }
+static uintptr_t keepers_of(const struct outlet *outlet, const struct frame *frame) {
+    return (uintptr_t)map_get(&outlet->kept, key_of(frame));
+}
 
 static bool keep_rest(struct outlet *outlet, struct stream *stream, struct frame *frame, size_t offset) {
     uintptr_t keepers = keepers_of(outlet, frame);

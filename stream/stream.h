@@ -27,8 +27,8 @@ enum stream_state {
     STREAM_CATCHING_UP, /* its next turn sends from its page or from the ring */
     STREAM_BLOCKED,     /* its socket is full */
     STREAM_LIVE,
-    STREAM_CLOSING,     /* its last frame is being sent */
-    STREAM_CLOSED,      /* freed at the end of the turn */
+    STREAM_CLOSING, /* its last frame is being sent */
+    STREAM_CLOSED,  /* freed at the end of the turn */
 };
 #define STREAM_STATES (STREAM_CLOSED + 1)
 

@@ -114,7 +114,7 @@ test('a second server on the same data is refused and does not harm the first', 
   assert.ok(code > 0);
   assert.notEqual(stderr, '');
   await postMessage(alice, await createGroup(alice), 'still writing');
-  const created = await first.parley(['user', 'create', uniqueName()], { input: `${PASSWORD}\n` });
+  const created = await first.parley(['user', 'create', uniqueName(), '--password-stdin'], { input: `${PASSWORD}\n` });
   assert.equal(created.code, 0, `the admin socket is gone: ${created.stderr}`);
 });
 
@@ -148,7 +148,7 @@ for (const running of [true, false]) {
   test(`user create on ${where} makes somebody who can log in`, async (t) => {
     const server = await startServerFor(t);
     const name = uniqueName();
-    await whileStopped(server, () => succeed(server.parley(['user', 'create', name], { input: `${PASSWORD}\n` })));
+    await whileStopped(server, () => succeed(server.parley(['user', 'create', name, '--password-stdin'], { input: `${PASSWORD}\n` })));
     const answer = await new Client(server).post('/v1/sessions', { username: name, password: PASSWORD });
     assert.equal(expectStatus(answer, 201).user.username, name);
   });
@@ -246,7 +246,7 @@ test('user create refuses a name that is taken or impossible', async (t) => {
   const server = await startServerFor(t);
   const alice = await register(server, 'alice');
   for (const name of [alice.username, alice.username.toUpperCase(), 'a b', 'x']) {
-    const { code, stderr } = await server.parley(['user', 'create', name], { input: `${PASSWORD}\n` });
+    const { code, stderr } = await server.parley(['user', 'create', name, '--password-stdin'], { input: `${PASSWORD}\n` });
     assert.ok(code > 0, name);
     assert.notEqual(stderr, '');
   }

@@ -2,7 +2,8 @@
 #include "api/server_internal.h"
 #include "tests/unit/unit.h"
 
-static struct config config = { .public_url = "https://chat.example", .cors_origins = "https://a.example, https://b.example/" };
+static char PUBLIC_URL[] = "https://chat.example", CORS_ORIGINS[] = "https://a.example, https://b.example/";
+static struct config config = { .public_url = PUBLIC_URL, .cors_origins = CORS_ORIGINS };
 static struct server server = { .config = &config };
 
 static void assert_cookie(const char *header, const char *expected) {

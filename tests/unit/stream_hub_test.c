@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -90,8 +91,8 @@ struct client {
     size_t size, capacity;
     size_t parsed;
     uint64_t user_id;
-    uint64_t start_id;  /* of `ready` */
-    uint64_t *ids;      /* of the events after it */
+    uint64_t start_id; /* of `ready` */
+    uint64_t *ids;     /* of the events after it */
     size_t count, id_capacity;
     bool ready;
     bool reset;
@@ -291,7 +292,7 @@ static void a_stream_resumes_after_its_token(void **state) {
     uint64_t token = store_head(world->fixture->store);
     for (int i = 0; i < 700; i++)
         post_ok(world->fixture, anna, chat, "while ben was away");
-    struct client first = open_stream(world, ben, START_AFTER, token);  /* from the store */
+    struct client first = open_stream(world, ben, START_AFTER, token); /* from the store */
     check_feed(world, &first, false);
     wait_for(&first, "while ben");
     struct client second = open_stream(world, ben, START_AFTER, token); /* the links are there: from the ring */
@@ -353,9 +354,7 @@ static uint64_t device_of(struct world *world, uint64_t user_id) {
 }
 
 static void remove_device(struct world *world, uint64_t user_id, uint64_t device_id) {
-    struct command command = { .type = COMMAND_DEVICE_REMOVE,
-                               .actor_id = user_id,
-                               .in.device_remove = { device_id, REMOVAL_REVOKED } };
+    struct command command = { .type = COMMAND_DEVICE_REMOVE, .actor_id = user_id, .in.device_remove = { device_id, REMOVAL_REVOKED } };
     assert_int_equal(store_run(world->fixture->store, &command), OK);
     command_release(&command);
 }
@@ -491,7 +490,7 @@ static void stopping_says_so_on_every_stream(void **state) {
 #define SOAK_USERS 6
 #define SOAK_CHATS 3
 #define SOAK_CLIENTS 16
-#define SOAK_STEPS 8000
+#define SOAK_STEPS 3000
 
 /* One thread writes, the other opens, reads and closes streams, so that streams come back at any moment between a commit, its being heard, and a page. */
 struct soak {
@@ -501,7 +500,7 @@ struct soak {
     struct client clients[SOAK_CLIENTS]; /* user_id 0: closed */
     uint64_t tokens[SOAK_CLIENTS];       /* where the last stream of this place was cut off */
     char text[30001];
-    uint64_t key;
+    _Atomic int steps; /* that clients have made; the writer keeps pace with them */
     _Atomic bool stopping;
 };
 
@@ -517,14 +516,16 @@ static void soak_post(struct soak *soak) {
     size_t size = random_below(20) == 0 ? random_below(sizeof(soak->text) - 1) + 1 : 10;
     struct command command;
     soak->text[size] = '\0';
-    (void)!post(soak->world->fixture, soak->users[0], soak->chats[random_below(SOAK_CHATS)], soak->text, ++soak->key, &command);
+    (void)!post(soak->world->fixture, soak->users[0], soak->chats[random_below(SOAK_CHATS)], soak->text, 0, &command);
     command_release(&command);
     soak->text[size] = 'x';
 }
 
 static void *soak_write(void *context) {
     struct soak *soak = context;
-    while (!soak->stopping) {
+    for (int written = 0; !soak->stopping; written++) {
+        while (written > soak->steps && !soak->stopping)
+            sched_yield();
         if (random_below(2) == 0)
             soak_change_membership(soak);
         else
@@ -593,7 +594,7 @@ static void soak_with(struct world *world, unsigned lose_one_in, bool is_late) {
     world->lose_one_in = lose_one_in;
     world->is_late = is_late;
     assert_int_equal(pthread_create(&writer, NULL, soak_write, &soak), 0);
-    for (int i = 0; i < SOAK_STEPS; i++)
+    for (; soak.steps < SOAK_STEPS; soak.steps++)
         soak_step(&soak, random_below(SOAK_CLIENTS));
     soak.stopping = true;
     pthread_join(writer, NULL);

@@ -314,8 +314,7 @@ static void edits_of_what_came_before_joining_are_withheld(void **state) {
     struct index index;
     struct stream stream = { 0 };
     struct recorder recorder = { 0 };
-    struct frame *edit =
-        message_frame(&(struct message_event){ EVENT_MESSAGE_EDITED, 8, 9, id_at(3), "text from before" });
+    struct frame *edit = message_frame(&(struct message_event){ EVENT_MESSAGE_EDITED, 8, 9, id_at(3), "text from before" });
     index_init(&index);
     struct listener *listener = index_add_stream(&index, 1, &stream);
     struct stay stay = { .chat_id = 9, .user_id = 1, .joined_id = id_at(5), .left_id = STAY_OPEN };
