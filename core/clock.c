@@ -91,10 +91,3 @@ size_t clock_format(int64_t time_ms, char out[CLOCK_RFC3339_SIZE]) {
     put_digits(out + 23, 3, ms_of_day % 1000);
     return CLOCK_RFC3339_SIZE - 1;
 }
-
-#ifdef PARLEY_FAULTS
-void fault_pause_ms(int64_t duration_ms) {
-    struct timespec duration = { .tv_sec = duration_ms / 1000, .tv_nsec = duration_ms % 1000 * 1000000 };
-    nanosleep(&duration, NULL);
-}
-#endif

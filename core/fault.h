@@ -9,8 +9,6 @@
 #ifdef PARLEY_FAULTS
 bool fault_is(const char *name);
 int64_t fault_clock_offset_ms(void);
-void fault_pause_ms(int64_t duration_ms);
 #else
 #define fault_is(name) false
-#define fault_pause_ms(duration_ms) ((void)(duration_ms))
 #endif

@@ -4,12 +4,16 @@
 #include "core/random.h"
 #include "db/chain.h"
 
+/* Retention hides at once what the cleanup job has not yet taken. */
+static bool expired(const struct state *state, const struct message *message) {
+    return state->config->retention_ms != CONFIG_FOREVER && message->created_ms + state->config->retention_ms <= state->now_ms;
+}
+
 static void answer_repeated(struct state *state, struct slot *slot) {
     slot->command->out.existed = true;
     slot->repeated = state_message(state, slot->repeated_id);
-    if (slot->repeated && !slot->repeated->found) /* expired since: its id is still the answer */
-        slot->repeated->message =
-            (struct message){ .id = slot->repeated_id, .chat_id = slot->command->in.message_post.chat_id, .gone = true };
+    if (slot->repeated && (!slot->repeated->found || expired(state, &slot->repeated->message))) /* its id is still the answer */
+        slot->repeated->message = (struct message){ .id = slot->repeated_id, .chat_id = slot->command->in.message_post.chat_id, .gone = true };
 }
 
 static struct message_entry *new_message(struct state *state, const struct command *command, struct chat_entry *chat,
@@ -70,11 +74,6 @@ void decide_message_post(struct state *state, struct slot *slot) {
     command->out.id = message->message.id;
     slot->answer = event;
     key_note(state, command, message->message.id);
-}
-
-/* Retention hides at once what the cleanup job has not yet taken. */
-static bool expired(const struct state *state, const struct message *message) {
-    return state->config->retention_ms != CONFIG_FOREVER && message->created_ms + state->config->retention_ms <= state->now_ms;
 }
 
 /* The message to change, when the actor is in its chat and joined before it or the chat shows its history. */

@@ -101,6 +101,14 @@ struct message {
     uint8_t chain[HASH128_SIZE];
 };
 
+/* Takes away what a reader must not see of a message. */
+static inline void message_withhold(struct message *message) {
+    message->withheld = true;
+    message->text = NULL;
+    message->text_size = 0;
+    message->client_key = NULL;
+}
+
 /* One row of the log. */
 struct event {
     uint64_t id;

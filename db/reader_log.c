@@ -88,8 +88,10 @@ struct sighting {
 
 /* What this reader must not see of a message: changes after the stay, and the text of messages from before it. */
 static void withhold(struct event *event, const struct sighting *sighting) {
-    if (event_is_message(event->type) && !event->message.gone)
-        event->message.withheld = event->message.changed_id > sighting->high || event->message.id < sighting->low;
+    if (!event_is_message(event->type) || event->message.gone)
+        return;
+    if (event->message.changed_id > sighting->high || event->message.id < sighting->low)
+        message_withhold(&event->message);
 }
 
 static enum err add_frame(struct feed_page *page, const struct event *event, size_t *bytes) {

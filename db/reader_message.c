@@ -90,8 +90,8 @@ static enum err judge_withheld(const struct view *view, const struct range *stay
     if (message->changed_id <= stay->high)
         return OK;
     enum err err = next_stay(view, true, message->changed_id + 1, &later);
-    if (err == OK)
-        message->withheld = later.low > message->changed_id || later.high < message->changed_id;
+    if (err == OK && (later.low > message->changed_id || later.high < message->changed_id))
+        message_withhold(message);
     return err;
 }
 

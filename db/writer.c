@@ -171,10 +171,10 @@ static enum err run_in_transaction(struct store *store, struct batch *batch) {
         err = make_answers(batch);
     if (err == OK)
         err = state_write(&batch->state, store->db);
-    if (err == OK && fault_is("ack_before_commit")) {
+    if (err == OK && batch->slots[0].answer && fault_is("ack_before_commit")) {
         answer_all(batch);
         batch->early = true;
-        fault_pause_ms(ACK_BEFORE_COMMIT_MS);
+        clock_sleep_ms(ACK_BEFORE_COMMIT_MS);
     }
     return err == OK ? store->db->driver->commit(store->db) : err;
 }

@@ -10,8 +10,9 @@
 
 #define GOAL_BYTES_PER_STREAM 1024
 #define MEMBERS_PER_CHAT 10u /* every user is in one group */
-#define WARM_UP_STREAMS 64u  /* opened and closed before the first figure: threads, statements and the readers' page caches are then there, */
-#define WARM_UP_ROUNDS 16u   /* each for other users, from the last ones on */
+#define WARM_UP_STREAMS \
+    64u                    /* opened and closed before the first figure: threads, statements and the readers' page caches are then there, */
+#define WARM_UP_ROUNDS 16u /* each for other users, from the last ones on */
 #define SETTLE_NS NS_PER_SECOND
 
 struct memory {
