@@ -13,7 +13,6 @@
 
 #define CHUNK_ENTRIES 256
 #define CHUNKS (LIMIT_SESSIONS_CACHED / CHUNK_ENTRIES)
-#define TOUCH_INTERVAL_MS (INT64_C(3600) * 1000)
 
 static_assert(LIMIT_SESSIONS_CACHED % CHUNK_ENTRIES == 0, "chunks are whole");
 
@@ -159,7 +158,7 @@ static void insert(struct auth *auth, const uint8_t token[SHA256_SIZE], const st
 
 void auth_remember(struct auth *auth, const uint8_t token[SHA256_SIZE], const struct session *session, uint64_t generation) {
     pthread_mutex_lock(&auth->mutex);
-    if (auth->generation == generation && find(auth, token) == NULL)
+    if (auth->generation == generation)
         insert(auth, token, session);
     pthread_mutex_unlock(&auth->mutex);
 }
@@ -186,8 +185,5 @@ bool session_is_alive(const struct session *session, const struct config *config
 }
 
 bool session_touch_is_due(const struct session *session, const struct config *config, int64_t now_ms) {
-    int64_t interval = config->session_idle_ms / 4;
-    if (interval > TOUCH_INTERVAL_MS)
-        interval = TOUCH_INTERVAL_MS;
-    return now_ms - session->seen_ms >= interval;
+    return now_ms - session->seen_ms >= store_touch_interval_ms(config);
 }

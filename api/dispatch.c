@@ -216,24 +216,11 @@ static void prepare(struct request *request) {
 
 /* ---- Authentication ---- */
 
-static void free_touch(struct command *command) {
-    command_release(command);
-    free(command);
-}
-
-/* Stores the session's last use, behind the request's back: when the queue is full a later request will. */
+/* Stores the session's last use: when the queue is full a later request will. */
 static void touch(struct request *request, int64_t now_ms) {
-    struct command *command = calloc(1, sizeof(*command));
-    if (command == NULL)
-        return;
-    command->type = COMMAND_DEVICE_TOUCH;
-    command->actor_id = request->session.user_id;
-    command->device_id = request->session.device_id;
-    command->in.device_touch.seen_ms = now_ms;
-    command->done = free_touch;
-    if (store_submit(request->server->store, command) != OK)
-        free(command);
-    else if (request->credential != CREDENTIAL_TICKET)
+    const struct session *session = &request->session;
+    if (store_touch_device(request->server->store, session->user_id, session->device_id, now_ms) &&
+        request->credential != CREDENTIAL_TICKET)
         auth_touched(request->server->auth, request->token, now_ms);
 }
 
@@ -258,10 +245,17 @@ static void authenticated(struct request *request) {
         prepare(request);
 }
 
+/* A session that seems to have been idle for too long is looked up again: its streams may have kept it alive. */
+static bool is_known(struct request *request) {
+    return request->credential != CREDENTIAL_TICKET &&
+           auth_find(request->server->auth, request->token, &request->session, &request->generation) &&
+           session_is_alive(&request->session, request->server->config, clock_now_ms());
+}
+
 static void look_up(struct request *request) {
     struct auth *auth = request->server->auth;
     request->lookups++;
-    if (request->credential != CREDENTIAL_TICKET && auth_find(auth, request->token, &request->session, &request->generation)) {
+    if (is_known(request)) {
         authenticated(request);
         return;
     }

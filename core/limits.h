@@ -2,6 +2,7 @@
 #pragma once
 
 #include <assert.h>
+#include <stdint.h>
 
 /* Requests */
 #define LIMIT_HEAD_BYTES (16 * 1024)
@@ -75,6 +76,9 @@
 #define LIMIT_LINGER_MS 2000
 #define LIMIT_LINGER_BYTES (16 * 1024 * 1024)
 #define LIMIT_DRAIN_MS 10000
+
+/* Sessions */
+#define TOUCH_INTERVAL_MS (INT64_C(3600) * 1000) /* a device's last use is stored at most this often */
 
 /* Tickets */
 #define LIMIT_TICKETS_PER_DEVICE 8

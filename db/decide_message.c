@@ -13,7 +13,8 @@ static void answer_repeated(struct state *state, struct slot *slot) {
     slot->command->out.existed = true;
     slot->repeated = state_message(state, slot->repeated_id);
     if (slot->repeated && (!slot->repeated->found || expired(state, &slot->repeated->message))) /* its id is still the answer */
-        slot->repeated->message = (struct message){ .id = slot->repeated_id, .chat_id = slot->command->in.message_post.chat_id, .gone = true };
+        slot->repeated->message =
+            (struct message){ .id = slot->repeated_id, .chat_id = slot->command->in.message_post.chat_id, .gone = true };
 }
 
 static struct message_entry *new_message(struct state *state, const struct command *command, struct chat_entry *chat,

@@ -54,7 +54,8 @@ struct db_driver {
                                 size_t *ret_size); /* valid until the next step; NULL when NULL or empty */
     /* Runs `query` once per row, as one array write where the database has such. */
     enum err (*write_rows)(struct db *db, const struct query *query, const void *rows, size_t count, row_binder binder);
-    /* Writer only: moves the log of recent writes into the database when it has grown beyond LIMIT_WAL_PAGES, or (`force`) at once and truncates it.
+    /* Writer only: moves the log of recent writes into the database when it has grown beyond LIMIT_WAL_PAGES, or (`force`) at once and truncates it
+     * (ERR_OVERLOADED: readers are in the way).
      * NULL: the database does this itself. */
     enum err (*checkpoint)(struct db *db, bool force);
 };

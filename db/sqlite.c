@@ -14,6 +14,7 @@
 #include "db/driver.h"
 
 #define BUSY_TIMEOUT_MS 5000
+#define TRUNCATE_TIMEOUT_MS 100 /* posts wait meanwhile */
 
 struct sqlite_db {
     struct db base;
@@ -245,11 +246,13 @@ static enum err sqlite_checkpoint(struct db *base, bool force) {
         return OK;
     int mode = force ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
     /* A reader may hold an old snapshot: what it still needs stays in the log, and the next checkpoint takes it. */
-    sqlite3_busy_timeout(db->handle, 0);
+    sqlite3_busy_timeout(db->handle, force ? TRUNCATE_TIMEOUT_MS : 0);
     int code = sqlite3_wal_checkpoint_v2(db->handle, NULL, mode, NULL, NULL);
     sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
     db->wal_threshold = db->wal_pages + LIMIT_WAL_PAGES / 4;
-    return code == SQLITE_BUSY ? OK : error_of(code);
+    if (code == SQLITE_BUSY)
+        return force ? ERR_OVERLOADED : OK;
+    return error_of(code);
 }
 
 const struct db_driver sqlite_driver = {

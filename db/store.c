@@ -102,6 +102,7 @@ enum err store_open(const struct config *config, struct store **ret_store, char 
         return ERR_NO_MEMORY;
     store->config = config;
     store->lock_fd = -1;
+    store->has_residue = true; /* of earlier runs */
     atomic_store(&store->healthy, true);
     pthread_mutex_init(&store->mutex, NULL);
     pthread_cond_init(&store->wake, NULL);
@@ -212,6 +213,31 @@ enum err store_run(struct store *store, struct command *command) {
         pthread_cond_wait(&waiter.wake, &waiter.mutex);
     pthread_mutex_unlock(&waiter.mutex);
     return command->refusal.err;
+}
+
+static void forget_command(struct command *command) {
+    command_release(command);
+    free(command);
+}
+
+bool store_touch_device(struct store *store, uint64_t user_id, uint64_t device_id, int64_t seen_ms) {
+    struct command *command = calloc(1, sizeof *command);
+    if (!command)
+        return false;
+    command->type = COMMAND_DEVICE_TOUCH;
+    command->actor_id = user_id;
+    command->device_id = device_id;
+    command->in.device_touch.seen_ms = seen_ms;
+    command->done = forget_command;
+    if (store_submit(store, command) == OK)
+        return true;
+    free(command);
+    return false;
+}
+
+int64_t store_touch_interval_ms(const struct config *config) {
+    int64_t interval_ms = config->session_idle_ms / 4;
+    return interval_ms < TOUCH_INTERVAL_MS ? interval_ms : TOUCH_INTERVAL_MS;
 }
 
 uint64_t store_head(const struct store *store) { return atomic_load(&store->head); }

@@ -28,6 +28,11 @@ enum err store_submit(struct store *store, struct command *command) MUST_USE;
 /* Submits and waits; for programs and tests. Returns command->refusal.err. */
 enum err store_run(struct store *store, struct command *command);
 
+/* Stores when a device was last used, behind the caller's back. Any thread; false: not now (the queue is full), try again later. */
+bool store_touch_device(struct store *store, uint64_t user_id, uint64_t device_id, int64_t seen_ms);
+/* How old what is stored may get while the device is in use: at most an hour, less with a short idle lifetime. */
+int64_t store_touch_interval_ms(const struct config *config);
+
 /* The last committed id and the floor (0: nothing was ever cut), from memory; any thread. */
 uint64_t store_head(const struct store *store);
 uint64_t store_floor(const struct store *store);

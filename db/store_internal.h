@@ -33,8 +33,8 @@ struct store {
 
     /* The writer's own. */
     struct id_generator ids;
-    bool swept;      /* a cleanup deleted rows that the write-ahead log still holds */
-    int64_t last_ms; /* of the last event: times never go back along the log */
+    bool has_residue; /* the write-ahead log may hold what was deleted from the tables */
+    int64_t last_ms;  /* of the last event: times never go back along the log */
 
     /* For all to look at. */
     _Atomic uint64_t head, floor;

@@ -23,7 +23,7 @@ struct batch {
     struct state state;
     uint64_t floor;
     bool early;    /* the fault ack_before_commit: answers have left */
-    bool truncate; /* a cleanup came to its end: what it deleted shall leave the write-ahead log, too */
+    bool truncate; /* a cleanup came to its end: what was deleted shall leave the write-ahead log, too */
 };
 
 /* Whether the next command must wait for the next batch. */
@@ -216,15 +216,20 @@ static void count_commit(const struct batch *batch, int64_t started_us) {
     metric_observe(HISTOGRAM_COMMIT_SECONDS, (uint64_t)(clock_monotonic_us() - started_us));
 }
 
-static void note_sweep(struct store *store, struct batch *batch) {
+/* What was deleted or replaced is gone from the tables now, but not from the write-ahead log. */
+static bool leaves_residue(const struct state *state) {
+    return state->changed_messages.count || state->changed_users.count || state->bulk[BULK_REMOVE_DEVICE].count ||
+           state->bulk[BULK_PURGE_CHAT].count;
+}
+
+static void note_residue(struct store *store, struct batch *batch) {
     const struct command *command = batch->slots[0].command;
+    store->has_residue = store->has_residue || leaves_residue(&batch->state);
     if (command->type != COMMAND_SWEEP)
         return;
-    store->swept = store->swept || command->out.sweep.rows > 0;
-    batch->truncate = store->swept && !command->out.sweep.more;
-    if (batch->truncate)
-        store->swept = false;
-    metric_add(COUNTER_CLEANUP_ROWS, command->out.sweep.rows);
+    store->has_residue = store->has_residue || command->out.sweep.rows > 0;
+    batch->truncate = store->has_residue && !command->out.sweep.more && !command->in.sweep.dry_run;
+    metric_add(COUNTER_CLEANUP_ROWS, command->in.sweep.dry_run ? 0 : command->out.sweep.rows);
 }
 
 static enum err attempt(struct store *store, struct batch *batch) {
@@ -234,7 +239,7 @@ static enum err attempt(struct store *store, struct batch *batch) {
     if (err == OK)
         err = run_in_transaction(store, batch);
     if (err == OK) {
-        note_sweep(store, batch);
+        note_residue(store, batch);
         publish(store, batch);
         count_commit(batch, started_us);
     } else {
@@ -264,6 +269,22 @@ static void run_one_by_one(struct store *store, const struct batch *batch) {
     }
 }
 
+/* ERR_OVERLOADED: readers hold the log; a later one will do it. */
+static enum err checkpoint(struct store *store, bool force) {
+    int64_t started_us = clock_monotonic_us();
+    enum err err = store->db->driver->checkpoint ? store->db->driver->checkpoint(store->db, force) : OK;
+    uint64_t took_us = (uint64_t)(clock_monotonic_us() - started_us);
+    if (took_us > 100) /* something was due */
+        metric_observe(HISTOGRAM_CHECKPOINT_SECONDS, took_us);
+    return err;
+}
+
+/* Whoever is told that a cleanup is done may look at the disk. */
+static void truncate_log(struct store *store, const struct batch *batch) {
+    if (batch->truncate && checkpoint(store, true) == OK)
+        store->has_residue = false;
+}
+
 static void run_batch(struct store *store, struct batch *batch) {
     batch->early = false;
     batch->truncate = false;
@@ -273,17 +294,8 @@ static void run_batch(struct store *store, struct batch *batch) {
         return run_one_by_one(store, batch);
     if (err != OK)
         refuse_all(batch, err);
+    truncate_log(store, batch);
     answer_all(batch);
-}
-
-/* Off the commits' path: the answers have left. */
-static void checkpoint_if_due(struct store *store, bool force) {
-    int64_t started_us = clock_monotonic_us();
-    if (store->db->driver->checkpoint && store->db->driver->checkpoint(store->db, force) == OK) {
-        uint64_t took_us = (uint64_t)(clock_monotonic_us() - started_us);
-        if (took_us > 100) /* nothing was due */
-            metric_observe(HISTOGRAM_CHECKPOINT_SECONDS, took_us);
-    }
 }
 
 void *writer_main(void *context) {
@@ -291,7 +303,7 @@ void *writer_main(void *context) {
     struct batch batch = { .count = 0 }; /* 60 KB of this thread's stack */
     while (take_batch(store, &batch)) {
         run_batch(store, &batch);
-        checkpoint_if_due(store, batch.truncate);
+        (void)checkpoint(store, false); /* off the commits' path: the answers have left */
     }
     return NULL;
 }

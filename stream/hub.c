@@ -137,14 +137,19 @@ static void do_chores(struct hub *hub) {
     hub->chores_at_ms = hub->now_ms + CHORES_INTERVAL_MS;
 
     metric_set(GAUGE_STREAM_LAG_POSITIONS, (int64_t)largest_lag(hub));
-    int64_t kept_ms = hub->config->retention_ms;
-    ring_trim(&hub->ring, store_floor(hub->store), kept_ms == CONFIG_FOREVER ? 0 : hub->wall_ms - kept_ms);
     tail_check(hub);
     log_failures(hub);
 }
 
+/* Before anything is sent: what is past retention is hidden at once. Costs a look at the oldest slot. */
+static void trim(struct hub *hub) {
+    int64_t kept_ms = hub->config->retention_ms;
+    ring_trim(&hub->ring, store_floor(hub->store), kept_ms == CONFIG_FOREVER ? 0 : hub->wall_ms - kept_ms);
+}
+
 static void turn(struct hub *hub) {
     serve_sockets(hub, wait_ms(hub));
+    trim(hub);
     take_pages(hub);
     open_streams(hub);
     tail_follow(hub);

@@ -479,6 +479,14 @@ static void set_timer(struct hub *hub, struct stream *stream, int64_t after_ms) 
     wheel_add(&hub->wheel, &stream->in_wheel, hub->now_ms + after_ms);
 }
 
+/* A device that only listens is in use. */
+static void touch_if_due(struct hub *hub, struct stream *stream) {
+    if (hub->wall_ms - stream->touched_ms < store_touch_interval_ms(hub->config))
+        return;
+    if (store_touch_device(hub->store, stream->listener->user_id, stream->device_id, hub->wall_ms))
+        stream->touched_ms = hub->wall_ms;
+}
+
 void life_timer(struct hub *hub, struct stream *stream) {
     int64_t left_ms = stream->written_ms + hub->config->heartbeat_ms - hub->now_ms;
     set_timer(hub, stream, left_ms > 0 ? left_ms : hub->config->heartbeat_ms);
@@ -486,8 +494,10 @@ void life_timer(struct hub *hub, struct stream *stream) {
         return;
     if (stream->session_ends_ms != 0 && hub->wall_ms >= stream->session_ends_ms)
         life_end(hub, stream, CLOSING_SESSION_EXPIRED);
-    else if (stream->state == STREAM_LIVE && left_ms <= 0)
+    else if (stream->state == STREAM_LIVE && left_ms <= 0) {
+        touch_if_due(hub, stream);
         heartbeat(hub, stream);
+    }
 }
 
 /* ---- Opening ---- */
@@ -546,6 +556,7 @@ static struct stream *stream_new(struct hub *hub, struct opening *opening) {
         .device_id = request->device_id,
         .address_hash = request->address_hash,
         .session_ends_ms = request->session_ends_ms,
+        .touched_ms = hub->wall_ms,
         .written_ms = hub->now_ms,
         .fd = request->fd,
         .state = STREAM_WAITING,

@@ -44,6 +44,7 @@ struct stream {
     uint64_t device_id;
     uint64_t address_hash;
     int64_t session_ends_ms; /* wall time */
+    int64_t touched_ms;      /* wall time; when the device's last use was stored */
     int64_t written_ms;      /* monotonic; the last write */
     uint32_t rest_offset;    /* bytes of `rest` that were sent */
     uint32_t input_bytes;    /* thrown away so far */

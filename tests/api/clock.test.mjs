@@ -53,7 +53,7 @@ describe('with a clock that is moved', { skip, concurrency: 4 }, () => {
   });
 
   it('a session ends after a year, used or not, and its stream says so', async (t) => {
-    const server = await start(t);
+    const server = await start(t, { PARLEY_HEARTBEAT: '200ms' });
     const alice = await register(server, 'alice');
     const stream = await openReady(server, { token: alice.token });
     for (let month = 1; month <= 6; month++) {

@@ -3,7 +3,7 @@
 
 static void assert_json_string(const char *text, size_t size, const char *expected) {
     struct buf buf = BUF_INIT;
-    json_string(&buf, text, size);
+    json_quote(&buf, text, size);
     assert_true(buf_ok(&buf));
     assert_string_equal(buf.bytes, expected);
     assert_int_equal(buf.size, strlen(expected));
@@ -115,7 +115,7 @@ static void every_byte_below_space_is_escaped(void **state) {
     (void)state;
     for (int byte = 0; byte < 0x20; byte++) {
         struct buf buf = BUF_INIT;
-        json_string(&buf, &(char){ (char)byte }, 1);
+        json_quote(&buf, &(char){ (char)byte }, 1);
         assert_int_equal(buf.bytes[1], '\\');
         for (size_t i = 0; i < buf.size; i++)
             assert_true((uint8_t)buf.bytes[i] >= 0x20);

@@ -7,9 +7,7 @@
 
 #include "core/id.h"
 
-static bool shows(const struct frame *frame, const char *text) {
-    return memmem(frame->bytes, frame->size, text, strlen(text)) != NULL;
-}
+static bool shows(const struct frame *frame, const char *text) { return memmem(frame->bytes, frame->size, text, strlen(text)) != NULL; }
 
 static void post_is_numbered_and_fed(void **state) {
     struct fixture *fixture = *state;
@@ -219,11 +217,11 @@ static void deleted_chat_is_purged(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(post_is_numbered_and_fed), cmocka_unit_test(strangers_see_nothing),
+        cmocka_unit_test(post_is_numbered_and_fed),     cmocka_unit_test(strangers_see_nothing),
         cmocka_unit_test(key_answers_the_same_message), cmocka_unit_test(leaving_ends_the_feed),
-        cmocka_unit_test(joining_shows_nothing_old), cmocka_unit_test(last_owner_hands_over),
-        cmocka_unit_test(pages_go_both_ways), cmocka_unit_test(tokens_are_judged),
-        cmocka_unit_test(retention_hides_and_cuts), cmocka_unit_test(deleted_chat_is_purged),
+        cmocka_unit_test(joining_shows_nothing_old),    cmocka_unit_test(last_owner_hands_over),
+        cmocka_unit_test(pages_go_both_ways),           cmocka_unit_test(tokens_are_judged),
+        cmocka_unit_test(retention_hides_and_cuts),     cmocka_unit_test(deleted_chat_is_purged),
     };
     return cmocka_run_group_tests(tests, fixture_set_up, fixture_tear_down);
 }

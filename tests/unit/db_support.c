@@ -5,15 +5,17 @@
 #include <string.h>
 #include <unistd.h>
 
-static void open_store(struct fixture *fixture) {
+void fixture_open(struct fixture *fixture) {
     char problem[256] = "";
     if (store_open(&fixture->config, &fixture->store, problem, sizeof problem) != OK)
         fail_msg("store_open: %s", problem);
+    if (fixture->listener)
+        store_on_commit(fixture->store, fixture->listener, fixture->listener_context);
     assert_int_equal(store_start(fixture->store), OK);
     assert_int_equal(reader_open(fixture->store, &fixture->reader), OK);
 }
 
-static void close_store(struct fixture *fixture) {
+void fixture_close(struct fixture *fixture) {
     reader_close(fixture->reader);
     store_close(fixture->store);
 }
@@ -28,7 +30,7 @@ int fixture_set_up(void **state) {
     setenv("PARLEY_DB", db, 1);
     assert_int_equal(config_load(&fixture->config, problem, sizeof problem), OK);
     arena_init(&fixture->arena, 64 * 1024 * 1024);
-    open_store(fixture);
+    fixture_open(fixture);
     *state = fixture;
     return 0;
 }
@@ -36,7 +38,7 @@ int fixture_set_up(void **state) {
 int fixture_tear_down(void **state) {
     static const char *const files[] = { "parley.db", "parley.db-wal", "parley.db-shm", "parley.lock" };
     struct fixture *fixture = *state;
-    close_store(fixture);
+    fixture_close(fixture);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char path[128];
         snprintf(path, sizeof path, "%s/%s", fixture->folder, files[i]);
@@ -50,8 +52,73 @@ int fixture_tear_down(void **state) {
 }
 
 void fixture_reopen(struct fixture *fixture) {
-    close_store(fixture);
-    open_store(fixture);
+    fixture_close(fixture);
+    fixture_open(fixture);
+}
+
+static void gate_done(struct command *command) {
+    struct volley *volley = command->context;
+    pthread_mutex_lock(&volley->mutex);
+    volley->gate_reached = true;
+    pthread_cond_broadcast(&volley->changed);
+    while (volley->gate_shut)
+        pthread_cond_wait(&volley->changed, &volley->mutex);
+    volley->gate_reached = false;
+    pthread_cond_broadcast(&volley->changed);
+    pthread_mutex_unlock(&volley->mutex);
+}
+
+static void volley_done(struct command *command) {
+    struct volley *volley = command->context;
+    pthread_mutex_lock(&volley->mutex);
+    if (volley->commands[volley->done++] != command)
+        volley->in_order = false;
+    pthread_cond_broadcast(&volley->changed);
+    pthread_mutex_unlock(&volley->mutex);
+}
+
+void volley_begin(struct volley *volley, struct fixture *fixture) {
+    *volley = (struct volley){ .fixture = fixture, .in_order = true };
+    pthread_mutex_init(&volley->mutex, NULL);
+    pthread_cond_init(&volley->changed, NULL);
+}
+
+void volley_begin_shut(struct volley *volley, struct fixture *fixture) {
+    volley_begin(volley, fixture);
+    volley->gate_shut = true;
+    volley->gate = (struct command){ .type = COMMAND_DEVICE_TOUCH, .done = gate_done, .context = volley };
+    assert_int_equal(store_submit(fixture->store, &volley->gate), OK);
+    pthread_mutex_lock(&volley->mutex);
+    while (!volley->gate_reached)
+        pthread_cond_wait(&volley->changed, &volley->mutex);
+    pthread_mutex_unlock(&volley->mutex);
+}
+
+enum err volley_submit(struct volley *volley, struct command *command) {
+    assert_true(volley->submitted < VOLLEY_COMMANDS);
+    command->done = volley_done;
+    command->context = volley;
+    volley->commands[volley->submitted] = command;
+    enum err err = store_submit(volley->fixture->store, command);
+    volley->submitted += err == OK;
+    return err;
+}
+
+void volley_open(struct volley *volley) {
+    pthread_mutex_lock(&volley->mutex);
+    volley->gate_shut = false;
+    pthread_cond_broadcast(&volley->changed);
+    pthread_mutex_unlock(&volley->mutex);
+}
+
+void volley_wait(struct volley *volley) {
+    volley_open(volley);
+    pthread_mutex_lock(&volley->mutex);
+    while (volley->done < volley->submitted || volley->gate_reached)
+        pthread_cond_wait(&volley->changed, &volley->mutex);
+    pthread_mutex_unlock(&volley->mutex);
+    pthread_cond_destroy(&volley->changed);
+    pthread_mutex_destroy(&volley->mutex);
 }
 
 uint64_t make_user(struct fixture *fixture, const char *username) {

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
+
 #include "db/reader.h"
 
 struct fixture {
@@ -16,6 +18,8 @@ struct fixture {
     struct store *store;
     struct reader *reader;
     struct arena arena;
+    commit_listener listener; /* set from the next opening on; NULL: none */
+    void *listener_context;
 };
 
 /* Opens a store with default settings in a fresh folder (cmocka group or test set-up and tear-down). */
@@ -23,6 +27,30 @@ int fixture_set_up(void **state);
 int fixture_tear_down(void **state);
 /* Closes the store and opens it again on the same files. */
 void fixture_reopen(struct fixture *fixture);
+void fixture_close(struct fixture *fixture);
+void fixture_open(struct fixture *fixture);
+
+/* Several commands at once. None of them may move until volley_wait(). */
+#define VOLLEY_COMMANDS 2048
+struct volley {
+    struct fixture *fixture;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct command gate; /* changes nothing; the writer stays in its done() while the gate is shut */
+    bool gate_reached, gate_shut;
+    struct command *commands[VOLLEY_COMMANDS]; /* in the order of the queue */
+    size_t submitted, done;
+    bool in_order; /* done() was called in the order of the queue */
+};
+/* The writer works on the commands as they come. */
+void volley_begin(struct volley *volley, struct fixture *fixture);
+/* The writer waits, so that what is submitted now becomes one batch, as far as batches may hold it. */
+void volley_begin_shut(struct volley *volley, struct fixture *fixture);
+enum err volley_submit(struct volley *volley, struct command *command) MUST_USE;
+/* Lets the writer go on. */
+void volley_open(struct volley *volley);
+/* The same, and waits until all commands are done. */
+void volley_wait(struct volley *volley);
 
 /* Each runs one command and asserts that it succeeded, but for the ones that return an error. Ids are returned. */
 uint64_t make_user(struct fixture *fixture, const char *username);

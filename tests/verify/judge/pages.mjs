@@ -37,9 +37,10 @@ function part(messages, walk) {
 
 function compareLists(walk, wanted, fail) {
   const found = walk.items.map((item) => item.id);
-  const missing = wanted.filter((message) => !found.includes(message.idText));
   const index = wanted.findIndex((message, i) => found[i] !== message.idText);
   if (index < 0 && found.length === wanted.length) return;
+  const present = new Set(found);
+  const missing = wanted.filter((message) => !present.has(message.idText));
   if (missing.length > 0) fail(`${describe(walk)} lacks ${missing.length} messages, first ${missing[0].idText} (seq ${missing[0].seq})`);
   else fail(`${describe(walk)} has ${found.length} items for ${wanted.length} messages; first difference at item ${index + 1}: ${found[index < 0 ? wanted.length : index]}`);
 }
