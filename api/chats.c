@@ -127,18 +127,7 @@ static enum err list_chats(struct request *request, uint64_t cursor, size_t limi
 }
 
 enum err chat_list(struct request *request) {
-    uint64_t cursor, head_id;
-    size_t limit;
-    enum err err = query_cursor(request, "cursor", &cursor);
-    if (err == OK)
-        err = query_limit(request, LIMIT_PAGE_ITEMS_DEFAULT, LIMIT_PAGE_ITEMS, &limit);
-    if (err == OK)
-        err = read_begin(request->reader, &head_id);
-    if (err != OK)
-        return err;
-    err = list_chats(request, cursor, limit, head_id);
-    read_end(request->reader);
-    return err;
+    return list_page(request, LIMIT_PAGE_ITEMS_DEFAULT, LIMIT_PAGE_ITEMS, list_chats);
 }
 
 enum err chat_show(struct request *request) {

@@ -30,18 +30,7 @@ static enum err list_members(struct request *request, uint64_t cursor, size_t li
 }
 
 enum err member_list(struct request *request) {
-    uint64_t cursor, head_id;
-    size_t limit;
-    enum err err = query_cursor(request, "cursor", &cursor);
-    if (err == OK)
-        err = query_limit(request, LIMIT_MEMBERS_PAGE_ITEMS_DEFAULT, LIMIT_MEMBERS_PAGE_ITEMS, &limit);
-    if (err == OK)
-        err = read_begin(request->reader, &head_id);
-    if (err != OK)
-        return err;
-    err = list_members(request, cursor, limit, head_id);
-    read_end(request->reader);
-    return err;
+    return list_page(request, LIMIT_MEMBERS_PAGE_ITEMS_DEFAULT, LIMIT_MEMBERS_PAGE_ITEMS, list_members);
 }
 
 enum err member_put(struct request *request) {

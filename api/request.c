@@ -8,6 +8,7 @@
 
 #include "api/server_internal.h"
 #include "core/id.h"
+#include "db/reader.h"
 
 struct command *request_command(struct request *request, enum command_type type) {
     struct command *command = &request->command;
@@ -199,4 +200,19 @@ void list_end(struct buf *buf, uint64_t next_id, uint64_t head_id) {
         json_member_id(buf, "next", next_id);
     json_member_id(buf, "as_of", head_id);
     buf_char(buf, '}');
+}
+
+enum err list_page(struct request *request, size_t standard, size_t max, list_filler fill) {
+    uint64_t cursor, head_id;
+    size_t limit;
+    enum err err = query_cursor(request, "cursor", &cursor);
+    if (err == OK)
+        err = query_limit(request, standard, max, &limit);
+    if (err == OK)
+        err = read_begin(request->reader, &head_id);
+    if (err != OK)
+        return err;
+    err = fill(request, cursor, limit, head_id);
+    read_end(request->reader);
+    return err;
 }

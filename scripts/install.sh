@@ -8,12 +8,12 @@ cd "$(dirname "$0")/.."
 has_command() { command -v "$1" >/dev/null; }
 
 packages_to_run() {
-    echo gcc libc6-dev pkg-config libmicrohttpd-dev libsqlite3-dev libjansson-dev libssl-dev
+    echo gcc libc6-dev pkg-config libmicrohttpd-dev libsqlite3-dev libjansson-dev libssl-dev curl
 }
 
 packages_to_test() {
     packages_to_run
-    echo libcmocka-dev curl jq python3 python3-yaml
+    echo libcmocka-dev jq python3 python3-yaml
     # Any Node from 18 on will do: one that is there is not replaced by Debian's.
     has_command node || echo nodejs
     if [ -f tests/package.json ]; then
