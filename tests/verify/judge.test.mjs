@@ -3,9 +3,10 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { bodyHash } from './judge/chain.mjs';
 import { CHECKS, judge } from './judge.mjs';
 import { FrameSplitter, parseFrame } from './sse.mjs';
-import { BOB, CID, frameText, goodRecords } from './story.mjs';
+import { ANN, BOB, CHAT, CID, frameText, goodRecords } from './story.mjs';
 
 const failing = (records) => judge(records).filter((check) => !check.passed);
 const names = (records) => failing(records).map((check) => check.name);
@@ -94,6 +95,42 @@ test('a post that was never answered may be there once', () => {
   const [post] = records.posts;
   post.attempts = [{ start: 1, end: 2, status: null, error: 'ECONNRESET' }];
   assert.deepEqual(names(records), ['answers']);
+});
+
+/** Ann deletes the chat; afterwards Cid reads everything once more, and each
+ *  message is as `told` says. */
+function afterDeletion(told) {
+  const records = goodRecords();
+  const cid = records.readers.find(({ name }) => name === 'cid/1');
+  const { last_id: lastId, last_rev: lastRev } = records.heads[0].body;
+  const gone = {
+    type: 'chat.deleted', id: String(BigInt(lastId) + 65536n), json: { chat_id: CHAT, rev: lastRev + 1, actor_id: ANN },
+  };
+  for (const { name, connections } of records.readers) {
+    if (name !== 'bob/1') connections[1].frames.splice(-1, 1, records.frame(frameText(gone)));
+  }
+  const events = cid.connections.flatMap(({ frames }) => frames.filter(({ json }) => json && json.type !== 'ready'));
+  const again = events.map((frame) => {
+    const json = JSON.parse(frame.data);
+    if (json.message) json.message = told(json.message);
+    return records.frame(frameText({ type: json.type, id: frame.id, json }));
+  });
+  const ready = records.frame(frameText({ type: 'ready', id: '1', retry: 1, json: {} }));
+  records.readers.push({ ...cid, name: 'cid/again', from: '1', connections: [{ ...cid.connections[0], resume: '1', frames: [ready, ...again] }] });
+  Object.assign(records, { walks: [], heads: [], snapshots: [] });
+  return records;
+}
+
+function blank({ text, client_key: key, salt, edited_at: edited, ...rest }) {
+  return { ...rest, body_hash: rest.body_hash ?? bodyHash(salt, text), deleted: true, deleted_at: '2026-11-21T01:02:04.000Z' };
+}
+
+test('the messages of a deleted chat are blank', () => {
+  assert.deepEqual(names(afterDeletion(blank)), []);
+});
+
+test('the messages of a deleted chat may not keep their text', () => {
+  assert.ok(names(afterDeletion((message) => ({ ...blank(message), text: message.text }))).includes('same_content'));
 });
 
 // ---- the run
