@@ -103,6 +103,14 @@ static enum err limit_user(struct request *request) {
 
 /* ---- The handler ---- */
 
+/* The name is the client's: cut at what is not ASCII, so that the problem stays well-formed. */
+static const char *shown_name(struct request *request, const char *name) {
+    size_t size = 0;
+    while (size < 64 && name[size] >= 0x20 && name[size] < 0x7f)
+        size++;
+    return arena_copy(&request->arena, name, size);
+}
+
 static enum err check_query(struct request *request) {
     if (request->query_count > LIMIT_QUERY_ARGUMENTS)
         return request_refuse(request, ERR_BAD_QUERY, NULL, "too many query parameters");
@@ -115,10 +123,10 @@ static enum err check_query(struct request *request) {
             known = known != NULL ? known + 1 : NULL;
         }
         if (known == NULL)
-            return request_refuse(request, ERR_BAD_QUERY, arena_string(&request->arena, name), "this query parameter does not exist here");
+            return request_refuse(request, ERR_BAD_QUERY, shown_name(request, name), "this query parameter does not exist here");
         for (size_t j = 0; j < i; j++)
             if (strcmp(request->query[j].name, name) == 0)
-                return request_refuse(request, ERR_BAD_QUERY, arena_string(&request->arena, name), "given more than once");
+                return request_refuse(request, ERR_BAD_QUERY, shown_name(request, name), "given more than once");
     }
     return OK;
 }

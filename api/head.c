@@ -33,6 +33,11 @@ static const struct {
 #undef HEADER
 };
 
+static bool begins_with(const char *name, size_t size, const char *start) {
+    size_t start_size = strlen(start);
+    return size >= start_size && strncasecmp(name, start, start_size) == 0;
+}
+
 static enum MHD_Result note_header(void *context, enum MHD_ValueKind kind, const char *name, size_t name_size, const char *value,
                                    size_t value_size) {
     struct headers *headers = context;
@@ -49,6 +54,8 @@ static enum MHD_Result note_header(void *context, enum MHD_ValueKind kind, const
             *place = value != NULL ? value : "";
         return MHD_YES;
     }
+    /* Releases up to 0.9.75 append a folded line (RFC 9112, 5.2) to the header's name: "Content-Length:\r\n 5" arrives as "Content-Length5". */
+    headers->conflicting_length |= begins_with(name, name_size, "Content-Length") || begins_with(name, name_size, "Transfer-Encoding");
     /* "Content-Length : 5" would be read as a length by some and as an unknown header by others (RFC 9112, 5.1). */
     if (name_size > 0 && (name[name_size - 1] == ' ' || name[name_size - 1] == '\t'))
         headers->conflicting_length = true;

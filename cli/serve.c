@@ -41,7 +41,8 @@ static void prepare_signals(void) {
     sigset_t signals = stop_signals();
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGHUP, SIG_IGN); /* settings are read once, and the terminal may go */
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a full disk: the write fails, and is answered with 503 */
+    signal(SIGHUP, SIG_IGN);  /* settings are read once, and the terminal may go */
 }
 
 static int wait_for_signal(void) {

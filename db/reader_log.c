@@ -233,6 +233,9 @@ enum err read_log(struct reader *reader, uint64_t after_id, struct feed_page *pa
         err = take_log_event(reader, statement, &arena, page, &bytes);
     reader->db->driver->finish(statement);
     arena_release(&arena);
+    bool full = page->count == LIMIT_REPLAY_EVENTS || bytes >= LIMIT_REPLAY_BYTES;
+    if (err == OK && !full && page->last_id < head_id) /* all that came after was cut: the head is the floor */
+        page->last_id = head_id;
     page->complete = page->last_id >= head_id;
     if (err != OK)
         feed_page_release(page);

@@ -16,7 +16,8 @@ static const struct query delete_stay = { "DELETE FROM stay WHERE chat_id = ?1 A
 static const struct query delete_stays = { "DELETE FROM stay WHERE chat_id = ?1 AND left_id = ?2" };
 static const struct query delete_chat = { "DELETE FROM chat WHERE id = ?1 AND deleted_ms > 0" };
 
-static const struct query first_purge = { "SELECT chat_id, purged_id FROM purge ORDER BY chat_id LIMIT 1" };
+static const struct query first_purge = { "SELECT p.chat_id, p.purged_id, c.deleted_ms FROM purge p LEFT JOIN chat c ON c.id = p.chat_id"
+                                          " ORDER BY p.chat_id LIMIT 1" };
 static const struct query purge_messages = { "SELECT " MESSAGE_COLUMNS
                                              " FROM event m WHERE m.owner_id = ?1 AND m.is_message = 1 AND m.id > ?2"
                                              " ORDER BY m.id LIMIT ?3" };
@@ -126,19 +127,26 @@ static enum err expire_log(struct pass *pass, uint64_t *floor) {
     return err;
 }
 
-static enum err blank(struct pass *pass, struct message *message) {
+/* A deleted chat of which all up to `after_id` is blank. */
+struct purge {
+    uint64_t chat_id, after_id;
+    int64_t deleted_ms;
+};
+
+/* A message that was not deleted before went with its chat, whenever its row is blanked: readers have said so since. */
+static enum err blank(struct pass *pass, struct message *message, int64_t chat_deleted_ms) {
     chain_seal(message);
     struct statement *statement = db_query(pass->db, &blank_message);
     pass->db->driver->bind_id(statement, 1, message->id);
     pass->db->driver->bind_blob(statement, 2, message->seal, sizeof message->seal);
-    pass->db->driver->bind_id(statement, 3, (uint64_t)(message->deleted_ms ? message->deleted_ms : pass->state->now_ms));
+    pass->db->driver->bind_id(statement, 3, (uint64_t)(message->deleted_ms ? message->deleted_ms : chat_deleted_ms));
     return db_run(pass->db, statement);
 }
 
-static enum err read_purge_page(struct pass *pass, uint64_t chat_id, uint64_t after_id, struct vec *messages) {
+static enum err read_purge_page(struct pass *pass, const struct purge *purge, struct vec *messages) {
     struct statement *statement = db_query(pass->db, &purge_messages);
-    pass->db->driver->bind_id(statement, 1, chat_id);
-    pass->db->driver->bind_id(statement, 2, after_id);
+    pass->db->driver->bind_id(statement, 1, purge->chat_id);
+    pass->db->driver->bind_id(statement, 2, purge->after_id);
     pass->db->driver->bind_id(statement, 3, LIMIT_SWEEP_ROWS / 8); /* each may be long */
     enum err err = OK;
     for (bool row; rows_next(pass->db, statement, &err, &row);) {
@@ -150,37 +158,38 @@ static enum err read_purge_page(struct pass *pass, uint64_t chat_id, uint64_t af
     return err;
 }
 
-static enum err purge_page(struct pass *pass, uint64_t chat_id, uint64_t after_id) {
+static enum err purge_page(struct pass *pass, const struct purge *purge) {
     struct vec messages = { 0 };
-    enum err err = read_purge_page(pass, chat_id, after_id, &messages);
+    enum err err = read_purge_page(pass, purge, &messages);
     took(pass, messages.count, LIMIT_SWEEP_ROWS / 8);
     if (pass->dry_run || err != OK)
         return err;
     for (size_t i = 0; err == OK && i < messages.count; i++)
-        err = blank(pass, messages.items[i]);
+        err = blank(pass, messages.items[i], purge->deleted_ms);
     if (err == OK && messages.count > 0) {
         pass->command->out.sweep.more = true;
         const struct message *last = messages.items[messages.count - 1];
-        return run_with(pass->db, &note_purged, (uint64_t[]){ chat_id, last->id }, 2);
+        return run_with(pass->db, &note_purged, (uint64_t[]){ purge->chat_id, last->id }, 2);
     }
     uint64_t before = pass->command->out.sweep.rows;
     if (err == OK)
-        err = count_run(pass, &blank_thin, chat_id, LIMIT_SWEEP_ROWS);
+        err = count_run(pass, &blank_thin, purge->chat_id, LIMIT_SWEEP_ROWS);
     if (err == OK && pass->command->out.sweep.rows - before < LIMIT_SWEEP_ROWS)
-        err = run_with(pass->db, &end_purge, (uint64_t[]){ chat_id }, 1);
+        err = run_with(pass->db, &end_purge, (uint64_t[]){ purge->chat_id }, 1);
     pass->command->out.sweep.more = true; /* another chat may wait */
     return err;
 }
 
 static enum err purge_chats(struct pass *pass) {
     struct statement *statement = db_query(pass->db, &first_purge);
-    uint64_t chat_id = 0, after_id = 0;
+    struct purge purge = { 0 };
     enum err err = OK;
     for (bool row; rows_next(pass->db, statement, &err, &row);) {
-        chat_id = pass->db->driver->column_id(statement, 0);
-        after_id = pass->db->driver->column_id(statement, 1);
+        purge.chat_id = pass->db->driver->column_id(statement, 0);
+        purge.after_id = pass->db->driver->column_id(statement, 1);
+        purge.deleted_ms = (int64_t)pass->db->driver->column_id(statement, 2);
     }
-    return err == OK && chat_id ? purge_page(pass, chat_id, after_id) : err;
+    return err == OK && purge.chat_id ? purge_page(pass, &purge) : err;
 }
 
 /* Sessions end with an event, so that streams close and caches forget them. */

@@ -18,8 +18,8 @@ again() {
 }
 
 suite verify-long node tests/verify/verify.mjs --binary build/parley --kills "$kills"
-suite verify-asan node tests/verify/verify.mjs --binary build/parley-asan --kills $((kills / 10))
-suite verify-tsan node tests/verify/verify.mjs --binary build/parley-tsan --kills $((kills / 10))
+suite verify-asan "${sanitized[@]}" node tests/verify/verify.mjs --binary build/parley-asan --kills $((kills / 10))
+suite verify-tsan "${sanitized[@]}" node tests/verify/verify.mjs --binary build/parley-tsan --kills $((kills / 10))
 suite verify-broken-again again node tests/verify/broken.mjs
 suite unit-asan-again again scripts/programs.sh build/unit-asan/*_test
 suite unit-tsan-again again scripts/programs.sh build/unit-tsan/*_test
