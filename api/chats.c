@@ -126,9 +126,7 @@ static enum err list_chats(struct request *request, uint64_t cursor, size_t limi
     return OK;
 }
 
-enum err chat_list(struct request *request) {
-    return list_page(request, LIMIT_PAGE_ITEMS_DEFAULT, LIMIT_PAGE_ITEMS, list_chats);
-}
+enum err chat_list(struct request *request) { return list_page(request, LIMIT_PAGE_ITEMS_DEFAULT, LIMIT_PAGE_ITEMS, list_chats); }
 
 enum err chat_show(struct request *request) {
     struct chat_of_member chat;

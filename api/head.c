@@ -47,18 +47,18 @@ static enum MHD_Result note_header(void *context, enum MHD_ValueKind kind, const
         if (HEADERS[i].size != name_size || strncasecmp(HEADERS[i].name, name, name_size) != 0)
             continue;
         const char **place = (const char **)((char *)headers + HEADERS[i].offset);
-        bool conflict = *place != NULL && (place == &headers->content_length || place == &headers->transfer_encoding);
-        headers->conflicting_length |= conflict;
+        bool is_single = place == &headers->content_length || place == &headers->transfer_encoding || place == &headers->host;
+        headers->ambiguous |= *place != NULL && is_single;
         /* The last X-Forwarded-For is the nearest proxy's; of all others the first counts. */
         if (*place == NULL || place == &headers->forwarded_for)
             *place = value != NULL ? value : "";
         return MHD_YES;
     }
     /* Releases up to 0.9.75 append a folded line (RFC 9112, 5.2) to the header's name: "Content-Length:\r\n 5" arrives as "Content-Length5". */
-    headers->conflicting_length |= begins_with(name, name_size, "Content-Length") || begins_with(name, name_size, "Transfer-Encoding");
+    headers->ambiguous |= begins_with(name, name_size, "Content-Length") || begins_with(name, name_size, "Transfer-Encoding");
     /* "Content-Length : 5" would be read as a length by some and as an unknown header by others (RFC 9112, 5.1). */
     if (name_size > 0 && (name[name_size - 1] == ' ' || name[name_size - 1] == '\t'))
-        headers->conflicting_length = true;
+        headers->ambiguous = true;
     return MHD_YES;
 }
 
@@ -144,7 +144,7 @@ void head_read(struct request *request, struct MHD_Connection *mhd, const char *
 
 bool head_is_sound(const struct request *request) {
     const struct headers *headers = &request->headers;
-    if (headers->conflicting_length || (headers->transfer_encoding != NULL && headers->content_length != NULL))
+    if (headers->ambiguous || (headers->transfer_encoding != NULL && headers->content_length != NULL))
         return false;
     return headers->transfer_encoding == NULL || strcasecmp(headers->transfer_encoding, "chunked") == 0;
 }

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -73,8 +74,9 @@ struct http {
     int64_t now_ms;                 /* monotonic, of this turn */
     bool again;                     /* the daemon has to run once more before the loop may sleep */
     size_t connections;
-    size_t begun;   /* requests whose head is there */
-    size_t running; /* of those, complete ones: they may be suspended, or elsewhere */
+    size_t begun;      /* requests whose head is there */
+    size_t held_bytes; /* of received bodies and of answers that are being sent */
+    size_t running;    /* of those, complete ones: they may be suspended, or elsewhere */
     uint64_t request_seed, request_count;
     struct request *spare;
     size_t spare_count;
@@ -216,6 +218,16 @@ static struct MHD_Response *make_response(const struct request *request) {
 
 static void count(const struct request *request) { routes_count(request, clock_monotonic_us() - request->started_us); }
 
+/* Counts memory that the request holds until it is completed; false when all requests together would hold too much. */
+static bool hold(struct request *request, size_t bytes) {
+    struct http *http = request->connection->http;
+    if (http->held_bytes + bytes > LIMIT_HELD_BYTES)
+        return false;
+    http->held_bytes += bytes;
+    request->held_bytes += bytes;
+    return true;
+}
+
 static void resume(struct request *request) {
     if (!request->suspended)
         return;
@@ -225,9 +237,12 @@ static void resume(struct request *request) {
 }
 
 void http_answer(struct request *request) {
-    if (!buf_ok(&request->answer.body)) {
+    enum err err = buf_ok(&request->answer.body) ? OK : ERR_NO_MEMORY;
+    if (err == OK && request->answer.frame == NULL && !hold(request, request->answer.body.size))
+        err = ERR_OVERLOADED;
+    if (err != OK) {
         buf_release(&request->answer.body);
-        problem_answer(request, ERR_NO_MEMORY);
+        problem_answer(request, err);
     }
     request->answer.close |= request->server->draining;
     struct MHD_Response *response = make_response(request);
@@ -287,7 +302,8 @@ static enum MHD_Result begin(struct http *http, struct MHD_Connection *mhd, cons
     head_read(request, mhd, url, method);
     request->body_limit = dispatch_head(request);
     if (!head_is_sound(request))
-        return refuse_unread(request, request_refuse(request, ERR_BAD_REQUEST, NULL, "the headers do not say clearly where the body ends"));
+        return refuse_unread(request, request_refuse(request, ERR_BAD_REQUEST, NULL,
+                                                     "the headers do not say clearly which host is meant or where the body ends"));
     /* The daemon's own check (MHD_OPTION_STRICT_FOR_CLIENT) sends the head of its answer twice in 0.9.75. */
     if (request->headers.host == NULL && strcmp(version, "HTTP/1.1") == 0)
         return refuse_unread(request, request_refuse(request, ERR_BAD_REQUEST, "Host", "this header is required"));
@@ -302,8 +318,11 @@ static enum MHD_Result receive(struct request *request, const char *bytes, size_
     request->body_received += *size;
     if (request->body_received > request->body_limit)
         return refuse_unread(request, ERR_BODY_TOO_LARGE);
-    if (request->route != NULL && request->route->form != NULL)
+    if (request->route != NULL && request->route->form != NULL) {
+        if (!hold(request, *size))
+            return refuse_unread(request, ERR_OVERLOADED);
         buf_append(&request->body, bytes, *size);
+    }
     *size = 0;
     return MHD_YES;
 }
@@ -369,8 +388,11 @@ static void *on_request_line(void *context, const char *uri, struct MHD_Connecti
 static void on_completed(void *context, struct MHD_Connection *mhd, void **request_context, enum MHD_RequestTerminationCode code) {
     struct http *http = context;
     struct connection *connection = connection_of(mhd);
-    if (*request_context != NULL)
-        request_free(http, *request_context);
+    struct request *request = *request_context;
+    if (request != NULL) {
+        http->held_bytes -= request->held_bytes;
+        request_free(http, request);
+    }
     *request_context = NULL;
     if (connection == NULL || code != MHD_REQUEST_TERMINATED_COMPLETED_OK)
         return;
@@ -534,11 +556,19 @@ static void refuse_panic(void *context, const char *file, unsigned line, const c
     abort();
 }
 
+/* Requests never take more than half of the descriptors. */
+static unsigned connection_limit(const struct config *config) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || (rlim_t)config->connections < files.rlim_cur / 2)
+        return (unsigned)config->connections;
+    return (unsigned)(files.rlim_cur / 2);
+}
+
 static struct MHD_Daemon *start_daemon(struct http *http, int listen_fd) {
     const struct config *config = http->server->config;
     /* Behind a proxy all connections have one address; and benches have one, too. */
     bool limited = config->rate_limit && !config->trusted_proxy;
-    unsigned connections = (unsigned)config->connections;
+    unsigned connections = connection_limit(config);
     unsigned per_address = limited ? connections - connections / 4 : 0;
     MHD_set_panic_func(refuse_panic, NULL);
     return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, http,

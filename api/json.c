@@ -10,9 +10,10 @@
 
 void json_start(void) { json_object_seed((size_t)random_u64() | 1); }
 
-/* jansson recurses up to 2,048 levels; ours is a handful. Brackets in strings do not count. */
-static bool is_too_deep(const char *json, size_t size) {
-    unsigned depth = 0;
+/* jansson recurses up to 2,048 levels; ours is a handful. Nor has any body more than some thousand values, each of which is an allocation. What is in
+ * strings does not count. */
+static bool is_too_complex(const char *json, size_t size) {
+    unsigned depth = 0, commas = 0;
     bool in_string = false;
     for (size_t i = 0; i < size; i++) {
         char c = json[i];
@@ -28,6 +29,8 @@ static bool is_too_deep(const char *json, size_t size) {
                 return true;
         } else if ((c == '}' || c == ']') && depth > 0) {
             depth--;
+        } else if (c == ',' && ++commas > LIMIT_JSON_COMMAS) {
+            return true;
         }
     }
     return false;
@@ -36,8 +39,8 @@ static bool is_too_deep(const char *json, size_t size) {
 static enum err parse(struct request *request) {
     if (request->body.size == 0)
         return request_refuse(request, ERR_BAD_JSON, NULL, "a JSON object is expected as the body");
-    if (is_too_deep(request->body.bytes, request->body.size))
-        return request_refuse(request, ERR_BAD_JSON, NULL, "nested too deeply");
+    if (is_too_complex(request->body.bytes, request->body.size))
+        return request_refuse(request, ERR_BAD_JSON, NULL, "nested too deeply, or too many values");
     json_error_t error;
     json_t *document = json_loadb(request->body.bytes, request->body.size, JSON_REJECT_DUPLICATES, &error);
     if (document == NULL)

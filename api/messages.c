@@ -71,6 +71,52 @@ static enum err read_page_request(struct request *request, struct page_request *
     return query_limit(request, LIMIT_PAGE_ITEMS_DEFAULT, LIMIT_PAGE_ITEMS, &page->limit);
 }
 
+#define MESSAGE_OVERHEAD_BYTES 320 /* of a rendered message besides its text */
+
+static size_t rendered_size(const struct message *message) {
+    return MESSAGE_OVERHEAD_BYTES + (message->text ? json_quoted_size(message->text, message->text_size) : 0);
+}
+
+/* A window of a page's messages. */
+struct window {
+    size_t first, end;
+};
+
+/* Drops one message: from the far end in the direction of travel, around a message from the longer side. */
+static void shrink(struct window *window, const struct message *messages, const struct page_request *page) {
+    size_t middle = window->first;
+    while (page->direction == PAGE_AROUND && middle < window->end && messages[middle].id < page->cursor)
+        middle++;
+    bool at_front = page->direction == PAGE_BEFORE || (page->direction == PAGE_AROUND && middle - window->first >= window->end - middle);
+    if (at_front)
+        window->first++;
+    else
+        window->end--;
+}
+
+/* What fits into LIMIT_PAGE_BYTES, and at least one message. */
+static struct window what_fits(const struct message *messages, size_t count, const struct page_request *page) {
+    struct window window = { 0, count };
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += rendered_size(&messages[i]);
+    while (bytes > LIMIT_PAGE_BYTES && window.end - window.first > 1) {
+        struct window before = window;
+        shrink(&window, messages, page);
+        bytes -= rendered_size(&messages[window.first > before.first ? before.first : window.end]);
+    }
+    return window;
+}
+
+/* Where the next page begins; 0: there is none. */
+static uint64_t next_of(const struct message *messages, size_t count, struct window window, const struct page_request *page, bool more) {
+    if (count == 0 || page->direction == PAGE_AROUND)
+        return 0;
+    if (page->direction == PAGE_AFTER)
+        return more || window.end < count ? messages[window.end - 1].id : 0;
+    return more || window.first > 0 ? messages[window.first].id : 0;
+}
+
 static enum err list_messages(struct request *request, const struct page_request *page, uint64_t head_id, struct arena *arena) {
     struct message *messages;
     size_t count;
@@ -78,15 +124,13 @@ static enum err list_messages(struct request *request, const struct page_request
     enum err err = read_messages(request->reader, request->session.user_id, page, arena, &messages, &count, &more);
     if (err != OK)
         return err;
+    struct window window = what_fits(messages, count, page);
     struct buf *buf = list_begin(request);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = window.first; i < window.end; i++) {
         json_comma(buf);
         render_message(buf, &messages[i]);
     }
-    uint64_t next_id = 0;
-    if (more && count > 0 && page->direction != PAGE_AROUND)
-        next_id = page->direction == PAGE_AFTER ? messages[count - 1].id : messages[0].id;
-    list_end(buf, next_id, head_id);
+    list_end(buf, next_of(messages, count, window, page, more), head_id);
     return OK;
 }
 
@@ -115,11 +159,21 @@ enum err message_list(struct request *request) {
     return err;
 }
 
-enum err message_show(struct request *request) {
+static enum err show_message(struct request *request) {
     struct message message;
     enum err err = read_message(request->reader, request->session.user_id, request->ids[PATH_CHAT_ID], request->ids[PATH_MESSAGE_ID],
                                 &request->arena, &message);
     if (err == OK)
         render_message(answer_json(request, 200), &message);
+    return err;
+}
+
+enum err message_show(struct request *request) {
+    uint64_t head_id;
+    enum err err = read_begin(request->reader, &head_id);
+    if (err != OK)
+        return err;
+    err = show_message(request);
+    read_end(request->reader);
     return err;
 }

@@ -73,7 +73,7 @@ struct headers {
     const char *origin;
     const char *requested_method; /* Access-Control-Request-Method */
     const char *fetch_site;       /* Sec-Fetch-Site */
-    bool conflicting_length;      /* two Content-Length, or one beside Transfer-Encoding */
+    bool ambiguous;               /* two Content-Length or Host, a length beside Transfer-Encoding, or a folded one */
 };
 
 struct query_argument {
@@ -127,6 +127,7 @@ struct request {
 
     struct buf body;
     size_t body_limit, body_received; /* bytes */
+    size_t held_bytes;                /* counted in http.c's sum */
     struct json_t *document;          /* the parsed body; strings of `form` live in it */
     void *form;                       /* the struct that route->form describes, in form_space or, when it is larger, in the arena */
     _Alignas(max_align_t) char form_space[64];

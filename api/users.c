@@ -182,7 +182,8 @@ enum err user_update(struct request *request) {
 
 /* A stolen session must not be a way to guess the password. The name is longer than what a log-in may give, so that log-ins do not use these tokens up. */
 enum err password_admit(struct request *request) {
-    return limit_account(request, request_printf(request, "change the password of user %020llu", (unsigned long long)request->session.user_id));
+    return limit_account(request,
+                         request_printf(request, "change the password of user %020llu", (unsigned long long)request->session.user_id));
 }
 
 enum err password_set(struct request *request) {

@@ -149,6 +149,13 @@ void json_quote(struct buf *buf, const char *utf8, size_t size) {
     buf_char(buf, '"');
 }
 
+size_t json_quoted_size(const char *utf8, size_t size) {
+    size_t quoted = size + 2;
+    for (size_t i = 0; i < size; i++)
+        quoted += escapes[(uint8_t)utf8[i]] == 0 ? 0 : escapes[(uint8_t)utf8[i]] == 'u' ? 5 : 1;
+    return quoted;
+}
+
 void json_comma(struct buf *buf) {
     if (buf->size == 0)
         return;

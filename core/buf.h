@@ -48,6 +48,8 @@ char *buf_detach(struct buf *buf);
  * before it unless it is the first in its object (the last byte written is '{' or '['). `name` needs no escaping. */
 /* A string in quotes. */
 void json_quote(struct buf *buf, const char *utf8, size_t size);
+/* The bytes that json_quote() writes. */
+size_t json_quoted_size(const char *utf8, size_t size);
 void json_key(struct buf *buf, const char *name);
 void json_comma(struct buf *buf); /* a comma, unless at the start of an object or array */
 void json_member_string(struct buf *buf, const char *name, const char *utf8);

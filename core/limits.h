@@ -9,7 +9,10 @@
 #define LIMIT_BODY_BYTES (64 * 1024)
 #define LIMIT_MESSAGE_BODY_BYTES (1300 * 1024) /* 100,000 characters, each a surrogate pair of escapes (12 bytes), and the rest */
 #define LIMIT_REQUEST_ARENA_BYTES (8 * 1024 * 1024)
+#define LIMIT_HELD_BYTES (256 * 1024 * 1024) /* bodies and answers of all requests together */
+#define LIMIT_PAGE_BYTES (1024 * 1024)       /* of messages in one page, but always one message */
 #define LIMIT_JSON_DEPTH 16
+#define LIMIT_JSON_COMMAS 8192 /* a body's values, but for one: parsing costs by the value, on the loop's thread */
 
 /* Text, in Unicode characters unless said otherwise */
 #define LIMIT_TEXT_CHARACTERS 100000

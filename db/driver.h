@@ -33,6 +33,8 @@ struct db_driver {
     /* Blocking. `target` is what follows the scheme. ERR_DATABASE_UNAVAILABLE with a sentence in `problem`. */
     enum err (*open)(const char *target, enum db_mode mode, struct db **ret_db, char *problem, size_t problem_size);
     void (*close)(struct db *db);
+    /* What the database said of its last error; until the next call. */
+    const char *(*problem)(struct db *db);
     /* Statements without parameters or rows, several allowed (migrations). */
     enum err (*execute)(struct db *db, const char *sql);
     /* A writer's begin() takes the write lock, a reader's fixes the snapshot at its first read. */

@@ -11,7 +11,8 @@
 static const struct query stay_below = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.chat_id = ?1 AND s.user_id = ?2 AND s.joined_id < ?3"
                                          " ORDER BY s.joined_id DESC LIMIT 1" };
 static const struct query stay_above = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.chat_id = ?1 AND s.user_id = ?2 AND s.left_id > ?3"
-                                         " ORDER BY s.joined_id LIMIT 1" };
+                                         " AND s.joined_id >= coalesce((SELECT max(b.joined_id) FROM stay b WHERE b.chat_id = ?1"
+                                         " AND b.user_id = ?2 AND b.joined_id <= ?3), 0) ORDER BY s.joined_id LIMIT 1" };
 static const struct query chat_exists = { "SELECT 1 FROM chat c WHERE c.id = ?1 AND c.deleted_ms = 0" };
 static const struct query page_down = { "SELECT " MESSAGE_COLUMNS " FROM event m WHERE m.owner_id = ?1 AND m.is_message = 1 AND m.id >= ?2"
                                         " AND m.id <= ?3 ORDER BY m.id DESC LIMIT ?4" };

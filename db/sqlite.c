@@ -109,6 +109,11 @@ static enum err sqlite_open(const char *target, enum db_mode mode, struct db **r
     return OK;
 }
 
+static const char *sqlite_problem(struct db *base) {
+    struct sqlite_db *db = (struct sqlite_db *)base;
+    return sqlite3_errmsg(db->handle);
+}
+
 static enum err sqlite_execute(struct db *base, const char *sql) {
     struct sqlite_db *db = (struct sqlite_db *)base;
     return error_of(sqlite3_exec(db->handle, sql, NULL, NULL, NULL));
@@ -259,6 +264,7 @@ const struct db_driver sqlite_driver = {
     .scheme = "sqlite",
     .open = sqlite_open,
     .close = sqlite_close,
+    .problem = sqlite_problem,
     .execute = sqlite_execute,
     .begin = sqlite_begin,
     .commit = sqlite_commit,

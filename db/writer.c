@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/fault.h"
 #include "core/limits.h"
+#include "core/log.h"
 #include "core/metrics.h"
 #include "core/random.h"
 #include "db/decide.h"
@@ -22,8 +23,9 @@ struct batch {
     struct arena arena;
     struct state state;
     uint64_t floor;
-    bool early;    /* the fault ack_before_commit: answers have left */
-    bool truncate; /* a cleanup came to its end: what was deleted shall leave the write-ahead log, too */
+    struct frame **frames; /* of the state's events, in the arena */
+    bool early;            /* the fault ack_before_commit: answers have left */
+    bool truncate;         /* a cleanup came to its end: what was deleted shall leave the write-ahead log, too */
 };
 
 /* Whether the next command must wait for the next batch. */
@@ -120,6 +122,9 @@ static enum err decide(struct batch *batch) {
 }
 
 static enum err make_frames(struct batch *batch) {
+    batch->frames = arena_alloc(&batch->arena, (batch->state.events.count + 1) * sizeof(struct frame *));
+    if (!batch->frames)
+        return ERR_NO_MEMORY;
     for (size_t i = 0; i < batch->state.events.count; i++) {
         struct event_entry *entry = batch->state.events.items[i];
         entry->frame = frame_new(&entry->event);
@@ -130,6 +135,7 @@ static enum err make_frames(struct batch *batch) {
             whole = frame_set_members(entry->frame, entry->members, entry->member_count);
         if (!whole)
             return ERR_NO_MEMORY;
+        batch->frames[i] = entry->frame;
     }
     return OK;
 }
@@ -202,11 +208,8 @@ static void publish(struct store *store, struct batch *batch) {
     metric_set(GAUGE_LOG_FLOOR_POSITION, (int64_t)log_position(batch->floor));
     if (events->count == 0)
         return;
-    struct frame **frames = arena_alloc(&batch->arena, events->count * sizeof *frames);
-    for (size_t i = 0; frames && i < events->count; i++)
-        frames[i] = ((struct event_entry *)events->items[i])->frame;
-    for (size_t i = 0; i < store->listener_count; i++) /* without memory: none; a listener sees the gap at the next commit */
-        store->listeners[i].call(store->listeners[i].context, previous_id, frames, frames ? events->count : 0);
+    for (size_t i = 0; i < store->listener_count; i++)
+        store->listeners[i].call(store->listeners[i].context, previous_id, batch->frames, events->count);
 }
 
 static void count_commit(const struct batch *batch, int64_t started_us) {
@@ -232,12 +235,24 @@ static void note_residue(struct store *store, struct batch *batch) {
     metric_add(COUNTER_CLEANUP_ROWS, command->in.sweep.dry_run ? 0 : command->out.sweep.rows);
 }
 
+/* Says when the database begins to fail and when it works again, not each time. */
+static void note_health(struct store *store, enum err err) {
+    bool healthy = err != ERR_DATABASE_UNAVAILABLE && err != ERR_INTERNAL && err != ERR_NO_MEMORY;
+    if (healthy == atomic_exchange(&store->healthy, healthy))
+        return;
+    if (healthy)
+        log_event(LOG_INFO, "database_recovered", "head=%llu", (unsigned long long)store_head(store));
+    else
+        log_event(LOG_ERROR, "database_failed", "error=%s problem=\"%s\"", err_name(err), store->db->driver->problem(store->db));
+}
+
 static enum err attempt(struct store *store, struct batch *batch) {
     int64_t started_us = clock_monotonic_us();
     start_state(store, batch);
     enum err err = store->db->driver->begin(store->db);
     if (err == OK)
         err = run_in_transaction(store, batch);
+    note_health(store, err);
     if (err == OK) {
         note_residue(store, batch);
         publish(store, batch);
@@ -289,7 +304,6 @@ static void run_batch(struct store *store, struct batch *batch) {
     batch->early = false;
     batch->truncate = false;
     enum err err = attempt(store, batch);
-    atomic_store(&store->healthy, err != ERR_DATABASE_UNAVAILABLE);
     if ((err == ERR_CONFLICT || err == ERR_INTERNAL) && batch->count > 1)
         return run_one_by_one(store, batch);
     if (err != OK)

@@ -156,6 +156,7 @@ static void turn(struct hub *hub) {
     life_catch_up(hub);
     run_timers(hub);
     life_close_broken(hub);
+    life_relieve(hub);
     life_grant_slots(hub);
     do_chores(hub);
     life_bury(hub);

@@ -376,9 +376,13 @@ void life_take_page(struct hub *hub, struct replay_job *job) {
 void life_writable(struct hub *hub, struct stream *stream) {
     if (stream->state != STREAM_BLOCKED && stream->state != STREAM_CLOSING)
         return;
+    int64_t written_ms = stream->written_ms;
     enum written written = socket_write_rest(&hub->outlet, stream);
-    if (written == WRITTEN_FULL)
+    if (written == WRITTEN_FULL) {
+        if (stream->written_ms != written_ms)
+            enter(hub, stream, (enum stream_state)stream->state); /* to the end of its list: it makes progress */
         return;
+    }
     if (written == WRITTEN_FAILED) {
         life_close(hub, stream);
     } else if (stream->state == STREAM_CLOSING) {
@@ -460,6 +464,14 @@ void life_close_broken(struct hub *hub) {
         for (uint32_t left = listener->stream_count; left > 0; left--) /* the listener goes with its last stream */
             life_close(hub, LIST_ITEM(list_first(&listener->streams), struct stream, in_listener));
     hub->has_broken = false;
+}
+
+/* Half-sent frames share one budget. Before it is used up those make room whose peers have taken nothing for longest, so that peers that stop reading
+ * cannot keep others from large frames. */
+void life_relieve(struct hub *hub) {
+    struct list_node *blocked = &hub->streams[STREAM_BLOCKED];
+    while (hub->outlet.kept_bytes > LIMIT_PARTIAL_BYTES / 4 * 3 && !list_empty(blocked))
+        life_close(hub, stream_of(list_first(blocked)));
 }
 
 /* ---- Timers ---- */

@@ -28,5 +28,7 @@ void life_end(struct hub *hub, struct stream *stream, enum closing reason);
 void life_close(struct hub *hub, struct stream *stream);
 /* Closes the streams of broken listeners. */
 void life_close_broken(struct hub *hub);
+/* Closes the streams that have been stuck for longest while half-sent frames take too much memory. */
+void life_relieve(struct hub *hub);
 /* Frees closed streams; nothing may refer to them any more. */
 void life_bury(struct hub *hub);
