@@ -156,3 +156,26 @@ test('pages through several stays are complete and never empty in between', asyn
   }
   assert.deepEqual(seen, visible);
 });
+
+test('a page of long messages ends where a megabyte does, and `next` leads through all of them', async () => {
+  const long = await createGroup(alice);
+  const sent = await postMany(alice, long, 8, '\u0001'.repeat(50_000)); // 300 KB each as JSON
+  const ids = sent.map((message) => message.id);
+  const back = [];
+  for (let query = { limit: 100 }; query; ) {
+    const { items, next } = await historyPage(alice, long, query);
+    assert.ok(items.length >= 1 && items.length <= 4, `${items.length} items`);
+    back.unshift(...items.map((message) => message.id));
+    query = next && { before: next, limit: 100 };
+  }
+  assert.deepEqual(back, ids);
+  const forth = [ids[0]];
+  for (let cursor = ids[0]; cursor; ) {
+    const { items, next } = await historyPage(alice, long, { after: cursor, limit: 100 });
+    forth.push(...items.map((message) => message.id));
+    cursor = next;
+  }
+  assert.deepEqual(forth, ids);
+  const around = await historyPage(alice, long, { around: ids[4], limit: 8 });
+  assert.ok(around.items.length < 8 && around.items.some((message) => message.id === ids[4]));
+});

@@ -4,6 +4,7 @@
 static void assert_json_string(const char *text, size_t size, const char *expected) {
     struct buf buf = BUF_INIT;
     json_quote(&buf, text, size);
+    assert_int_equal(json_quoted_size(text, size), buf.size);
     assert_true(buf_ok(&buf));
     assert_string_equal(buf.bytes, expected);
     assert_int_equal(buf.size, strlen(expected));
