@@ -3,8 +3,9 @@
 
 #include <string.h>
 
-void state_init(struct state *state, struct arena *arena, const struct config *config, struct id_generator *ids) {
-    *state = (struct state){ .arena = arena, .config = config, .ids = ids };
+void state_init(struct state *state, struct arena *arena, const struct config *config, const struct cache *cache,
+                struct id_generator *ids) {
+    *state = (struct state){ .arena = arena, .config = config, .cache = cache, .ids = ids };
 }
 
 void state_release(struct state *state) {
@@ -61,7 +62,7 @@ static void need_pair(struct buf *need, uint64_t a, uint64_t b) {
 }
 
 /* Keys of maps that are found by two numbers: entries with the same mix are told apart by their chain. */
-static uint64_t mix(uint64_t a, uint64_t b) {
+uint64_t state_mix(uint64_t a, uint64_t b) {
     uint64_t mixed = a * UINT64_C(0x9E3779B97F4A7C15) ^ (b + UINT64_C(0x7F4A7C15)) * UINT64_C(0xC2B2AE3D27D4EB4F);
     return mixed ? mixed : 1;
 }
@@ -117,12 +118,16 @@ struct chat_entry *state_chat(struct state *state, uint64_t chat_id) {
         return entry;
     entry->chat.id = chat_id;
     put(state, &state->chats, chat_id, entry);
-    need_id(&state->need_chats, chat_id);
+    const struct chat *known = cache_chat(state->cache, chat_id);
+    if (known)
+        *entry = (struct chat_entry){ .chat = *known, .found = true };
+    else
+        need_id(&state->need_chats, chat_id);
     return entry;
 }
 
 struct stay_entry *state_stay(struct state *state, uint64_t chat_id, uint64_t user_id) {
-    uint64_t key = mix(chat_id, user_id);
+    uint64_t key = state_mix(chat_id, user_id);
     struct stay_entry *first = map_get(&state->stays, key);
     for (struct stay_entry *entry = first; entry; entry = entry->next) {
         if (entry->stay.chat_id == chat_id && entry->stay.user_id == user_id)
@@ -131,17 +136,20 @@ struct stay_entry *state_stay(struct state *state, uint64_t chat_id, uint64_t us
     struct stay_entry *entry = state_alloc(state, sizeof *entry);
     if (!entry)
         return NULL;
-    entry->stay = (struct stay){ .chat_id = chat_id, .user_id = user_id };
+    const struct stay *known = cache_stay(state->cache, chat_id, user_id);
+    entry->stay = known ? *known : (struct stay){ .chat_id = chat_id, .user_id = user_id };
+    entry->found = known != NULL;
     entry->next = first;
     put(state, &state->stays, key, entry);
-    need_pair(&state->need_stays, chat_id, user_id);
+    if (!known)
+        need_pair(&state->need_stays, chat_id, user_id);
     return entry;
 }
 
 struct pair_entry *state_pair(struct state *state, uint64_t one, uint64_t other) {
     uint64_t low = one < other ? one : other;
     uint64_t high = one < other ? other : one;
-    uint64_t key = mix(low, high);
+    uint64_t key = state_mix(low, high);
     struct pair_entry *first = map_get(&state->pairs, key);
     for (struct pair_entry *entry = first; entry; entry = entry->next) {
         if (entry->low == low && entry->high == high)
@@ -167,7 +175,7 @@ struct message_entry *state_message(struct state *state, uint64_t message_id) {
 }
 
 struct key_entry *state_key(struct state *state, uint64_t user_id, uint64_t key) {
-    uint64_t mixed = mix(user_id, key);
+    uint64_t mixed = state_mix(user_id, key);
     struct key_entry *first = map_get(&state->keys, mixed);
     for (struct key_entry *entry = first; entry; entry = entry->next) {
         if (entry->user_id == user_id && entry->key == key)

@@ -10,6 +10,7 @@
 #include "core/config.h"
 #include "core/id.h"
 #include "core/map.h"
+#include "db/cache.h"
 #include "db/command.h"
 #include "db/driver.h"
 
@@ -95,6 +96,7 @@ struct ticket_row {
 struct state {
     struct arena *arena;
     const struct config *config;
+    const struct cache *cache; /* what earlier batches knew */
     struct id_generator *ids;
     int64_t now_ms;   /* never before the last event's time */
     uint64_t last_id; /* of the log, the batch's events included */
@@ -109,9 +111,12 @@ struct state {
     struct vec bulk[BULK_KINDS];
 };
 
-void state_init(struct state *state, struct arena *arena, const struct config *config, struct id_generator *ids);
+void state_init(struct state *state, struct arena *arena, const struct config *config, const struct cache *cache, struct id_generator *ids);
 /* Drops the frames of events and releases what is not in the arena. */
 void state_release(struct state *state);
+
+/* The key of what is found by two numbers; not 0. Two pairs may have the same. */
+uint64_t state_mix(uint64_t a, uint64_t b);
 
 /* Zeroed memory of the batch; NULL sets `failed`. */
 void *state_alloc(struct state *state, size_t size) MUST_USE;

@@ -126,6 +126,7 @@ void store_close(struct store *store) {
         return;
     store_stop(store);
     db_close(store->db);
+    cache_release(&store->cache);
     if (store->lock_fd >= 0)
         close(store->lock_fd);
     pthread_mutex_destroy(&store->mutex);

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "core/id.h"
+#include "db/cache.h"
 #include "db/driver.h"
 #include "db/store.h"
 
@@ -33,6 +34,7 @@ struct store {
 
     /* The writer's own. */
     struct id_generator ids;
+    struct cache cache;
     bool has_residue; /* the write-ahead log may hold what was deleted from the tables */
     int64_t last_ms;  /* of the last event: times never go back along the log */
 

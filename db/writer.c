@@ -188,7 +188,8 @@ static enum err run_in_transaction(struct store *store, struct batch *batch) {
 static void start_state(struct store *store, struct batch *batch) {
     int64_t now_ms = clock_now_ms();
     arena_init(&batch->arena, LIMIT_BATCH_ARENA_BYTES);
-    state_init(&batch->state, &batch->arena, store->config, &store->ids);
+    cache_trim(&store->cache);
+    state_init(&batch->state, &batch->arena, store->config, &store->cache, &store->ids);
     batch->state.now_ms = now_ms > store->last_ms ? now_ms : store->last_ms;
     batch->state.last_id = store_head(store);
     batch->state.tag = (uint16_t)random_u64();
@@ -254,6 +255,7 @@ static enum err attempt(struct store *store, struct batch *batch) {
         err = run_in_transaction(store, batch);
     note_health(store, err);
     if (err == OK) {
+        cache_keep(&store->cache, &batch->state);
         note_residue(store, batch);
         publish(store, batch);
         count_commit(batch, started_us);

@@ -1,0 +1,101 @@
+/* See db/cache.h. */
+#include "db/cache.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/limits.h"
+#include "db/state.h"
+
+static void free_chat(struct chat *chat) {
+    if (!chat)
+        return;
+    free((char *)(uintptr_t)chat->title);
+    free(chat);
+}
+
+void cache_release(struct cache *cache) {
+    size_t cursor = 0;
+    for (struct chat *chat; (chat = map_next(&cache->chats, &cursor));)
+        free_chat(chat);
+    cursor = 0;
+    for (struct stay *stay; (stay = map_next(&cache->stays, &cursor));)
+        free(stay);
+    map_release(&cache->chats);
+    map_release(&cache->stays);
+}
+
+const struct chat *cache_chat(const struct cache *cache, uint64_t chat_id) { return map_get(&cache->chats, chat_id); }
+
+const struct stay *cache_stay(const struct cache *cache, uint64_t chat_id, uint64_t user_id) {
+    const struct stay *stay = map_get(&cache->stays, state_mix(chat_id, user_id));
+    return stay && stay->chat_id == chat_id && stay->user_id == user_id ? stay : NULL;
+}
+
+/* Copies the values; keeps the title that is there when it is the same. */
+static bool copy_chat(struct chat *to, const struct chat *from) {
+    char *title = (char *)(uintptr_t)to->title;
+    bool same = from->title == title || (from->title && title && strcmp(from->title, title) == 0);
+    if (!same) {
+        char *copy = from->title ? strdup(from->title) : NULL;
+        if (from->title && !copy)
+            return false;
+        free(title);
+        title = copy;
+    }
+    *to = *from;
+    to->title = title;
+    return true;
+}
+
+static void keep_chat(struct cache *cache, const struct chat_entry *entry) {
+    uint64_t id = entry->chat.id;
+    if (!entry->found || entry->chat.deleted_ms) {
+        free_chat(map_remove(&cache->chats, id));
+        return;
+    }
+    struct chat *chat = map_get(&cache->chats, id);
+    if (!chat) {
+        chat = calloc(1, sizeof *chat);
+        if (!chat || map_put(&cache->chats, id, chat) != OK) {
+            free(chat);
+            return;
+        }
+    }
+    if (!copy_chat(chat, &entry->chat))
+        free_chat(map_remove(&cache->chats, id));
+}
+
+static void keep_stay(struct cache *cache, const struct stay_entry *entry) {
+    uint64_t key = state_mix(entry->stay.chat_id, entry->stay.user_id);
+    if (!entry->found) {
+        if (cache_stay(cache, entry->stay.chat_id, entry->stay.user_id))
+            free(map_remove(&cache->stays, key));
+        return;
+    }
+    struct stay *stay = map_get(&cache->stays, key);
+    if (!stay) {
+        stay = calloc(1, sizeof *stay);
+        if (!stay || map_put(&cache->stays, key, stay) != OK) {
+            free(stay);
+            return;
+        }
+    }
+    *stay = entry->stay;
+}
+
+void cache_trim(struct cache *cache) {
+    if (cache->chats.count + cache->stays.count > LIMIT_CACHED_ROWS)
+        cache_release(cache);
+}
+
+void cache_keep(struct cache *cache, const struct state *state) {
+    size_t cursor = 0;
+    for (struct chat_entry *entry; (entry = map_next(&state->chats, &cursor));)
+        keep_chat(cache, entry);
+    cursor = 0;
+    for (struct stay_entry *first; (first = map_next(&state->stays, &cursor));) {
+        for (struct stay_entry *entry = first; entry; entry = entry->next)
+            keep_stay(cache, entry);
+    }
+}
