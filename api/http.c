@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "api/deadline.h"
 #include "api/dispatch.h"
 #include "api/events.h"
 #include "api/farewell.h"
@@ -43,21 +44,13 @@
 #define SPARE_REQUESTS 512 /* kept for reuse */
 #define STOP_MS 5000
 
-/* Connections in the order of their deadlines: the timeout is the same for all in a list, so appending keeps it sorted. */
-struct deadline_list {
-    struct connection *first, *last;
-    int64_t timeout_ms;
-};
-
 struct connection {
     struct http *http;
     struct MHD_Connection *daemon_connection;
     int fd; /* the daemon's */
     struct address address;
-    bool request_begun;         /* its first line has been read */
-    struct deadline_list *list; /* NULL: no deadline (a request runs) */
-    struct connection *previous, *next;
-    int64_t deadline_ms;
+    bool request_begun;       /* its first line has been read */
+    struct deadline deadline; /* not set while a request runs */
 };
 
 struct http {
@@ -95,32 +88,8 @@ static struct connection *connection_of(struct MHD_Connection *mhd) {
 
 /* ---- Deadlines ---- */
 
-static void deadline_remove(struct connection *connection) {
-    struct deadline_list *list = connection->list;
-    if (list == NULL)
-        return;
-    if (connection->previous != NULL)
-        connection->previous->next = connection->next;
-    else
-        list->first = connection->next;
-    if (connection->next != NULL)
-        connection->next->previous = connection->previous;
-    else
-        list->last = connection->previous;
-    connection->previous = connection->next = NULL;
-    connection->list = NULL;
-}
-
-static void deadline_set(struct connection *connection, struct deadline_list *list) {
-    deadline_remove(connection);
-    connection->list = list;
-    connection->deadline_ms = connection->http->now_ms + list->timeout_ms;
-    connection->previous = list->last;
-    if (list->last != NULL)
-        list->last->next = connection;
-    else
-        list->first = connection;
-    list->last = connection;
+static void expect(struct connection *connection, struct deadline_list *list) {
+    deadline_set(&connection->deadline, list, connection->http->now_ms);
 }
 
 /* The daemon notices the end of the socket and cleans up; nothing is freed here. */
@@ -129,26 +98,17 @@ static void expire(struct connection *connection) {
                                "Content-Length: 102\r\n\r\n"
                                "{\"type\":\"about:blank\",\"title\":\"Request timeout\",\"status\":408,"
                                "\"code\":\"bad_request\",\"detail\":\"Too slow\"}";
-    bool late = connection->list == &connection->http->receiving && connection->request_begun;
-    deadline_remove(connection);
+    bool late = connection->deadline.list == &connection->http->receiving && connection->request_begun;
+    deadline_clear(&connection->deadline);
     if (late)
         (void)send(connection->fd, LATE, sizeof(LATE) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     shutdown(connection->fd, SHUT_RDWR);
     connection->http->again = true;
 }
 
-static void expire_list(struct http *http, struct deadline_list *list) {
-    while (list->first != NULL && list->first->deadline_ms <= http->now_ms)
-        expire(list->first);
-}
-
-static int sooner(int timeout_ms, const struct deadline_list *list, int64_t now_ms) {
-    if (list->first == NULL)
-        return timeout_ms;
-    int64_t left_ms = list->first->deadline_ms - now_ms;
-    if (left_ms < 0)
-        left_ms = 0;
-    return timeout_ms < 0 || left_ms < timeout_ms ? (int)left_ms : timeout_ms;
+static void expire_list(struct http *http, const struct deadline_list *list) {
+    for (struct deadline *due; (due = deadline_due(list, http->now_ms)) != NULL;)
+        expire(LIST_ITEM(due, struct connection, deadline));
 }
 
 /* ---- Requests ---- */
@@ -252,7 +212,7 @@ void http_answer(struct request *request) {
     if (response != NULL)
         MHD_destroy_response(response);
     count(request);
-    deadline_set(request->connection, &request->connection->http->waiting);
+    expect(request->connection, &request->connection->http->waiting);
     resume(request);
 }
 
@@ -348,7 +308,7 @@ static enum MHD_Result advance(struct http *http, struct request *request) {
     if (!request->running) {
         request->running = true;
         http->running++;
-        deadline_remove(request->connection);
+        deadline_clear(&request->connection->deadline);
         dispatch_run(request);
     }
     while (request->detach)
@@ -379,8 +339,8 @@ static void *on_request_line(void *context, const char *uri, struct MHD_Connecti
     /* A fresh connection's time runs since it was accepted. */
     if (connection != NULL && !connection->request_begun) {
         connection->request_begun = true;
-        if (connection->list != &http->receiving)
-            deadline_set(connection, &http->receiving);
+        if (connection->deadline.list != &http->receiving)
+            expect(connection, &http->receiving);
     }
     return NULL;
 }
@@ -397,7 +357,7 @@ static void on_completed(void *context, struct MHD_Connection *mhd, void **reque
     if (connection == NULL || code != MHD_REQUEST_TERMINATED_COMPLETED_OK)
         return;
     connection->request_begun = false;
-    deadline_set(connection, &http->waiting);
+    expect(connection, &http->waiting);
 }
 
 /* The daemon never unescapes: paths are matched as sent, and query values are decoded by whoever reads them. */
@@ -418,7 +378,7 @@ static void connection_open(struct http *http, struct MHD_Connection *mhd, void 
     connection->daemon_connection = mhd;
     connection->fd = fd != NULL ? fd->connect_fd : -1;
     address_from_socket(&connection->address, address != NULL ? address->client_addr : NULL);
-    deadline_set(connection, &http->receiving);
+    expect(connection, &http->receiving);
     metric_set(GAUGE_CONNECTIONS, (int64_t)++http->connections);
 }
 
@@ -429,7 +389,7 @@ static void connection_closed(struct http *http, void **socket_context) {
     *socket_context = NULL;
     if (connection == NULL)
         return;
-    deadline_remove(connection);
+    deadline_clear(&connection->deadline);
     free(connection);
     metric_set(GAUGE_CONNECTIONS, (int64_t)--http->connections);
 }
@@ -506,8 +466,8 @@ static void handle_events(struct http *http, const struct epoll_event *events, i
 
 static int timeout_of(struct http *http) {
     int timeout_ms = farewell_expire(http->farewell, http->now_ms);
-    timeout_ms = sooner(timeout_ms, &http->receiving, http->now_ms);
-    timeout_ms = sooner(timeout_ms, &http->waiting, http->now_ms);
+    timeout_ms = deadline_sooner(&http->receiving, http->now_ms, timeout_ms);
+    timeout_ms = deadline_sooner(&http->waiting, http->now_ms, timeout_ms);
     return http->again ? 0 : timeout_ms;
 }
 
@@ -618,8 +578,8 @@ enum err http_open(struct server *server, struct http **ret_http, char *problem,
         return ERR_NO_MEMORY;
     http->server = server;
     http->epoll_fd = http->event_fd = -1;
-    http->receiving.timeout_ms = server->config->request_timeout_ms;
-    http->waiting.timeout_ms = server->config->idle_timeout_ms;
+    deadline_list_init(&http->receiving, server->config->request_timeout_ms);
+    deadline_list_init(&http->waiting, server->config->idle_timeout_ms);
     http->request_seed = random_u64();
     http->now_ms = clock_monotonic_ms();
     pthread_mutex_init(&http->mutex, NULL);

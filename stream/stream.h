@@ -19,7 +19,7 @@
 #pragma once
 
 #include "db/render.h"
-#include "stream/list.h"
+#include "core/list.h"
 
 enum stream_state {
     STREAM_WAITING,     /* for a replay slot */

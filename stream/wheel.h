@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "stream/list.h"
+#include "core/list.h"
 
 #define WHEEL_BUCKETS 64
 
