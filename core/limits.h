@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /* Requests */
-#define LIMIT_HEAD_BYTES (16 * 1024)
+#define LIMIT_HEAD_BYTES (8 * 1024)
 #define LIMIT_BODY_BYTES (64 * 1024)
 #define LIMIT_MESSAGE_BODY_BYTES (1300 * 1024) /* 100,000 characters, each a surrogate pair of escapes (12 bytes), and the rest */
 #define LIMIT_REQUEST_ARENA_BYTES (8 * 1024 * 1024)
@@ -37,7 +37,7 @@
 #define LIMIT_QUEUE_BYTES (64 * 1024 * 1024)
 #define LIMIT_BATCH_ARENA_BYTES (256 * 1024 * 1024)
 #define LIMIT_CACHED_ROWS 65536 /* chats and stays that the writer remembers, about 20 MB */
-#define LIMIT_WAL_PAGES 20000   /* checkpoint beyond: 80 MB of 4 KiB pages */
+#define LIMIT_WAL_PAGES 40000 /* checkpoint beyond: 160 MB of 4 KiB pages, each written once for several changes */
 #define LIMIT_SWEEP_ROWS 2000   /* rows one cleanup command touches */
 
 /* Idempotency keys: kept for the running and the two periods before it, so at least IDEMPOTENCY_PERIOD_MS * 2 = 7 days. */
