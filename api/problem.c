@@ -29,6 +29,7 @@ static const struct problem PROBLEMS[ERR_COUNT] = {
     [ERR_IDEMPOTENCY_MISMATCH] = { 409, "idempotency_mismatch", "Key used for another request" },
     [ERR_ALREADY_DELETED] = { 409, "already_deleted", "Already deleted" },
     [ERR_CHAT_FULL] = { 409, "chat_full", "Chat is full" },
+    [ERR_TOO_MANY_CHATS] = { 409, "too_many_chats", "Too many chats" },
     [ERR_RATE_LIMITED] = { 429, "rate_limited", "Too many requests" },
     [ERR_OVERLOADED] = { 503, "overloaded", "Overloaded" },
     [ERR_DATABASE_UNAVAILABLE] = { 503, "database_unavailable", "Database unavailable" },

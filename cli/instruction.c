@@ -42,6 +42,7 @@ static const char *const details[ERR_COUNT] = {
     [ERR_USERNAME_TAKEN] = "there is a user of this name already",
     [ERR_CONFLICT] = "a token of it belongs to a device already",
     [ERR_CHAT_FULL] = "more members than PARLEY_GROUP_MAX",
+    [ERR_TOO_MANY_CHATS] = "a member is in as many chats as PARLEY_CHATS_PER_USER allows",
     [ERR_OVERLOADED] = "the server is overloaded: this was not done",
     [ERR_DATABASE_UNAVAILABLE] = "the database failed: this was not done",
     [ERR_DRAINING] = "the server is stopping: this was not done",

@@ -29,6 +29,7 @@ static const char *const names[ERR_COUNT] = {
     [ERR_IDEMPOTENCY_MISMATCH] = "idempotency_mismatch",
     [ERR_ALREADY_DELETED] = "already_deleted",
     [ERR_CHAT_FULL] = "chat_full",
+    [ERR_TOO_MANY_CHATS] = "too_many_chats",
     [ERR_RATE_LIMITED] = "rate_limited",
     [ERR_OVERLOADED] = "overloaded",
     [ERR_DATABASE_UNAVAILABLE] = "database_unavailable",

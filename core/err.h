@@ -38,6 +38,7 @@ enum err {
     ERR_IDEMPOTENCY_MISMATCH,
     ERR_ALREADY_DELETED,
     ERR_CHAT_FULL,
+    ERR_TOO_MANY_CHATS,
     /* The server cannot now; trying again may help. */
     ERR_RATE_LIMITED,
     ERR_OVERLOADED,

@@ -37,7 +37,7 @@
 #define LIMIT_QUEUE_BYTES (64 * 1024 * 1024)
 #define LIMIT_BATCH_ARENA_BYTES (256 * 1024 * 1024)
 #define LIMIT_CACHED_ROWS 65536 /* chats and stays that the writer remembers, about 20 MB */
-#define LIMIT_WAL_PAGES 40000 /* checkpoint beyond: 160 MB of 4 KiB pages, each written once for several changes */
+#define LIMIT_WAL_PAGES 40000   /* checkpoint beyond: 160 MB of 4 KiB pages, each written once for several changes */
 #define LIMIT_SWEEP_ROWS 2000   /* rows one cleanup command touches */
 
 /* Idempotency keys: kept for the running and the two periods before it, so at least IDEMPOTENCY_PERIOD_MS * 2 = 7 days. */

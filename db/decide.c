@@ -28,8 +28,8 @@ static void needs_key(struct state *state, const struct command *command) {
 static void needs_chat_create(struct state *state, struct slot *slot) {
     const struct command *command = slot->command;
     for (size_t i = 0; i < command->in.chat_create.member_count; i++)
-        state_user(state, command->in.chat_create.member_ids[i]);
-    state_user(state, command->actor_id);
+        state_need_chat_count(state, command->in.chat_create.member_ids[i]);
+    state_need_chat_count(state, command->actor_id);
     if (command->in.chat_create.type == CHAT_DIRECT)
         state_pair(state, command->actor_id, command->in.chat_create.member_ids[0]);
     needs_key(state, command);
@@ -52,7 +52,7 @@ static void needs_member_put(struct state *state, struct slot *slot) {
     const struct command *command = slot->command;
     needs_own_stay(state, command, command->in.member_put.chat_id);
     state_stay(state, command->in.member_put.chat_id, command->in.member_put.user_id);
-    state_user(state, command->in.member_put.user_id);
+    state_need_chat_count(state, command->in.member_put.user_id);
 }
 
 static void needs_member_remove(struct state *state, struct slot *slot) {

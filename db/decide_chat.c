@@ -39,6 +39,9 @@ static void add_stay(struct state *state, struct chat_entry *chat, uint64_t user
     };
     chat->chat.member_count++;
     chat->chat.owner_count += role == ROLE_OWNER;
+    struct user_entry *user = state_user(state, user_id);
+    if (user)
+        user->chat_count++;
     state_push(state, &state->new_stays, entry);
 }
 
@@ -49,6 +52,19 @@ static bool all_exist(struct state *state, const uint64_t *user_ids, size_t coun
             return false;
     }
     return true;
+}
+
+static bool has_room(struct state *state, uint64_t user_id) {
+    const struct user_entry *user = state_user(state, user_id);
+    return user && user->chat_count < (uint64_t)state->config->chats_per_user;
+}
+
+static bool all_have_room(struct state *state, const struct command *command) {
+    for (size_t i = 0; i < command->in.chat_create.member_count; i++) {
+        if (!has_room(state, command->in.chat_create.member_ids[i]))
+            return false;
+    }
+    return has_room(state, command->actor_id);
 }
 
 /* The answer to a key or a pair that was there already: the chat as its creator sees it now. */
@@ -118,6 +134,8 @@ void decide_chat_create(struct state *state, struct slot *slot) {
     struct pair_entry *pair = direct ? state_pair(state, command->actor_id, member_ids[0]) : NULL;
     if (pair && pair->chat_id)
         return answer_existing(state, command, pair->chat_id);
+    if (!all_have_room(state, command))
+        return refuse(command, ERR_TOO_MANY_CHATS, NULL, "one of the members is in as many chats as a user may be");
     struct chat_entry *chat = new_chat(state, command);
     struct event_entry *event = chat ? append_chat_event(state, chat, EVENT_CHAT_CREATED, command->actor_id, 0) : NULL;
     if (!event)
@@ -244,6 +262,8 @@ static void add_member(struct state *state, struct command *command, struct chat
         return refuse(command, ERR_NOT_FOUND, NULL, NULL);
     if (chat->chat.member_count >= (uint64_t)state->config->group_max)
         return refuse(command, ERR_CHAT_FULL, NULL, "the group has as many members as it may");
+    if (!has_room(state, user_id))
+        return refuse(command, ERR_TOO_MANY_CHATS, NULL, "this user is in as many chats as a user may be");
     struct event_entry *event = append_chat_event(state, chat, EVENT_MEMBER_ADDED, command->actor_id, user_id);
     if (!event)
         return;

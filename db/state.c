@@ -14,7 +14,7 @@ void state_release(struct state *state) {
     struct map *maps[] = { &state->users, &state->names, &state->chats, &state->stays, &state->pairs, &state->messages, &state->keys };
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         map_release(maps[i]);
-    struct buf *bufs[] = { &state->need_users, &state->need_names, &state->need_devices,  &state->need_chats,
+    struct buf *bufs[] = { &state->need_users, &state->need_names, &state->need_devices,  &state->need_counts, &state->need_chats,
                            &state->need_stays, &state->need_pairs, &state->need_messages, &state->need_keys };
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
         buf_release(bufs[i]);
@@ -110,6 +110,14 @@ void state_need_devices(struct state *state, uint64_t user_id) {
         return;
     entry->devices_needed = true;
     need_id(&state->need_devices, user_id);
+}
+
+void state_need_chat_count(struct state *state, uint64_t user_id) {
+    struct user_entry *entry = state_user(state, user_id);
+    if (!entry || entry->count_needed)
+        return;
+    entry->count_needed = true;
+    need_id(&state->need_counts, user_id);
 }
 
 struct chat_entry *state_chat(struct state *state, uint64_t chat_id) {

@@ -29,6 +29,8 @@ struct user_entry {
     struct user user;
     struct vec devices; /* struct device_entry, if they were needed */
     bool devices_needed;
+    bool count_needed;
+    uint32_t chat_count; /* of which the user is a member, if it was needed; counted no further than the most allowed */
     bool found;
     bool listed; /* in new_users or changed_users */
     struct user_entry *next_of_name;
@@ -104,7 +106,8 @@ struct state {
     bool failed;
 
     struct map users, names, chats, stays, pairs, messages, keys;
-    struct buf need_users, need_names, need_devices, need_chats, need_stays, need_pairs, need_messages, need_keys; /* JSON arrays */
+    struct buf need_users, need_names, need_devices, need_counts, need_chats, need_stays, need_pairs, need_messages,
+        need_keys; /* JSON arrays */
 
     struct vec new_users, changed_users, new_devices, new_chats, changed_chats, new_stays, changed_stays, events, changed_messages;
     struct vec new_keys, invites, new_invites, new_tickets, used_tickets;
@@ -126,6 +129,7 @@ void state_push(struct state *state, struct vec *vec, void *item);
 struct user_entry *state_user(struct state *state, uint64_t user_id);
 struct user_entry *state_user_named(struct state *state, const char *username); /* folded */
 void state_need_devices(struct state *state, uint64_t user_id);
+void state_need_chat_count(struct state *state, uint64_t user_id);
 struct chat_entry *state_chat(struct state *state, uint64_t chat_id);
 struct stay_entry *state_stay(struct state *state, uint64_t chat_id, uint64_t user_id);
 struct pair_entry *state_pair(struct state *state, uint64_t one, uint64_t other);

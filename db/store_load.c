@@ -10,6 +10,9 @@
 static const struct query load_users = { "SELECT " USER_COLUMNS " FROM {ids} i CROSS JOIN user u ON u.id = i.id" };
 static const struct query load_names = { "SELECT " USER_COLUMNS " FROM {ids} i CROSS JOIN user u ON u.username = i.id" };
 static const struct query load_devices = { "SELECT " DEVICE_COLUMNS " FROM {ids} i CROSS JOIN device d ON d.user_id = i.id ORDER BY d.id" };
+/* ?2: the most allowed; beyond it nobody has to count. */
+static const struct query load_counts = { "SELECT i.id, (SELECT count(*) FROM (SELECT 1 FROM stay s WHERE s.user_id = i.id"
+                                          " AND s.left_id = " STAY_OPEN_SQL " LIMIT ?2)) FROM {ids} i" };
 static const struct query load_chats = { "SELECT " CHAT_COLUMNS " FROM {ids} i CROSS JOIN chat c ON c.id = i.id" };
 static const struct query load_stays = { "SELECT " STAY_COLUMNS " FROM {pairs} p CROSS JOIN stay s ON s.chat_id = p.a AND s.user_id = p.b"
                                          " WHERE s.left_id = " STAY_OPEN_SQL };
@@ -54,6 +57,14 @@ static enum err take_device(struct state *state, struct db *db, struct statement
         return ERR_NO_MEMORY;
     state_push(state, &user->devices, device);
     return row_device(db, row, 0, state->arena, &device->device);
+}
+
+static enum err take_count(struct state *state, struct db *db, struct statement *row) {
+    struct user_entry *user = state_user(state, db->driver->column_id(row, 0));
+    if (!user)
+        return ERR_NO_MEMORY;
+    user->chat_count = (uint32_t)db->driver->column_id(row, 1);
+    return OK;
 }
 
 static enum err take_chat(struct state *state, struct db *db, struct statement *row) {
@@ -108,6 +119,7 @@ static const struct {
     { offsetof(struct state, need_users), &load_users, take_user },
     { offsetof(struct state, need_names), &load_names, take_named },
     { offsetof(struct state, need_devices), &load_devices, take_device },
+    { offsetof(struct state, need_counts), &load_counts, take_count },
     { offsetof(struct state, need_chats), &load_chats, take_chat },
     { offsetof(struct state, need_stays), &load_stays, take_stay },
     { offsetof(struct state, need_pairs), &load_pairs, take_pair },
@@ -130,6 +142,8 @@ static enum err run_load(struct state *state, struct db *db, const struct query 
     db->driver->bind_text(statement, 1, need->bytes, need->size);
     if (query == &load_keys)
         bind_periods(state, db, statement);
+    if (query == &load_counts)
+        db->driver->bind_id(statement, 2, (uint64_t)state->config->chats_per_user);
     enum err err = OK;
     for (bool row; rows_next(db, statement, &err, &row);) {
         err = take(state, db, statement);

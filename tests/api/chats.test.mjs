@@ -264,3 +264,17 @@ test('a group larger than the limit is refused, one as large is not', async (t) 
   await addMember(alice, chat, dave);
   assert.equal((await getChat(alice, chat)).member_count, 3);
 });
+
+test('nobody becomes a member of more chats than allowed', async (t) => {
+  const small = await startServerFor(t, { env: { PARLEY_CHATS_PER_USER: '2' } });
+  const [alice, bob, carol] = await registerMany(small, 'alice', 'bob', 'carol');
+  const first = await createGroup(alice, [bob]);
+  await createGroup(bob, []);
+  const direct = { type: 'direct', member_ids: [bob.id] };
+  expectProblem(await alice.post('/v1/chats', direct), 409, 'too_many_chats');
+  const full = await createGroup(carol, []);
+  expectProblem(await carol.put(`/v1/chats/${full.id}/members/${bob.id}`, {}), 409, 'too_many_chats');
+  await removeMember(bob, first, bob);
+  const chat = expectStatus(await alice.post('/v1/chats', direct), 201);
+  assert.equal(expectStatus(await alice.post('/v1/chats', direct), 200).id, chat.id, 'an existing one is still answered');
+});
