@@ -63,6 +63,7 @@ enum option_code {
     OPTION_SETTLE,
     OPTION_CONNECTIONS,
     OPTION_RATE,
+    OPTION_GROW,
     OPTION_USERS,
     OPTION_CHATS,
     OPTION_MEMBERS,
@@ -82,6 +83,7 @@ static const struct option option_names[] = {
     { "settle", required_argument, NULL, OPTION_SETTLE },
     { "connections", required_argument, NULL, OPTION_CONNECTIONS },
     { "rate", required_argument, NULL, OPTION_RATE },
+    { "grow", no_argument, NULL, OPTION_GROW },
     { "users", required_argument, NULL, OPTION_USERS },
     { "chats", required_argument, NULL, OPTION_CHATS },
     { "members", required_argument, NULL, OPTION_MEMBERS },
@@ -105,6 +107,7 @@ static void print_help(void) {
            "  --text BYTES         of a message (100)\n"
            "  --connections LIST   posts: rows (1,16,128,256,384,1000)\n"
            "  --rate N             posts: open loop at N a second in place of closed loop\n"
+           "  --grow               posts: rows go on with the database of the row before, in place of a fresh one each\n"
            "  --users N            posts: (64)\n"
            "  --chats N            posts: (64)\n"
            "  --members N          posts: of each chat (10)\n"
@@ -188,6 +191,9 @@ static bool option_take(struct options *options, int code, const char *value) {
         return parse_list(value, 1400, &options->connections);
     case OPTION_RATE:
         return parse_single(value, 1, 1000000, &options->rate_per_second);
+    case OPTION_GROW:
+        options->grows = true;
+        return true;
     case OPTION_USERS:
         return parse_single(value, 1, 1000000, &options->user_count);
     case OPTION_CHATS:

@@ -39,6 +39,7 @@ struct options {
     uint32_t settle_seconds; /* without any event before the rest counts as lost */
     struct size_list connections;
     uint32_t rate_per_second; /* 0: closed loop */
+    bool grows;               /* posts: rows go on with the database of the row before */
     uint32_t user_count;
     uint32_t chat_count;
     uint32_t members_per_chat;

@@ -17,7 +17,7 @@ struct posts {
     struct server server;
     struct population population;
     uint64_t random_state;
-    uint64_t answered; /* over all rows */
+    uint64_t answered; /* over all rows of the server */
     struct load_result result;
     struct table table;
 };
@@ -138,18 +138,35 @@ static enum outcome posts_run_row(struct posts *posts, uint32_t connections) {
     return outcome;
 }
 
-static enum outcome posts_run(struct posts *posts) {
+static enum outcome posts_start(struct posts *posts) {
     const struct options *options = posts->options;
     struct population_shape shape = { options->user_count, options->chat_count, options->members_per_chat, 1 };
-    if (server_prepare(options, &posts->server) || population_create(&posts->server, &shape, &posts->population) ||
-        server_start(&posts->server))
+    posts->answered = 0;
+    if (server_prepare(options, &posts->server) || population_create(&posts->server, &shape, &posts->population))
         return OUTCOME_FAILED;
+    return server_start(&posts->server);
+}
+
+static enum outcome posts_stop(struct posts *posts) {
+    enum outcome outcome = posts->server.pid > 0 ? server_stop(&posts->server) : OUTCOME_OK;
+    population_release(&posts->population);
+    server_release(&posts->server);
+    return outcome;
+}
+
+/* A figure should not depend on the rows before it, so each has a fresh server and database, unless growth is what is asked for. */
+static enum outcome posts_run(struct posts *posts) {
+    const struct options *options = posts->options;
     enum outcome outcome = OUTCOME_OK;
     for (size_t i = 0; i < options->connections.count && !bench_interrupted(); i++) {
+        if ((i == 0 || !options->grows) && posts_start(posts))
+            return OUTCOME_FAILED;
         if (posts_run_row(posts, options->connections.values[i]))
             outcome = OUTCOME_FAILED;
+        if (!options->grows && posts_stop(posts))
+            outcome = OUTCOME_FAILED;
     }
-    if (server_stop(&posts->server))
+    if (posts_stop(posts))
         outcome = OUTCOME_FAILED;
     return outcome;
 }
@@ -162,8 +179,9 @@ enum outcome scenario_posts(const struct options *options) {
     if (!posts)
         return OUTCOME_FAILED;
     char title[160];
-    snprintf(title, sizeof title, "posts: durable, %u bytes, each with an Idempotency-Key; %u users in %u groups of %u; %u s a row",
-             options->text_bytes, options->user_count, options->chat_count, options->members_per_chat, options->seconds);
+    snprintf(title, sizeof title, "posts: durable, %u bytes, each with an Idempotency-Key; %u users in %u groups of %u; %u s a row, %s",
+             options->text_bytes, options->user_count, options->chat_count, options->members_per_chat, options->seconds,
+             options->grows ? "on one growing database" : "each on a fresh database");
     posts->options = options;
     posts->random_state = now_ns();
     table_start(&posts->table, title, columns);
