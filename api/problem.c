@@ -14,6 +14,9 @@ static const struct problem PROBLEMS[ERR_COUNT] = {
     [ERR_BAD_CURSOR] = { 400, "bad_cursor", "Invalid cursor" },
     [ERR_BODY_TOO_LARGE] = { 413, "body_too_large", "Body too large" },
     [ERR_UNSUPPORTED_MEDIA_TYPE] = { 415, "unsupported_media_type", "Unsupported media type" },
+    [ERR_BAD_DIGEST] = { 400, "bad_digest", "Wrong content" },
+    [ERR_BAD_RANGE] = { 416, "bad_range", "Range not satisfiable" },
+    [ERR_PRECONDITION_FAILED] = { 412, "precondition_failed", "Precondition failed" },
     [ERR_METHOD_NOT_ALLOWED] = { 405, "method_not_allowed", "Method not allowed" },
     [ERR_UNAUTHORIZED] = { 401, "unauthorized", "Not authenticated" },
     [ERR_LOGIN_FAILED] = { 401, "login_failed", "Wrong username or password" },
@@ -22,6 +25,8 @@ static const struct problem PROBLEMS[ERR_COUNT] = {
     [ERR_REGISTRATION_CLOSED] = { 403, "registration_closed", "Registration is closed" },
     [ERR_BAD_INVITE] = { 403, "bad_invite", "Invalid invite" },
     [ERR_WINDOW_CLOSED] = { 403, "window_closed", "Too late" },
+    [ERR_BAD_SIGNATURE] = { 403, "bad_signature", "Signature does not fit" },
+    [ERR_URL_EXPIRED] = { 403, "url_expired", "URL has expired" },
     [ERR_NOT_FOUND] = { 404, "not_found", "Not found" },
     [ERR_CONFLICT] = { 409, "conflict", "Conflict" },
     [ERR_USERNAME_TAKEN] = { 409, "username_taken", "Username taken" },
@@ -30,9 +35,16 @@ static const struct problem PROBLEMS[ERR_COUNT] = {
     [ERR_ALREADY_DELETED] = { 409, "already_deleted", "Already deleted" },
     [ERR_CHAT_FULL] = { 409, "chat_full", "Chat is full" },
     [ERR_TOO_MANY_CHATS] = { 409, "too_many_chats", "Too many chats" },
+    [ERR_TOO_MANY_UPLOADS] = { 409, "too_many_uploads", "Too many uploads" },
+    [ERR_MEDIA_QUOTA] = { 409, "media_quota", "Media quota used up" },
+    [ERR_MEDIA_NOT_READY] = { 409, "media_not_ready", "Media is not ready" },
+    [ERR_MEDIA_IN_USE] = { 409, "media_in_use", "Media is in use" },
+    [ERR_UPLOAD_MISSING] = { 409, "upload_missing", "Nothing was uploaded" },
+    [ERR_UPLOAD_MISMATCH] = { 409, "upload_mismatch", "Something else was uploaded" },
     [ERR_RATE_LIMITED] = { 429, "rate_limited", "Too many requests" },
     [ERR_OVERLOADED] = { 503, "overloaded", "Overloaded" },
     [ERR_DATABASE_UNAVAILABLE] = { 503, "database_unavailable", "Database unavailable" },
+    [ERR_STORAGE_UNAVAILABLE] = { 503, "storage_unavailable", "Media storage unavailable" },
     [ERR_DRAINING] = { 503, "draining", "Shutting down" },
     [ERR_NO_MEMORY] = { 503, "overloaded", "Overloaded" },
     [ERR_CONFIG] = { 500, "internal", "Internal error" },
@@ -55,26 +67,20 @@ static void write_problem(struct buf *buf, const struct problem *problem, const 
     buf_char(buf, '}');
 }
 
-static bool has_header(const struct answer *answer, const char *name) {
-    for (size_t i = 0; i < answer->header_count; i++)
-        if (strcmp(answer->headers[i].name, name) == 0)
-            return true;
-    return false;
-}
-
 void problem_answer(struct request *request, enum err err) {
     const struct problem *problem = problem_of(err);
     struct answer *answer = &request->answer;
     frame_drop(answer->frame);
     answer->frame = NULL;
     answer->fixed = (struct slice){ NULL, 0 };
+    answer->blob_bytes = 0;
     buf_clear(&answer->body);
     answer->status = problem->status;
     answer->content_type = "application/problem+json";
     write_problem(&answer->body, problem, request);
     if (problem->status == 401)
         answer_header(request, "WWW-Authenticate", "Bearer");
-    if ((problem->status == 429 || problem->status == 503) && !has_header(answer, "Retry-After"))
+    if ((problem->status == 429 || problem->status == 503) && !answer_has(request, "Retry-After"))
         answer_header(request, "Retry-After", "1");
     if (err == ERR_DRAINING)
         answer->close = true;

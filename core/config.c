@@ -9,6 +9,9 @@
 #include <unistd.h>
 
 #include "core/buf.h"
+#include "core/content_type.h"
+#include "core/limits.h"
+#include "core/text.h"
 
 #define SECOND_MS INT64_C(1000)
 #define MINUTE_MS (60 * SECOND_MS)
@@ -20,8 +23,9 @@ enum setting_type {
     SETTING_STRING,
     SETTING_INTEGER,
     SETTING_DURATION, /* milliseconds */
-    SETTING_CHOICE,   /* the index of the value among the choices */
-    SETTING_SWITCH,   /* on or off */
+    SETTING_BYTES,
+    SETTING_CHOICE, /* the index of the value among the choices */
+    SETTING_SWITCH, /* on or off */
 };
 
 struct setting {
@@ -86,12 +90,17 @@ static const char *check_origins(const char *value) {
     }
 }
 
+static const char *check_key_prefix(const char *value) {
+    return strlen(value) <= LIMIT_KEY_PREFIX_BYTES ? NULL : "is longer than 200 bytes";
+}
+
 /* ---- The table ---- */
 
 #define FIELD(name) .offset = offsetof(struct config, name)
 #define STRING(name, value, checked_by) .type = SETTING_STRING, FIELD(name), .unset = (value), .check = (checked_by)
 #define INTEGER(name, value, low, high) .type = SETTING_INTEGER, FIELD(name), .unset = (value), .min = (low), .max = (high)
 #define DURATION(name, value, low, high) .type = SETTING_DURATION, FIELD(name), .unset = (value), .min = (low), .max = (high)
+#define BYTES(name, value, low, high) .type = SETTING_BYTES, FIELD(name), .unset = (value), .min = (low), .max = (high)
 #define CHOICE(name, value, all) .type = SETTING_CHOICE, FIELD(name), .unset = (value), .choices = (all)
 #define SWITCH(name, value) .type = SETTING_SWITCH, FIELD(name), .unset = (value)
 
@@ -110,7 +119,7 @@ static const struct setting settings[] = {
     { "PARLEY_CORS_ORIGINS", STRING(cors_origins, "", check_origins),
       .meaning = "comma-separated origins whose pages may call the API" },
     { "PARLEY_TRUSTED_PROXY", SWITCH(trusted_proxy, "off"),
-      .meaning = "take the client's address from the last X-Forwarded-For entry" },
+      .meaning = "take the client's address from the last X-Forwarded-For entry, and the scheme of the server's own URLs from X-Forwarded-Proto" },
     { "PARLEY_LOG", STRING(log_level, "info", NULL), .choices = "debug|info|warn|error",
       .meaning = "least important level that is logged" },
 
@@ -135,8 +144,55 @@ static const struct setting settings[] = {
       .meaning = "authors may delete their messages for so long; 0: always" },
     { "PARLEY_RETENTION", DURATION(retention_ms, "30d", SECOND_MS, 36500 * DAY_MS), .may_be_forever = true,
       .meaning = "messages live so long" },
+    { "PARLEY_DORMANT_AFTER", DURATION(dormant_after_ms, "30d", SECOND_MS, 3650 * DAY_MS),
+      .meaning = "devices not seen for so long no longer hold back the messages of until_delivered chats" },
     { "PARLEY_CLEANUP_INTERVAL", DURATION(cleanup_interval_ms, "60s", 10, DAY_MS), .may_be_zero = true,
-      .meaning = "time between two passes of the cleanup; 0: none inside the server" },
+      .meaning = "time between two runs of the cleanup; 0: none inside the server" },
+    { "PARLEY_CLEANUP_BUDGET", DURATION(cleanup_budget_ms, "30s", 100, DAY_MS),
+      .meaning = "a run of the cleanup inside the server ends after so long and goes on with the next" },
+    { "PARLEY_CLEANUP_DEADLINE", DURATION(cleanup_deadline_ms, "1h", SECOND_MS, 365 * DAY_MS),
+      .meaning = "what is expired is gone from disk and storage within; when it is not, the log and a metric say so" },
+
+    { "PARLEY_MEDIA_TYPES", STRING(media_types, "image/*:20MiB,audio/*:200MiB,video/*:2GiB,*/*:200MiB", content_type_check_setting),
+      .meaning = "types that may be uploaded with the largest size of each; the first that fits counts" },
+    { "PARLEY_MEDIA_PENDING", INTEGER(media_pending, "20", 1, 10000),
+      .meaning = "uploads of one user that are not completed" },
+    { "PARLEY_MEDIA_QUOTA", BYTES(media_quota, "5GiB", 0, INT64_C(1) << 50),
+      .meaning = "what the media of one user may take in all; 0: no limit" },
+    { "PARLEY_MEDIA_PART_ABOVE", BYTES(media_part_above, "32MiB", 1, INT64_C(5) << 30),
+      .meaning = "larger files are uploaded in parts, which can be resumed" },
+    { "PARLEY_MEDIA_PART_SIZE", BYTES(media_part_size, "8MiB", INT64_C(5) << 20, INT64_C(5) << 30),
+      .meaning = "size of these parts; larger where there would be more than 10,000" },
+    { "PARLEY_MEDIA_UPLOAD_TTL", DURATION(media_upload_ms, "1h", SECOND_MS, 7 * DAY_MS),
+      .meaning = "how long URLs for uploads work" },
+    { "PARLEY_MEDIA_DOWNLOAD_TTL", DURATION(media_download_ms, "10m", SECOND_MS, 7 * DAY_MS),
+      .meaning = "how long URLs for downloads work" },
+    { "PARLEY_MEDIA_UNUSED", DURATION(media_unused_ms, "24h", SECOND_MS, 365 * DAY_MS),
+      .meaning = "media that no message refers to, uploaded or not, are deleted after" },
+    { "PARLEY_MEDIA_GRACE", DURATION(media_grace_ms, "24h", SECOND_MS, 365 * DAY_MS), .may_be_zero = true,
+      .meaning = "media outlive the last message that refers to them by" },
+    { "PARLEY_S3_ENDPOINT", STRING(s3_endpoint, "", check_origin),
+      .meaning = "S3-compatible storage for media, as https://s3.example.org; unset: the folder media in the data folder" },
+    { "PARLEY_S3_PUBLIC_ENDPOINT", STRING(s3_public_endpoint, "", check_origin),
+      .meaning = "the storage as clients see it; unset: the same" },
+    { "PARLEY_S3_REGION", STRING(s3_region, "us-east-1", NULL),
+      .meaning = "region that requests are signed for" },
+    { "PARLEY_S3_BUCKET", STRING(s3_bucket, "parley", NULL),
+      .meaning = "bucket of all media; `parley media setup` creates it" },
+    { "PARLEY_S3_PREFIX", STRING(s3_prefix, "", check_key_prefix),
+      .meaning = "what all keys in the bucket begin with" },
+    { "PARLEY_S3_STYLE", CHOICE(s3_style, "path", "path|virtual"),
+      .meaning = "bucket in the path, or as a subdomain of the endpoint" },
+    { "PARLEY_S3_ACCESS_KEY", STRING(s3_access_key, "", NULL),
+      .meaning = "access key id" },
+    { "PARLEY_S3_SECRET_KEY", STRING(s3_secret_key, "", NULL), .is_secret = true,
+      .meaning = "secret access key" },
+    { "PARLEY_S3_SESSION_TOKEN", STRING(s3_session_token, "", NULL), .is_secret = true,
+      .meaning = "session token of temporary credentials" },
+    { "PARLEY_S3_ACL", CHOICE(s3_acl, "private", "private|none"),
+      .meaning = "private: uploads are signed with x-amz-acl: private, so that clients cannot make them public; none: for buckets that refuse ACLs" },
+    { "PARLEY_S3_TIMEOUT", DURATION(s3_timeout_ms, "10s", 100, HOUR_MS),
+      .meaning = "a request of the server to the storage is given up after" },
 
     { "PARLEY_RATE_LIMIT", SWITCH(rate_limit, "on"),
       .meaning = "off lifts every rate limit and stream cap" },
@@ -227,6 +283,18 @@ static const char *write_duration(int64_t ms, char out[VALUE_BYTES]) {
     return out;
 }
 
+/* Likewise an amount of bytes. */
+static const char *write_bytes(int64_t bytes, char out[VALUE_BYTES]) {
+    static const char *const names[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+    size_t unit = 0;
+    while (bytes != 0 && unit < sizeof(names) / sizeof(names[0]) - 1 && bytes % 1024 == 0) {
+        bytes /= 1024;
+        unit++;
+    }
+    snprintf(out, VALUE_BYTES, "%" PRId64 "%s", bytes, bytes == 0 ? "" : names[unit]);
+    return out;
+}
+
 /* The index of `value` among `choices`, or -1. */
 static int64_t choice_index(const char *choices, const char *value) {
     size_t size = strlen(value);
@@ -262,6 +330,15 @@ static enum err set_integer(const struct setting *setting, const char *value, in
     if (read_number(value, field, &rest) && *rest == '\0' && *field >= setting->min && *field <= setting->max)
         return OK;
     buf_printf(problem, "is not a whole number from %" PRId64 " to %" PRId64, setting->min, setting->max);
+    return ERR_CONFIG;
+}
+
+static enum err set_bytes(const struct setting *setting, const char *value, int64_t *field, struct buf *problem) {
+    char low[VALUE_BYTES], high[VALUE_BYTES];
+    if (text_to_bytes(value, strlen(value), field) && *field >= setting->min && *field <= setting->max)
+        return OK;
+    buf_printf(problem, "is not an amount like 20MiB (B, KiB, MiB, GiB or TiB) from %s to %s", write_bytes(setting->min, low),
+               write_bytes(setting->max, high));
     return ERR_CONFIG;
 }
 
@@ -303,6 +380,8 @@ static enum err set_field(const struct setting *setting, const char *value, stru
         return set_integer(setting, value, field, problem);
     case SETTING_DURATION:
         return set_duration(setting, value, field, problem);
+    case SETTING_BYTES:
+        return set_bytes(setting, value, field, problem);
     case SETTING_CHOICE:
         return set_choice(setting, value, field, problem);
     case SETTING_SWITCH:
@@ -407,6 +486,8 @@ static const char *type_name(const struct setting *setting) {
         return "number";
     case SETTING_DURATION:
         return setting->may_be_forever ? "duration|forever" : "duration";
+    case SETTING_BYTES:
+        return "bytes";
     case SETTING_CHOICE:
         return setting->choices;
     case SETTING_SWITCH:
@@ -440,6 +521,9 @@ static void print_value(const struct setting *setting, const struct config *conf
         break;
     case SETTING_DURATION:
         fputs(write_duration(*(const int64_t *)field, text), out);
+        break;
+    case SETTING_BYTES:
+        fputs(write_bytes(*(const int64_t *)field, text), out);
         break;
     case SETTING_CHOICE:
         print_choice(setting->choices, *(const int64_t *)field, out);

@@ -12,6 +12,8 @@
 
 #define CONFIG_FOREVER INT64_MAX
 
+enum s3_style { S3_PATH, S3_VIRTUAL };
+enum s3_acl { S3_ACL_PRIVATE, S3_ACL_NONE };
 enum registration { REGISTRATION_OPEN, REGISTRATION_INVITE, REGISTRATION_CLOSED };
 
 struct config {
@@ -34,11 +36,34 @@ struct config {
     int64_t edit_window_ms;      /* 0: no limit */
     int64_t delete_window_ms;    /* 0: no limit */
     int64_t retention_ms;        /* CONFIG_FOREVER: nothing expires */
+    int64_t dormant_after_ms;    /* devices not seen for so long hold nothing back */
     int64_t cleanup_interval_ms; /* 0: off */
-    bool rate_limit;             /* false lifts every rate limit and stream cap */
-    int64_t rate_user;           /* requests a second */
-    int64_t rate_address;        /* requests a second */
-    int64_t rate_login;          /* attempts a minute, per account and per address */
+    int64_t cleanup_budget_ms;   /* of one run inside the server */
+    int64_t cleanup_deadline_ms; /* the promise */
+    char *media_types;           /* core/content_type.h */
+    int64_t media_pending;       /* uploads of one user that are not completed */
+    int64_t media_quota;         /* bytes of one user; 0: no limit */
+    int64_t media_part_above;    /* larger ones are uploaded in parts; bytes */
+    int64_t media_part_size;     /* bytes */
+    int64_t media_upload_ms;     /* how long upload URLs work */
+    int64_t media_download_ms;   /* how long download URLs work */
+    int64_t media_unused_ms;     /* media that no message ever referred to go after */
+    int64_t media_grace_ms;      /* media whose last message went go after */
+    char *s3_endpoint;           /* "": local storage */
+    char *s3_public_endpoint;    /* what clients see; "": the same */
+    char *s3_region;
+    char *s3_bucket;
+    char *s3_prefix;  /* of all keys */
+    int64_t s3_style; /* enum s3_style */
+    char *s3_access_key;
+    char *s3_secret_key;
+    char *s3_session_token;
+    int64_t s3_acl;        /* enum s3_acl */
+    int64_t s3_timeout_ms; /* of one request */
+    bool rate_limit;       /* false lifts every rate limit and stream cap */
+    int64_t rate_user;     /* requests a second */
+    int64_t rate_address;  /* requests a second */
+    int64_t rate_login;    /* attempts a minute, per account and per address */
     int64_t streams_per_device;
     int64_t streams_per_user;
     int64_t streams_per_address;

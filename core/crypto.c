@@ -109,38 +109,69 @@ void hmac_sha256(const void *key, size_t key_size, const struct slice *slices, s
 
 bool secret_equal(const void *a, const void *b, size_t size) { return CRYPTO_memcmp(a, b, size) == 0; }
 
-/* ---- base64url without padding (RFC 4648 section 5) ---- */
+/* ---- MD5 ---- */
 
-static const char base64url_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+struct md5 {
+    EVP_MD_CTX *context;
+};
 
-/* Writes the text and a NUL, BASE64URL_SIZE(size) in all. */
-static void base64url_encode(const uint8_t *bytes, size_t size, char *out) {
+struct md5 *md5_begin(void) {
+    struct md5 *md5 = malloc(sizeof(*md5));
+    if (md5 == NULL)
+        return NULL;
+    md5->context = EVP_MD_CTX_new();
+    if (md5->context != NULL && EVP_DigestInit_ex(md5->context, EVP_md5(), NULL) == 1)
+        return md5;
+    md5_end(md5, NULL);
+    return NULL;
+}
+
+void md5_add(struct md5 *md5, const void *bytes, size_t size) { hash_slices(md5->context, &(struct slice){ bytes, size }, 1); }
+
+void md5_end(struct md5 *md5, uint8_t out[MD5_SIZE]) {
+    if (md5 == NULL)
+        return;
+    if (out != NULL && EVP_DigestFinal_ex(md5->context, out, NULL) != 1)
+        abort();
+    EVP_MD_CTX_free(md5->context);
+    free(md5);
+}
+
+/* ---- base64 (RFC 4648): section 5, without padding, for what is ours; section 4, with it, for what others read ---- */
+
+#define ALPHANUMERIC "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+static const char base64url_alphabet[] = ALPHANUMERIC "-_";
+static const char base64_alphabet[] = ALPHANUMERIC "+/";
+
+/* Writes the characters without padding or NUL; returns their end. */
+static char *encode(const char *alphabet, const uint8_t *bytes, size_t size, char *out) {
     uint32_t bits = 0;
     unsigned count = 0; /* bits waiting, below 6 */
     for (size_t i = 0; i < size; i++) {
         bits = bits << 8 | bytes[i];
         for (count += 8; count >= 6; count -= 6)
-            *out++ = base64url_alphabet[bits >> (count - 6) & 63];
+            *out++ = alphabet[bits >> (count - 6) & 63];
     }
     if (count > 0)
-        *out++ = base64url_alphabet[bits << (6 - count) & 63];
-    *out = '\0';
+        *out++ = alphabet[bits << (6 - count) & 63];
+    return out;
 }
 
 /* The value of a character, or -1. */
-static int base64url_value(char character) {
-    const char *found = character == '\0' ? NULL : strchr(base64url_alphabet, character);
-    return found == NULL ? -1 : (int)(found - base64url_alphabet);
+static int value_of(const char *alphabet, char character) {
+    const char *found = character == '\0' ? NULL : strchr(alphabet, character);
+    return found == NULL ? -1 : (int)(found - alphabet);
 }
 
-/* Reads exactly `size` bytes from exactly the text that encodes them; false for anything else. */
-static bool base64url_decode(const char *text, size_t text_size, uint8_t *out, size_t size) {
+/* Reads exactly `size` bytes from exactly the text that encodes them, without padding; false for anything else. */
+static bool decode(const char *alphabet, const char *text, size_t text_size, uint8_t *out, size_t size) {
     if (text_size != BASE64URL_SIZE(size) - 1)
         return false;
     uint32_t bits = 0;
     unsigned count = 0;
     for (size_t i = 0; i < text_size; i++) {
-        int value = base64url_value(text[i]);
+        int value = value_of(alphabet, text[i]);
         if (value < 0)
             return false;
         bits = bits << 6 | (uint32_t)value;
@@ -151,6 +182,50 @@ static bool base64url_decode(const char *text, size_t text_size, uint8_t *out, s
         }
     }
     return (bits & ((1u << count) - 1)) == 0; /* bits to spare are zero: one text per value */
+}
+
+/* Writes the text and a NUL, BASE64URL_SIZE(size) in all. */
+static void base64url_encode(const uint8_t *bytes, size_t size, char *out) { *encode(base64url_alphabet, bytes, size, out) = '\0'; }
+
+static int base64url_value(char character) { return value_of(base64url_alphabet, character); }
+
+static bool base64url_decode(const char *text, size_t text_size, uint8_t *out, size_t size) {
+    return decode(base64url_alphabet, text, text_size, out, size);
+}
+
+void base64_encode(const void *bytes, size_t size, char *out) {
+    char *end = encode(base64_alphabet, bytes, size, out);
+    while ((end - out) % 4 != 0)
+        *end++ = '=';
+    *end = '\0';
+}
+
+bool base64_decode(const char *text, size_t text_size, uint8_t *out, size_t size) {
+    size_t plain_size = BASE64URL_SIZE(size) - 1, padding = (4 - plain_size % 4) % 4;
+    return text_size == plain_size + padding && memcmp(text + plain_size, "==", padding) == 0 &&
+           decode(base64_alphabet, text, plain_size, out, size);
+}
+
+/* ---- Hex ---- */
+
+/* The value of a digit, or -1. */
+static int hex_value(char character) {
+    if (character >= '0' && character <= '9')
+        return character - '0';
+    int letter = character | 0x20;
+    return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
+}
+
+bool hex_decode(const char *text, size_t text_size, uint8_t *out, size_t size) {
+    if (text_size % 2 != 0 || text_size / 2 != size)
+        return false;
+    for (size_t i = 0; i < size; i++) {
+        int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        out[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
 }
 
 /* ---- Tokens ---- */

@@ -9,6 +9,7 @@
 
 #define SHA256_SIZE 32
 #define HASH128_SIZE 16
+#define MD5_SIZE 16
 #define TOKEN_BYTES 32
 #define TOKEN_TEXT_SIZE 44 /* 43 characters of base64url and a NUL */
 #define PASSWORD_HASH_SIZE 128
@@ -24,6 +25,20 @@ void sha256(const struct slice *slices, size_t count, uint8_t out[SHA256_SIZE]);
 void hash128(const struct slice *slices, size_t count, uint8_t out[HASH128_SIZE]);
 /* HMAC-SHA-256. */
 void hmac_sha256(const void *key, size_t key_size, const struct slice *slices, size_t count, uint8_t out[SHA256_SIZE]);
+
+/* MD5, which storages use to check transfers (never for secrets), piece by piece. NULL: out of memory. */
+struct md5;
+struct md5 *md5_begin(void) MUST_USE;
+void md5_add(struct md5 *md5, const void *bytes, size_t size);
+void md5_end(struct md5 *md5, uint8_t out[MD5_SIZE]); /* frees it; `out` NULL: only that, and `md5` may be NULL, too */
+
+/* RFC 4648, with padding. `out` has BASE64_SIZE(size) bytes. */
+#define BASE64_SIZE(bytes) (((bytes) + 2) / 3 * 4 + 1)
+void base64_encode(const void *bytes, size_t size, char *out);
+/* True when `text` is the base64, and nothing else, of exactly `size` bytes. */
+bool base64_decode(const char *text, size_t text_size, uint8_t *out, size_t size);
+/* True when `text` is `size` bytes in hex, of either case. */
+bool hex_decode(const char *text, size_t text_size, uint8_t *out, size_t size);
 
 /* Compares in time that depends only on `size`. */
 bool secret_equal(const void *a, const void *b, size_t size);

@@ -21,6 +21,9 @@ enum err {
     ERR_BAD_CURSOR,
     ERR_BODY_TOO_LARGE,
     ERR_UNSUPPORTED_MEDIA_TYPE,
+    ERR_BAD_DIGEST, /* the bytes are not those that were announced */
+    ERR_BAD_RANGE,
+    ERR_PRECONDITION_FAILED,
     ERR_METHOD_NOT_ALLOWED,
     /* The caller may not. */
     ERR_UNAUTHORIZED,
@@ -30,6 +33,8 @@ enum err {
     ERR_REGISTRATION_CLOSED,
     ERR_BAD_INVITE,
     ERR_WINDOW_CLOSED,
+    ERR_BAD_SIGNATURE, /* of a presigned URL */
+    ERR_URL_EXPIRED,
     ERR_NOT_FOUND,
     /* The state does not allow it. */
     ERR_CONFLICT,
@@ -39,10 +44,17 @@ enum err {
     ERR_ALREADY_DELETED,
     ERR_CHAT_FULL,
     ERR_TOO_MANY_CHATS,
+    ERR_TOO_MANY_UPLOADS,
+    ERR_MEDIA_QUOTA,
+    ERR_MEDIA_NOT_READY,
+    ERR_MEDIA_IN_USE,
+    ERR_UPLOAD_MISSING,
+    ERR_UPLOAD_MISMATCH,
     /* The server cannot now; trying again may help. */
     ERR_RATE_LIMITED,
     ERR_OVERLOADED,
     ERR_DATABASE_UNAVAILABLE,
+    ERR_STORAGE_UNAVAILABLE,
     ERR_DRAINING,
     /* Programming, configuration or machine. */
     ERR_NO_MEMORY,

@@ -36,9 +36,27 @@
 #define LIMIT_BATCH_BYTES (4 * 1024 * 1024)
 #define LIMIT_QUEUE_BYTES (64 * 1024 * 1024)
 #define LIMIT_BATCH_ARENA_BYTES (256 * 1024 * 1024)
-#define LIMIT_CACHED_ROWS 65536 /* chats and stays that the writer remembers, about 20 MB */
-#define LIMIT_WAL_PAGES 40000   /* checkpoint beyond: 160 MB of 4 KiB pages, each written once for several changes */
-#define LIMIT_SWEEP_ROWS 2000   /* rows one cleanup command touches */
+#define LIMIT_CACHED_ROWS 65536   /* chats and stays that the writer remembers, about 20 MB */
+#define LIMIT_WAL_PAGES 40000     /* checkpoint beyond: 160 MB of 4 KiB pages, each written once for several changes */
+#define LIMIT_WAL_SWEEP_PAGES 512 /* the same while a cleanup fills the log: posts wait for what is copied at once */
+#define LIMIT_SWEEP_ROWS 500      /* rows one cleanup command touches: about 2 ms */
+#define LIMIT_SWEEP_OBJECTS 500   /* media that one cleanup step dooms, deletes and forgets */
+
+/* Media */
+#define LIMIT_ATTACHMENTS 10 /* of one message */
+#define LIMIT_FILE_NAME_BYTES 255
+#define LIMIT_KEY_PREFIX_BYTES 200 /* of all keys in the storage */
+#define LIMIT_BLURHASH_CHARACTERS 128
+#define LIMIT_PIXELS 100000                          /* of a picture's side */
+#define LIMIT_PARTS_PAGE 100                         /* parts signed or listed in one answer */
+#define LIMIT_STORAGE_THREADS 8                      /* for what waits on the storage */
+#define LIMIT_STORAGE_QUEUE 256                      /* requests waiting for one */
+#define LIMIT_STORAGE_ANSWER_BYTES (4 * 1024 * 1024) /* of the storage's XML */
+#define LIMIT_BLOB_BLOCK_BYTES (64 * 1024)           /* read from a local object at once */
+#define LIMIT_BLOBS 512                              /* transfers of local objects at once: a file and a block each */
+#define LIMIT_AMZ_HEADERS 8                          /* of a presigned request */
+#define LIMIT_MESSAGE_TTL_MIN_MS 1000
+#define LIMIT_MESSAGE_TTL_MS (INT64_C(366) * 24 * 3600 * 1000)
 
 /* Idempotency keys: kept for the running and the two periods before it, so at least IDEMPOTENCY_PERIOD_MS * 2 = 7 days. */
 #define IDEMPOTENCY_PERIOD_MS (INT64_C(84) * 3600 * 1000)
@@ -68,7 +86,7 @@
 #define LIMIT_REMOVED_DEVICES 4096             /* remembered by the hub, for streams that open at that moment */
 
 /* The API */
-#define LIMIT_QUERY_ARGUMENTS 8
+#define LIMIT_QUERY_ARGUMENTS 12
 #define LIMIT_ANSWER_HEADERS 20
 #define LIMIT_READER_THREADS 2
 #define LIMIT_READER_QUEUE 2048 /* requests waiting for a reader */
@@ -89,5 +107,6 @@
 #define TICKET_FIRST_USE_MS 30000
 
 static_assert(LIMIT_MESSAGE_BODY_BYTES >= LIMIT_TEXT_CHARACTERS * 12 + 4096, "the longest text fits its body");
+static_assert(LIMIT_BLOBS < LIMIT_RESERVED_DESCRIPTORS, "transfers take no stream's descriptor");
 static_assert(LIMIT_QUEUE_BYTES >= LIMIT_BATCH_BYTES && LIMIT_BATCH_BYTES >= LIMIT_MESSAGE_BODY_BYTES,
               "a command fits a batch, a batch the queue");

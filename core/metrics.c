@@ -34,6 +34,10 @@ static const struct description counters[COUNTER_COUNT] = {
     [COUNTER_HUB_GAPS_FILLED] = { "parley_hub_gaps_filled_total", "Times the hub read from the store what it was not handed." },
     [COUNTER_RATE_LIMITED] = { "parley_rate_limited_total", "Requests answered 429." },
     [COUNTER_CLEANUP_ROWS] = { "parley_cleanup_rows_total", "Rows blanked or deleted by the cleanup." },
+    [COUNTER_CLEANUP_OBJECTS] = { "parley_cleanup_objects_total", "Objects deleted from the media storage by the cleanup." },
+    [COUNTER_CLEANUP_BYTES] = { "parley_cleanup_bytes_total", "Bytes of the objects deleted from the media storage by the cleanup." },
+    [COUNTER_STORAGE_REQUESTS] = { "parley_storage_requests_total", "Requests sent to the media storage." },
+    [COUNTER_STORAGE_FAILURES] = { "parley_storage_failures_total", "Requests to the media storage that failed after all retries." },
 };
 
 static const struct description gauges[GAUGE_COUNT] = {
@@ -44,6 +48,7 @@ static const struct description gauges[GAUGE_COUNT] = {
     [GAUGE_CONNECTIONS] = { "parley_connections", "HTTP connections open now, streams not counted." },
     [GAUGE_LOG_HEAD_POSITION] = { "parley_log_head_position", "Last position of the log." },
     [GAUGE_LOG_FLOOR_POSITION] = { "parley_log_floor_position", "Position above which the log is complete." },
+    [GAUGE_CLEANUP_OVERDUE_SECONDS] = { "parley_cleanup_overdue_seconds", "Age of the oldest thing that should already be gone." },
 };
 
 /* Values are counted in one unit and printed in another: seconds for what is measured in microseconds. */

@@ -88,3 +88,26 @@ bool username_fold(const char *name, size_t size, char *out) {
     out[size] = '\0';
     return true;
 }
+
+static bool multiply(int64_t number, int64_t factor, int64_t *ret_product) {
+    int64_t product;
+    if (__builtin_mul_overflow(number, factor, &product))
+        return false;
+    *ret_product = product;
+    return true;
+}
+
+bool text_to_bytes(const char *text, size_t size, int64_t *ret_bytes) {
+    static const char *const UNITS[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+    int64_t number = 0;
+    size_t digits = 0;
+    for (; digits < size && text[digits] >= '0' && text[digits] <= '9'; digits++)
+        if (__builtin_mul_overflow(number, 10, &number) || __builtin_add_overflow(number, text[digits] - '0', &number))
+            return false;
+    if (digits == 0)
+        return false;
+    for (unsigned unit = 0; unit < sizeof(UNITS) / sizeof(UNITS[0]); unit++)
+        if (strlen(UNITS[unit]) == size - digits && memcmp(UNITS[unit], text + digits, size - digits) == 0)
+            return multiply(number, INT64_C(1) << (10 * unit), ret_bytes);
+    return number == 0 && digits == size && multiply(0, 1, ret_bytes);
+}

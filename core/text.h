@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Number of Unicode characters (code points) in well-formed UTF-8. */
 size_t utf8_length(const char *text, size_t size);
@@ -10,5 +11,7 @@ size_t utf8_length(const char *text, size_t size);
 bool utf8_valid(const char *text, size_t size);
 /* No C0 control characters and no DEL: fit for one line (names, titles). */
 bool text_is_line(const char *text, size_t size);
+/* A whole number of bytes with its unit: "20MiB", of B, KiB, MiB, GiB and TiB; "0" needs none. */
+bool text_to_bytes(const char *text, size_t size, int64_t *ret_bytes);
 /* 3 to 32 of [A-Za-z0-9_.-]; writes it folded to lower case with a NUL into `out` (LIMIT_USERNAME_BYTES + 1). */
 bool username_fold(const char *name, size_t size, char *out);

@@ -130,6 +130,51 @@ static void durations_are_refused_by_name(void **state) {
     assert_refused("PARLEY_EDIT_WINDOW", "1ms", "or 0");
 }
 
+static void amounts_of_bytes(void **state) {
+    (void)state;
+    struct config config = load();
+    assert_int_equal(config.media_quota, INT64_C(5) << 30);
+    assert_int_equal(config.media_part_above, 32 << 20);
+    assert_int_equal(config.media_part_size, 8 << 20);
+    config_release(&config);
+
+    setenv("PARLEY_MEDIA_QUOTA", "0", 1);
+    setenv("PARLEY_MEDIA_PART_ABOVE", "1B", 1);
+    setenv("PARLEY_MEDIA_PART_SIZE", "5120KiB", 1);
+    config = load();
+    assert_int_equal(config.media_quota, 0);
+    assert_int_equal(config.media_part_above, 1);
+    assert_int_equal(config.media_part_size, 5 << 20);
+    config_release(&config);
+}
+
+static void amounts_of_bytes_are_refused_by_name(void **state) {
+    (void)state;
+    static const char *const wrong[] = { "8", "8MB", "8 MiB", "-8MiB", "MiB", "8388608TiB", "5119KiB", "6GiB", "forever", "0" };
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        assert_refused("PARLEY_MEDIA_PART_SIZE", wrong[i], "from 5MiB to 5GiB");
+    assert_refused("PARLEY_MEDIA_QUOTA", "1025TiB", "from 0 to 1024TiB");
+}
+
+static void settings_of_media_are_refused_by_name(void **state) {
+    (void)state;
+    char longest[202];
+    memset(longest, 'p', sizeof(longest));
+    longest[201] = '\0';
+    assert_refused("PARLEY_MEDIA_TYPES", "image/*", "is not a list like");
+    assert_refused("PARLEY_MEDIA_TYPES", "image/*:20MiB,", "is not a list like");
+    assert_refused("PARLEY_S3_ENDPOINT", "s3.example.org", "http(s)://host[:port]");
+    assert_refused("PARLEY_S3_ENDPOINT", "https://s3.example.org/", "http(s)://host[:port]");
+    assert_refused("PARLEY_S3_PUBLIC_ENDPOINT", "https://", "http(s)://host[:port]");
+    assert_refused("PARLEY_S3_STYLE", "host", "path|virtual");
+    assert_refused("PARLEY_S3_ACL", "public-read", "private|none");
+    assert_refused("PARLEY_S3_PREFIX", longest, "longer than 200 bytes");
+    longest[200] = '\0';
+    setenv("PARLEY_S3_PREFIX", longest, 1);
+    struct config config = load();
+    config_release(&config);
+}
+
 static void choices_and_switches_are_refused_by_name(void **state) {
     (void)state;
     assert_refused("PARLEY_REGISTRATION", "Open", "open|invite|closed");
@@ -191,6 +236,10 @@ static void printing_shows_every_setting_but_no_secret(void **state) {
     setenv("PARLEY_DB", "sqlite:/secret/place.db", 1);
     setenv("PARLEY_IDLE_TIMEOUT", "90s", 1);
     setenv("PARLEY_RETENTION", "forever", 1);
+    setenv("PARLEY_MEDIA_QUOTA", "1536MiB", 1);
+    setenv("PARLEY_MEDIA_PART_ABOVE", "1025B", 1);
+    setenv("PARLEY_S3_SECRET_KEY", "storage's key", 1);
+    setenv("PARLEY_S3_SESSION_TOKEN", "storage's token", 1);
     struct config config = load();
     FILE *out = open_memstream(&text, &size);
     config_print(&config, out);
@@ -201,6 +250,9 @@ static void printing_shows_every_setting_but_no_secret(void **state) {
     assert_non_null(strstr(text, "now open\n"));
     assert_non_null(strstr(text, "now set\n"));
     assert_null(strstr(text, "/secret/place"));
+    assert_null(strstr(text, "storage's"));
+    assert_non_null(strstr(text, "now 1536MiB\n"));
+    assert_non_null(strstr(text, "now 1025B\n"));
     free(text);
     config_release(&config);
 }
@@ -214,6 +266,9 @@ int main(void) {
         TEST(an_empty_variable_is_unset),
         TEST(numbers_are_refused_by_name),
         TEST(durations_are_refused_by_name),
+        TEST(amounts_of_bytes),
+        TEST(amounts_of_bytes_are_refused_by_name),
+        TEST(settings_of_media_are_refused_by_name),
         TEST(choices_and_switches_are_refused_by_name),
         TEST(strings_are_refused_by_name),
         TEST(a_secret_is_not_repeated),

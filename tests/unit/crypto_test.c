@@ -53,6 +53,106 @@ static void hmac_published_vectors(void **state) {
     assert_hex(out, sizeof(out), "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
+/* RFC 1321, A.5. */
+static void md5_published_vectors(void **state) {
+    (void)state;
+    static const char *const vectors[][2] = {
+        { "", "d41d8cd98f00b204e9800998ecf8427e" },
+        { "a", "0cc175b9c0f1b6a831c399e269772661" },
+        { "abc", "900150983cd24fb0d6963f7d28e17f72" },
+        { "message digest", "f96b697d7cb7938d525a2f31aaf161d0" },
+        { "abcdefghijklmnopqrstuvwxyz", "c3fcd3d76192e4007dfb496cca67e13b" },
+        { "12345678901234567890123456789012345678901234567890123456789012345678901234567890", "57edf4a22be3c955ac49da2e2107b67a" },
+    };
+    for (size_t i = 0; i < COUNT_OF(vectors); i++) {
+        for (size_t first = 0; first <= strlen(vectors[i][0]); first++) {
+            uint8_t out[MD5_SIZE];
+            struct md5 *md5 = md5_begin();
+            assert_non_null(md5);
+            md5_add(md5, vectors[i][0], first);
+            md5_add(md5, vectors[i][0] + first, strlen(vectors[i][0]) - first);
+            md5_end(md5, out);
+            assert_hex(out, sizeof(out), vectors[i][1]);
+        }
+    }
+}
+
+/* SHA-256 and another MD5 in between do not disturb one that is running. */
+static void md5s_are_independent(void **state) {
+    (void)state;
+    uint8_t out[MD5_SIZE], other[SHA256_SIZE];
+    struct md5 *first = md5_begin(), *second = md5_begin();
+    md5_add(first, "ab", 2);
+    sha256(&(struct slice){ "abc", 3 }, 1, other);
+    md5_add(second, "a", 1);
+    md5_add(first, "c", 1);
+    md5_end(second, out);
+    assert_hex(out, sizeof(out), "0cc175b9c0f1b6a831c399e269772661");
+    md5_end(first, out);
+    assert_hex(out, sizeof(out), "900150983cd24fb0d6963f7d28e17f72");
+    md5_end(md5_begin(), NULL);
+    md5_end(NULL, NULL);
+}
+
+/* RFC 4648, section 10, and the two characters that differ from base64url's. */
+static void base64_published_vectors(void **state) {
+    (void)state;
+    static const char *const vectors[][2] = {
+        { "", "" },
+        { "f", "Zg==" },
+        { "fo", "Zm8=" },
+        { "foo", "Zm9v" },
+        { "foob", "Zm9vYg==" },
+        { "fooba", "Zm9vYmE=" },
+        { "foobar", "Zm9vYmFy" },
+        { "\xfb\xff\xfe", "+//+" },
+    };
+    for (size_t i = 0; i < COUNT_OF(vectors); i++) {
+        char text[BASE64_SIZE(6)];
+        uint8_t bytes[6];
+        size_t size = strlen(vectors[i][0]);
+        assert_int_equal(BASE64_SIZE(size), strlen(vectors[i][1]) + 1);
+        base64_encode(vectors[i][0], size, text);
+        assert_string_equal(text, vectors[i][1]);
+        assert_true(base64_decode(text, strlen(text), bytes, size));
+        assert_memory_equal(bytes, vectors[i][0], size);
+    }
+}
+
+static void other_base64_is_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t size;
+    } wrong[] = {
+        { "Zg==", 2 }, { "Zg==", 3 }, { "Zg==", 0 },  { "Zg", 1 },    { "Zg=", 1 },    { "Zg===", 1 },
+        { "Z===", 1 }, { "Zh==", 1 }, /* spare bits */
+        { "Zm8", 2 },  { "Zm9=", 2 }, { "Zm8==", 2 }, { "Zm9v=", 3 }, { "Zm9v\n", 3 }, { " Zm9v", 3 },
+        { "Zm9 ", 3 }, { "-__-", 3 }, { "Zg=A", 1 },  { "=g==", 1 },  { "", 1 },       { "=", 0 },
+    };
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        uint8_t bytes[4];
+        assert_false(base64_decode(wrong[i].text, strlen(wrong[i].text), bytes, wrong[i].size));
+    }
+    uint8_t bytes[3];
+    assert_false(base64_decode("Zm\0v", 4, bytes, 3));
+}
+
+static void hex_is_read_in_either_case(void **state) {
+    (void)state;
+    static const uint8_t expected[] = { 0x00, 0x19, 0xaf, 0xfa };
+    uint8_t bytes[4];
+    assert_true(hex_decode("0019affA", 8, bytes, 4));
+    assert_memory_equal(bytes, expected, 4);
+    assert_true(hex_decode("", 0, bytes, 0));
+
+    static const char *const wrong[] = { "",         "0019aff",  "0019affA0", "0019affA00", "0019afg0",
+                                         "0x19aff0", "0019af 0", "0019af/:",  "0019af@G",   "0019af`g" };
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        assert_false(hex_decode(wrong[i], strlen(wrong[i]), bytes, 4));
+    assert_false(hex_decode("0019af\0A", 8, bytes, 4));
+}
+
 static void equality(void **state) {
     (void)state;
     assert_true(secret_equal("abc", "abc", 3));
@@ -169,12 +269,23 @@ static void absurd_costs_are_errors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sha256_published_vectors),        cmocka_unit_test(hash128_is_the_first_half),
-        cmocka_unit_test(hmac_published_vectors),          cmocka_unit_test(equality),
-        cmocka_unit_test(tokens_are_base64url_and_differ), cmocka_unit_test(a_tokens_hash_is_sha256_of_its_text),
-        cmocka_unit_test(what_is_no_token_has_no_hash),    cmocka_unit_test(a_password_matches_its_own_hash_only),
-        cmocka_unit_test(nobody_matches_an_unknown_user),  cmocka_unit_test(scrypt_published_vector),
-        cmocka_unit_test(damaged_records_are_errors),      cmocka_unit_test(absurd_costs_are_errors),
+        cmocka_unit_test(sha256_published_vectors),
+        cmocka_unit_test(hash128_is_the_first_half),
+        cmocka_unit_test(hmac_published_vectors),
+        cmocka_unit_test(equality),
+        cmocka_unit_test(md5_published_vectors),
+        cmocka_unit_test(md5s_are_independent),
+        cmocka_unit_test(base64_published_vectors),
+        cmocka_unit_test(other_base64_is_refused),
+        cmocka_unit_test(hex_is_read_in_either_case),
+        cmocka_unit_test(tokens_are_base64url_and_differ),
+        cmocka_unit_test(a_tokens_hash_is_sha256_of_its_text),
+        cmocka_unit_test(what_is_no_token_has_no_hash),
+        cmocka_unit_test(a_password_matches_its_own_hash_only),
+        cmocka_unit_test(nobody_matches_an_unknown_user),
+        cmocka_unit_test(scrypt_published_vector),
+        cmocka_unit_test(damaged_records_are_errors),
+        cmocka_unit_test(absurd_costs_are_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -116,6 +116,56 @@ static void a_line_has_no_control_characters(void **state) {
     assert_false(text_is_line("\x7f", 1));
 }
 
+struct amount {
+    const char *text;
+    int64_t bytes;
+};
+
+static void amounts_of_bytes(void **state) {
+    (void)state;
+    static const struct amount amounts[] = {
+        { "0", 0 },
+        { "00", 0 },
+        { "0B", 0 },
+        { "0TiB", 0 },
+        { "1B", 1 },
+        { "007B", 7 },
+        { "1KiB", 1024 },
+        { "20MiB", 20 << 20 },
+        { "5GiB", INT64_C(5) << 30 },
+        { "3TiB", INT64_C(3) << 40 },
+        { "9223372036854775807B", INT64_MAX },
+        { "8388607TiB", INT64_C(8388607) << 40 },
+    };
+    for (size_t i = 0; i < COUNT_OF(amounts); i++) {
+        int64_t bytes = -1;
+        assert_true(text_to_bytes(amounts[i].text, strlen(amounts[i].text), &bytes));
+        assert_true(bytes == amounts[i].bytes);
+    }
+}
+
+static void other_amounts_are_refused(void **state) {
+    (void)state;
+    static const char *const wrong[] = { "",           "B",
+                                         "1",          "-1B",
+                                         "+1B",        " 1B",
+                                         "1B ",        "1 B",
+                                         "1b",         "1kiB",
+                                         "1KB",        "1K",
+                                         "1Ki",        "1KiBx",
+                                         "1.5MiB",     "0x1B",
+                                         "1PiB",       "9223372036854775808B",
+                                         "8388608TiB", "99999999999999999999" };
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        int64_t bytes = -1;
+        assert_false(text_to_bytes(wrong[i], strlen(wrong[i]), &bytes));
+        assert_true(bytes == -1);
+    }
+    int64_t bytes;
+    assert_true(text_to_bytes("1MiB,2MiB", 4, &bytes)); /* nothing after its size is looked at */
+    assert_int_equal(bytes, 1 << 20);
+}
+
 static void usernames_are_folded(void **state) {
     (void)state;
     char out[LIMIT_USERNAME_BYTES + 1];
@@ -145,10 +195,16 @@ static void other_usernames_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(well_formed_text_is_accepted), cmocka_unit_test(ill_formed_text_is_refused),
-        cmocka_unit_test(the_place_does_not_matter),    cmocka_unit_test(every_code_point),
-        cmocka_unit_test(length_counts_characters),     cmocka_unit_test(a_line_has_no_control_characters),
-        cmocka_unit_test(usernames_are_folded),         cmocka_unit_test(other_usernames_are_refused),
+        cmocka_unit_test(well_formed_text_is_accepted),
+        cmocka_unit_test(ill_formed_text_is_refused),
+        cmocka_unit_test(the_place_does_not_matter),
+        cmocka_unit_test(every_code_point),
+        cmocka_unit_test(length_counts_characters),
+        cmocka_unit_test(a_line_has_no_control_characters),
+        cmocka_unit_test(amounts_of_bytes),
+        cmocka_unit_test(other_amounts_are_refused),
+        cmocka_unit_test(usernames_are_folded),
+        cmocka_unit_test(other_usernames_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
