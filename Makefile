@@ -24,13 +24,14 @@ FAULT_SOURCES := $(filter-out $(FAULT_TESTS),$(wildcard tests/fault/*.c))
 BENCH_SOURCES := $(wildcard tests/bench/*.c)
 FUZZ_SOURCES := $(wildcard tests/fuzz/*.c)
 FUZZ_TESTS := $(filter %_fuzz.c,$(FUZZ_SOURCES))
+TOOL_SOURCES := $(wildcard tests/storage/*_tool.c)
 HEADERS := $(wildcard core/*.h db/*.h media/*.h stream/*.h api/*.h jobs/*.h cli/*.h)
 ALL_C := $(SOURCES) $(HEADERS) $(wildcard tests/*/*.c tests/*/*.h)
 
 # $(call once,NAME,command): runs the command when the variable is first used, and then remembers its output.
 comma := ,
 once = $(eval $(1) := $$(shell $(2)))$($(1))
-PACKAGES := libmicrohttpd sqlite3 jansson libcrypto
+PACKAGES := libmicrohttpd sqlite3 jansson libcrypto libcurl expat
 PACKAGE_CFLAGS = $(call once,PACKAGE_CFLAGS,pkg-config --cflags $(PACKAGES))
 PACKAGE_LIBS = $(call once,PACKAGE_LIBS,pkg-config --libs $(PACKAGES))
 CMOCKA_LIBS = $(call once,CMOCKA_LIBS,pkg-config --libs cmocka)
@@ -74,7 +75,8 @@ build/obj$(1)/api/contract.o: openapi.yaml
 # Whoever prints the version is compiled again when it changes.
 $$(patsubst %.c,build/obj$(1)/%.o,$$(VERSION_USERS)): build/version
 
--include $$(OBJECTS$(1):.o=.d) $$(patsubst %.c,build/obj$(1)/%.d,$$(UNIT_TESTS) $$(UNIT_SUPPORT) $$(FAULT_TESTS) $$(BENCH_SOURCES) $$(FUZZ_SOURCES))
+-include $$(OBJECTS$(1):.o=.d) $$(patsubst %.c,build/obj$(1)/%.d,$$(UNIT_TESTS) $$(UNIT_SUPPORT) $$(FAULT_TESTS) $$(BENCH_SOURCES) $$(FUZZ_SOURCES) \
+	$$(TOOL_SOURCES))
 endef
 
 VERSION_USERS := $(if $(SOURCES),$(shell grep -l PARLEY_VERSION $(SOURCES)))
@@ -108,6 +110,12 @@ build/bench: $(patsubst %.c,build/obj/%.o,$(BENCH_SOURCES)) build/obj/libparley.
 	@echo "ld $@"
 	@$(CC) $(FLAGS) $^ -o $@ $(LINK) $(PACKAGE_LIBS) -lm
 
+# Programs by which tests in other languages reach functions of the product.
+build/tools/%: build/obj/tests/storage/%_tool.o build/obj/libparley.a
+	@mkdir -p $(@D)
+	@echo "ld $@"
+	@$(CC) $(FLAGS) $^ -o $@ $(LINK) $(PACKAGE_LIBS)
+
 build/version: FORCE
 	@mkdir -p build
 	@[ "$$(cat $@ 2>/dev/null)" = '$(VERSION)' ] || echo '$(VERSION)' > $@
@@ -138,7 +146,8 @@ test: ## install what is missing, build, and run every test suite
 
 .PHONY: binaries
 BINARIES := build/parley $(addprefix build/parley,-fault -asan -tsan) $(call UNIT,) $(call UNIT,-asan) $(call UNIT,-tsan) \
-            $(FAULT_PROGRAMS) $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_TESTS)) build/bench
+            $(FAULT_PROGRAMS) $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_TESTS)) build/bench \
+            $(patsubst tests/storage/%_tool.c,build/tools/%,$(TOOL_SOURCES))
 binaries: $(BINARIES) ## build everything that tests run
 
 .PHONY: unit unit-asan unit-tsan
@@ -158,7 +167,7 @@ check: ## what every commit must pass, in a minute
 	@$(MAKE) --output-sync=target --keep-going check-warnings check-format check-layers check-contract check-static unit-asan
 	@echo "check: passed"
 
-CHECKED_C := $(SOURCES) $(BENCH_SOURCES) $(FAULT_SOURCES) $(FAULT_TESTS) $(UNIT_TESTS) $(UNIT_SUPPORT) $(FUZZ_SOURCES)
+CHECKED_C := $(SOURCES) $(BENCH_SOURCES) $(FAULT_SOURCES) $(FAULT_TESTS) $(UNIT_TESTS) $(UNIT_SUPPORT) $(FUZZ_SOURCES) $(TOOL_SOURCES)
 
 .PHONY: check-warnings check-format check-layers check-contract check-static
 check-warnings: $(patsubst %.c,build/obj-check/%.o,$(CHECKED_C))

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 has_command() { command -v "$1" >/dev/null; }
 
 packages_to_run() {
-    echo gcc libc6-dev pkg-config libmicrohttpd-dev libsqlite3-dev libjansson-dev libssl-dev curl
+    echo gcc libc6-dev pkg-config libmicrohttpd-dev libsqlite3-dev libjansson-dev libssl-dev libcurl4-openssl-dev libexpat1-dev curl
 }
 
 packages_to_test() {

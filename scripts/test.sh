@@ -15,6 +15,7 @@ suite layers scripts/layers.sh
 suite contract scripts/contract.sh
 
 [ -f tests/package.json ] && suite packages npm install --prefix tests --no-audit --no-fund --no-save
+suite presign node_tests tests/storage/presign.test.mjs
 suite support node_tests $(find tests/support tests/verify -name "*.test.mjs")
 suite api api_tests build/parley tests/api/*.test.mjs
 suite api-asan api_tests build/parley-asan $(sanitized_tests)
