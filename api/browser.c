@@ -88,7 +88,7 @@ void cors_answer(struct request *request) {
     answer_header(request, "Access-Control-Allow-Origin", origin);
     answer_header(request, "Access-Control-Allow-Credentials", "true");
     answer_header(request, "Access-Control-Expose-Headers",
-                  "Location, Retry-After, X-Request-Id, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset");
+                  "Location, Retry-After, X-Request-Id, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, ETag, Content-Range");
 }
 
 void cors_preflight(struct request *request, const char *methods) {
@@ -96,6 +96,7 @@ void cors_preflight(struct request *request, const char *methods) {
     if (origin == NULL || request->headers.requested_method == NULL || !is_configured_origin(request->server->config, origin))
         return;
     answer_header(request, "Access-Control-Allow-Methods", methods);
-    answer_header(request, "Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, Last-Event-ID");
+    answer_header(request, "Access-Control-Allow-Headers",
+                  "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Content-MD5, X-Amz-Acl, Range");
     answer_header(request, "Access-Control-Max-Age", "600");
 }

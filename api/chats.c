@@ -14,11 +14,15 @@ static const struct choice HISTORIES[] = {
     { NULL, 0 },
 };
 
+#define TTL_MAX_S (LIMIT_MESSAGE_TTL_MS / 1000)
+
 struct chat_create_form {
     int type;
     struct text title;
     struct id_list member_ids;
     int history;
+    struct integer message_ttl_s;
+    struct flag until_delivered;
 };
 
 static const struct field CHAT_CREATE_FIELDS[] = {
@@ -26,17 +30,23 @@ static const struct field CHAT_CREATE_FIELDS[] = {
     { "title", FIELD_LINE, false, 1, LIMIT_TITLE_CHARACTERS, offsetof(struct chat_create_form, title), NULL },
     { "member_ids", FIELD_IDS, true, 0, 0, offsetof(struct chat_create_form, member_ids), NULL },
     { "history", FIELD_CHOICE, false, 0, 0, offsetof(struct chat_create_form, history), HISTORIES },
+    { "message_ttl_s", FIELD_INTEGER, false, 0, TTL_MAX_S, offsetof(struct chat_create_form, message_ttl_s), NULL },
+    { "until_delivered", FIELD_FLAG, false, 0, 0, offsetof(struct chat_create_form, until_delivered), NULL },
 };
 const struct form chat_create_form = FORM(chat_create_form, CHAT_CREATE_FIELDS);
 
 struct chat_update_form {
     struct text title;
     int history;
+    struct integer message_ttl_s;
+    struct flag until_delivered;
 };
 
 static const struct field CHAT_UPDATE_FIELDS[] = {
     { "title", FIELD_LINE, false, 1, LIMIT_TITLE_CHARACTERS, offsetof(struct chat_update_form, title), NULL },
     { "history", FIELD_CHOICE, false, 0, 0, offsetof(struct chat_update_form, history), HISTORIES },
+    { "message_ttl_s", FIELD_INTEGER, false, 0, TTL_MAX_S, offsetof(struct chat_update_form, message_ttl_s), NULL },
+    { "until_delivered", FIELD_FLAG, false, 0, 0, offsetof(struct chat_update_form, until_delivered), NULL },
 };
 const struct form chat_update_form = FORM(chat_update_form, CHAT_UPDATE_FIELDS);
 
@@ -100,6 +110,8 @@ enum err chat_create(struct request *request) {
     command->in.chat_create.title = form->title.bytes;
     command->in.chat_create.member_ids = members.ids;
     command->in.chat_create.member_count = members.count;
+    command->in.chat_create.message_ttl_ms = form->message_ttl_s.value * 1000;
+    command->in.chat_create.until_delivered = form->until_delivered.value;
     return OK;
 }
 
@@ -138,15 +150,23 @@ enum err chat_show(struct request *request) {
 
 /* ---- Changing ---- */
 
+static bool is_empty(const struct chat_update_form *form) {
+    return form->title.bytes == NULL && form->history == 0 && !form->message_ttl_s.given && !form->until_delivered.given;
+}
+
 enum err chat_update(struct request *request) {
     const struct chat_update_form *form = REQUEST_FORM(request, chat_update_form);
-    if (form->title.bytes == NULL && form->history == 0)
+    if (is_empty(form))
         return chat_show(request);
     struct command *command = request_command(request, COMMAND_CHAT_UPDATE);
     command->in.chat_update.chat_id = request->ids[PATH_CHAT_ID];
     command->in.chat_update.title = form->title.bytes;
     command->in.chat_update.set_history = form->history != 0;
     command->in.chat_update.history = form->history == HISTORY_CHOICE(HISTORY_ALL) ? HISTORY_ALL : HISTORY_FROM_JOIN;
+    command->in.chat_update.set_ttl = form->message_ttl_s.given;
+    command->in.chat_update.message_ttl_ms = form->message_ttl_s.value * 1000;
+    command->in.chat_update.set_until_delivered = form->until_delivered.given;
+    command->in.chat_update.until_delivered = form->until_delivered.value;
     return OK;
 }
 

@@ -9,6 +9,9 @@
  *                            ├─ handle on the loop ─────────────┬─ handled ─┬─ answer
  *                            └─ STEP_HANDLE at a reader/hasher ─┘           └─ STEP_COMMIT at the writer ─ committed ─ answer
  *
+ * Uploads are admitted when their head is there (dispatch_admit_upload); each block of a transfer is STEP_BLOCK at a storage thread, and a file that
+ * is left over goes by STEP_DISCARD.
+ *
  * Each arrow to a reader, hasher or the writer comes back by http_complete() and dispatch_continue(). */
 #include "api/dispatch.h"
 
@@ -17,6 +20,7 @@
 #include <strings.h>
 
 #include "api/auth.h"
+#include "api/blobs.h"
 #include "api/browser.h"
 #include "api/events.h"
 #include "api/http.h"
@@ -33,7 +37,8 @@
 #define LOOKUPS_MAX 8 /* of one stream's session, when removals keep racing with it */
 
 static void answer_now(struct request *request) {
-    answer_header(request, "Cache-Control", "no-store");
+    if (!answer_has(request, "Cache-Control"))
+        answer_header(request, "Cache-Control", "no-store");
     http_answer(request);
 }
 
@@ -191,6 +196,16 @@ static void wait_for(struct request *request, enum step step, struct workers *wo
         fail(request, err);
 }
 
+/* What has arrived is not refused because others wait. */
+static void finish_upload(struct request *request) {
+    if (!blob_is_begun(request)) {
+        wait_for(request, STEP_HANDLE, request->server->storers);
+        return;
+    }
+    request->step = STEP_HANDLE;
+    workers_resubmit(request->server->storers, request);
+}
+
 static void handle(struct request *request) {
     switch (request->route->place) {
     case ON_LOOP:
@@ -202,6 +217,12 @@ static void handle(struct request *request) {
         break;
     case ON_HASHER:
         wait_for(request, STEP_HANDLE, request->server->hashers);
+        break;
+    case ON_STORAGE:
+        wait_for(request, STEP_HANDLE, request->server->storers);
+        break;
+    case ON_UPLOAD:
+        finish_upload(request);
         break;
     }
 }
@@ -360,7 +381,37 @@ static enum err admit_everybody(struct request *request) {
     return err;
 }
 
+bool dispatch_is_upload(const struct request *request) { return request->route != NULL && request->route->place == ON_UPLOAD; }
+
+enum err dispatch_admit_upload(struct request *request) {
+    cors_answer(request);
+    enum err err = admit_everybody(request);
+    if (err == OK)
+        err = check_query(request);
+    return err == OK ? request->route->admit(request) : err;
+}
+
+enum err dispatch_block(struct request *request) {
+    request->step = STEP_BLOCK;
+    if (!blob_is_begun(request))
+        return workers_submit(request->server->storers, request);
+    workers_resubmit(request->server->storers, request);
+    return OK;
+}
+
+bool dispatch_discard(struct request *request) {
+    if (!blob_is_begun(request))
+        return false;
+    request->step = STEP_DISCARD;
+    workers_resubmit(request->server->storers, request);
+    return true;
+}
+
 void dispatch_run(struct request *request) {
+    if (dispatch_is_upload(request)) {
+        handle(request);
+        return;
+    }
     cors_answer(request);
     enum err err = admit_everybody(request);
     if (err != OK)
@@ -390,11 +441,36 @@ void dispatch_continue(struct request *request) {
     case STEP_COMMIT:
         committed(request);
         break;
+    case STEP_BLOCK:
+        http_block_passed(request);
+        break;
+    case STEP_DISCARD:
+        http_discarded(request);
+        break;
     }
 }
 
+/* The steps that are done elsewhere. */
+static enum err run_step(struct request *request) {
+    switch (request->step) {
+    case STEP_RESOLVE:
+        return resolve(request);
+    case STEP_HANDLE:
+        return request->route->handle(request);
+    case STEP_BLOCK:
+        return blob_pass(request);
+    case STEP_DISCARD:
+        blob_release(request);
+        return OK;
+    case STEP_USE_TICKET:
+    case STEP_COMMIT:
+        break;
+    }
+    return ERR_INTERNAL;
+}
+
 void dispatch_work(struct request *request) {
-    request->err = request->step == STEP_RESOLVE ? resolve(request) : request->route->handle(request);
+    request->err = run_step(request);
     http_complete(request->server->http, request);
 }
 
@@ -414,6 +490,7 @@ void dispatch_release(struct request *request) {
     if (request->has_command)
         command_release(&request->command);
     form_release(request);
+    blob_end(request);
     frame_drop(request->answer.frame);
     buf_release(&request->answer.body);
     buf_release(&request->body);

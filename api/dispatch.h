@@ -5,6 +5,13 @@
 
 /* The head is there: finds the route. Returns the largest body it may have. */
 size_t dispatch_head(struct request *request);
+/* Whether its body goes to the storage while it is received (ON_UPLOAD); then, when the head is there: whether it may. */
+bool dispatch_is_upload(const struct request *request);
+enum err dispatch_admit_upload(struct request *request) MUST_USE;
+/* Has a storage thread do blob_pass(), then calls http_block_passed(). ERR_OVERLOADED: it does not; never for a blob that is begun. */
+enum err dispatch_block(struct request *request) MUST_USE;
+/* True: a storage thread does blob_release(), then http_discarded() is called. False: there is nothing that takes time. */
+bool dispatch_discard(struct request *request);
 /* The request is complete. Leads to exactly one http_answer() or http_detach(), now or later. */
 void dispatch_run(struct request *request);
 /* The request came back by http_complete(). */

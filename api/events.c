@@ -1,4 +1,4 @@
-/* Owns the opening of streams and the tickets for them. What happens on a stream is stream/'s. */
+/* Owns the opening of streams, the tickets for them, and what devices acknowledge. What happens on a stream is stream/'s. */
 #include "api/events.h"
 
 #include <string.h>
@@ -151,5 +151,21 @@ enum err ticket_created(struct request *request) {
     json_member_string(buf, "url", request_printf(request, "/v1/events?ticket=%s", state->ticket));
     json_member_number(buf, "expires_in", TICKET_FIRST_USE_MS / 1000);
     buf_char(buf, '}');
+    return OK;
+}
+
+/* ---- Acknowledging ---- */
+
+struct events_ack_form {
+    uint64_t id;
+};
+
+static const struct field EVENTS_ACK_FIELDS[] = {
+    { "id", FIELD_ID, true, 0, 0, offsetof(struct events_ack_form, id), NULL },
+};
+const struct form events_ack_form = FORM(events_ack_form, EVENTS_ACK_FIELDS);
+
+enum err events_ack(struct request *request) {
+    request_command(request, COMMAND_EVENTS_ACK)->in.events_ack.id = REQUEST_FORM(request, events_ack_form)->id;
     return OK;
 }

@@ -53,10 +53,37 @@ enum err message_show(struct request *request);
 enum err message_edit(struct request *request);
 enum err message_delete(struct request *request);
 
+/* media.c */
+extern const struct form media_create_form;
+enum err media_create(struct request *request);
+enum err media_created(struct request *request);
+enum err media_show(struct request *request);
+/* The answer was written before its command was committed (MEDIA_SIGN). */
+enum err media_signed(struct request *request);
+enum err media_fetch(struct request *request);
+enum err media_delete(struct request *request);
+
+/* media_complete.c */
+enum err media_complete(struct request *request);
+enum err media_completed(struct request *request);
+
+/* media_parts.c */
+extern const struct form media_parts_form;
+enum err media_parts_list(struct request *request);
+enum err media_parts_sign(struct request *request);
+
 /* events.c (the stream itself: events.h) */
+extern const struct form events_ack_form;
 enum err stream_admit(struct request *request);
 enum err ticket_create(struct request *request);
 enum err ticket_created(struct request *request);
+enum err events_ack(struct request *request);
+
+/* blobs.c */
+enum err blob_put_admit(struct request *request);
+enum err blob_put(struct request *request);
+enum err blob_get_admit(struct request *request);
+enum err blob_get(struct request *request);
 
 /* operations.c */
 enum err show_index(struct request *request);

@@ -29,6 +29,14 @@ static const struct {
     HEADER("X-Forwarded-For", forwarded_for),
     HEADER("Idempotency-Key", idempotency_key),
     HEADER("Transfer-Encoding", transfer_encoding),
+    HEADER("X-Forwarded-Proto", forwarded_proto),
+    HEADER("Range", range),
+    HEADER("If-Match", if_match),
+    HEADER("If-Range", if_range),
+    HEADER("Content-MD5", content_md5),
+    HEADER("If-None-Match", if_none_match),
+    HEADER("If-Modified-Since", if_modified_since),
+    HEADER("If-Unmodified-Since", if_unmodified_since),
     HEADER("Access-Control-Request-Method", requested_method),
 #undef HEADER
 };
@@ -49,10 +57,15 @@ static enum MHD_Result note_header(void *context, enum MHD_ValueKind kind, const
         const char **place = (const char **)((char *)headers + HEADERS[i].offset);
         bool is_single = place == &headers->content_length || place == &headers->transfer_encoding || place == &headers->host;
         headers->ambiguous |= *place != NULL && is_single;
-        /* The last X-Forwarded-For is the nearest proxy's; of all others the first counts. */
-        if (*place == NULL || place == &headers->forwarded_for)
+        /* The last X-Forwarded- header is the nearest proxy's; of all others the first counts. */
+        if (*place == NULL || place == &headers->forwarded_for || place == &headers->forwarded_proto)
             *place = value != NULL ? value : "";
         return MHD_YES;
+    }
+    if (begins_with(name, name_size, "X-Amz-")) {
+        if (headers->amz_count < LIMIT_AMZ_HEADERS)
+            headers->amz[headers->amz_count] = (struct header){ name, value != NULL ? value : "" };
+        headers->amz_count++;
     }
     /* Releases up to 0.9.75 append a folded line (RFC 9112, 5.2) to the header's name: "Content-Length:\r\n 5" arrives as "Content-Length5". */
     headers->ambiguous |= begins_with(name, name_size, "Content-Length") || begins_with(name, name_size, "Transfer-Encoding");
@@ -151,15 +164,24 @@ bool head_is_sound(const struct request *request) {
 
 /* ---- Writing ---- */
 
-static void format_date(struct buf *buf) {
-    time_t now = (time_t)(clock_now_ms() / 1000);
+void head_date_format(int64_t time_ms, char out[HTTP_DATE_SIZE]) {
+    time_t seconds = (time_t)(time_ms / 1000);
     struct tm parts;
-    char text[64];
-    if (gmtime_r(&now, &parts) == NULL || strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &parts) == 0)
-        return;
-    buf_string(buf, "Date: ");
-    buf_string(buf, text);
-    buf_string(buf, "\r\n");
+    if (gmtime_r(&seconds, &parts) == NULL || strftime(out, HTTP_DATE_SIZE, "%a, %d %b %Y %H:%M:%S GMT", &parts) == 0)
+        out[0] = '\0';
+}
+
+bool head_date_parse(const char *text, int64_t *ret_time_s) {
+    static const char *const FORMS[] = { "%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y" };
+    for (size_t i = 0; i < sizeof(FORMS) / sizeof(FORMS[0]); i++) {
+        struct tm parts = { .tm_isdst = 0 };
+        const char *end = strptime(text, FORMS[i], &parts);
+        if (end == NULL || *end != '\0')
+            continue;
+        *ret_time_s = (int64_t)timegm(&parts);
+        return true;
+    }
+    return false;
 }
 
 static void format_header(struct buf *buf, const char *name, const char *value) {
@@ -172,7 +194,9 @@ static void format_header(struct buf *buf, const char *name, const char *value) 
 void head_format(struct buf *buf, const struct request *request, int64_t content_length) {
     const struct answer *answer = &request->answer;
     buf_printf(buf, "HTTP/1.1 %u %s\r\n", answer->status, MHD_get_reason_phrase_for(answer->status));
-    format_date(buf);
+    char date[HTTP_DATE_SIZE];
+    head_date_format(clock_now_ms(), date);
+    format_header(buf, "Date", date);
     if (answer->content_type != NULL)
         format_header(buf, "Content-Type", answer->content_type);
     if (content_length >= 0)

@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "api/blobs.h"
 #include "api/deadline.h"
 #include "api/dispatch.h"
 #include "api/events.h"
@@ -43,6 +44,7 @@
 #define RUNS_PER_TURN 8    /* of the daemon, before the loop looks at its own descriptors again */
 #define SPARE_REQUESTS 512 /* kept for reuse */
 #define STOP_MS 5000
+#define BLOB_WRITE_BYTES (16 * 1024) /* of a block given to the socket at once */
 
 struct connection {
     struct http *http;
@@ -61,6 +63,7 @@ struct http {
     struct farewell *farewell;
     pthread_t thread;
     bool started, quiesced;
+    bool ended; /* the thread */
 
     struct deadline_list receiving; /* a request must be complete by then */
     struct deadline_list waiting;   /* for the next request, or for the peer to read its answer */
@@ -126,10 +129,17 @@ static struct request *request_new(struct http *http) {
     return request;
 }
 
+static void set_running(struct http *http, struct request *request, bool running) {
+    if (running && !request->running)
+        http->running++;
+    if (!running && request->running)
+        http->running--;
+    request->running = running;
+}
+
 static void request_free(struct http *http, struct request *request) {
     http->begun--;
-    if (request->running)
-        http->running--;
+    set_running(http, request, false);
     dispatch_release(request);
     if (http->spare_count >= SPARE_REQUESTS) {
         free(request);
@@ -148,6 +158,63 @@ static void name_request(struct http *http, struct request *request) {
         request->id[i] = DIGITS[bits >> (60 - 4 * i) & 15];
 }
 
+/* ---- Waiting for others ---- */
+
+/* Counts memory that the request holds until it is completed; false when all requests together would hold too much. */
+static bool hold(struct request *request, size_t bytes) {
+    struct http *http = request->connection->http;
+    if (http->held_bytes + bytes > LIMIT_HELD_BYTES)
+        return false;
+    http->held_bytes += bytes;
+    request->held_bytes += bytes;
+    return true;
+}
+
+static void suspend(struct request *request) {
+    MHD_suspend_connection(request->connection->daemon_connection);
+    request->suspended = true;
+}
+
+static void resume(struct request *request) {
+    if (!request->suspended)
+        return;
+    request->suspended = false;
+    MHD_resume_connection(request->connection->daemon_connection);
+    request->connection->http->again = true;
+}
+
+/* ---- Transfers ---- */
+
+/* The block is on its way to or from the disk until http_block_passed(). The deadline is for the client, not for the disk. */
+static enum err pass_block(struct request *request) {
+    struct connection *connection = request->connection;
+    enum err err = dispatch_block(request);
+    if (err != OK)
+        return err;
+    set_running(connection->http, request, true);
+    deadline_clear(&connection->deadline);
+    suspend(request);
+    return OK;
+}
+
+void http_block_passed(struct request *request) {
+    struct http *http = request->connection->http;
+    set_running(http, request, false);
+    expect(request->connection, request->answered ? &http->waiting : &http->receiving);
+    resume(request);
+}
+
+/* The daemon wants bytes of an answer's body. Each time it does, the client has taken what it got before. */
+static ssize_t send_blob(void *context, uint64_t position, char *out, size_t size) {
+    struct request *request = context;
+    size_t given = request->err == OK ? blob_give(request, position, out, size) : 0;
+    if (given > 0) {
+        expect(request->connection, &request->connection->http->waiting);
+        return (ssize_t)given;
+    }
+    return request->err == OK && pass_block(request) == OK ? 0 : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
 /* ---- Answers ---- */
 
 static struct slice answer_bytes(const struct answer *answer) {
@@ -159,10 +226,17 @@ static struct slice answer_bytes(const struct answer *answer) {
 }
 
 /* The bytes stay the request's, which outlives the response. */
-static struct MHD_Response *make_response(const struct request *request) {
+static struct MHD_Response *response_of(struct request *request) {
     const struct answer *answer = &request->answer;
+    if (answer->blob_bytes > 0)
+        return MHD_create_response_from_callback(answer->blob_bytes, BLOB_WRITE_BYTES, send_blob, request, NULL);
     struct slice bytes = answer_bytes(answer);
-    struct MHD_Response *response = MHD_create_response_from_buffer(bytes.size, (void *)(uintptr_t)bytes.bytes, MHD_RESPMEM_PERSISTENT);
+    return MHD_create_response_from_buffer(bytes.size, (void *)(uintptr_t)bytes.bytes, MHD_RESPMEM_PERSISTENT);
+}
+
+static struct MHD_Response *make_response(struct request *request) {
+    const struct answer *answer = &request->answer;
+    struct MHD_Response *response = response_of(request);
     if (response == NULL)
         return NULL;
     if (answer->content_type != NULL)
@@ -178,27 +252,10 @@ static struct MHD_Response *make_response(const struct request *request) {
 
 static void count(const struct request *request) { routes_count(request, clock_monotonic_us() - request->started_us); }
 
-/* Counts memory that the request holds until it is completed; false when all requests together would hold too much. */
-static bool hold(struct request *request, size_t bytes) {
-    struct http *http = request->connection->http;
-    if (http->held_bytes + bytes > LIMIT_HELD_BYTES)
-        return false;
-    http->held_bytes += bytes;
-    request->held_bytes += bytes;
-    return true;
-}
-
-static void resume(struct request *request) {
-    if (!request->suspended)
-        return;
-    request->suspended = false;
-    MHD_resume_connection(request->connection->daemon_connection);
-    request->connection->http->again = true;
-}
-
 void http_answer(struct request *request) {
     enum err err = buf_ok(&request->answer.body) ? OK : ERR_NO_MEMORY;
-    if (err == OK && request->answer.frame == NULL && !hold(request, request->answer.body.size))
+    size_t bytes = request->answer.blob_bytes > 0 ? BLOB_WRITE_BYTES + blob_held_bytes(request) : request->answer.body.size;
+    if (err == OK && request->answer.frame == NULL && !hold(request, bytes))
         err = ERR_OVERLOADED;
     if (err != OK) {
         buf_release(&request->answer.body);
@@ -212,6 +269,9 @@ void http_answer(struct request *request) {
     if (response != NULL)
         MHD_destroy_response(response);
     count(request);
+    /* A transfer runs only while one of its blocks is fetched: its client may take any time. */
+    if (request->answer.blob_bytes > 0)
+        set_running(request->connection->http, request, false);
     expect(request->connection, &request->connection->http->waiting);
     resume(request);
 }
@@ -244,6 +304,34 @@ static enum MHD_Result refuse_unread(struct request *request, enum err err) {
 
 /* ---- Receiving: the daemon's callbacks ---- */
 
+static enum MHD_Result begin_upload(struct request *request) {
+    enum err err = dispatch_admit_upload(request);
+    if (err == OK && !hold(request, blob_held_bytes(request)))
+        err = ERR_OVERLOADED;
+    return err == OK ? MHD_YES : refuse_unread(request, err);
+}
+
+/* Fills the block of an upload. While a full one is stored the daemon keeps the bytes that it brought, so that it must call again, with these and
+ * perhaps more, when it goes on: otherwise a failure could not be answered before the client sends something else. */
+static enum MHD_Result receive_block(struct request *request, const char *bytes, size_t *size) {
+    struct connection *connection = request->connection;
+    if (request->err != OK)
+        return refuse_unread(request, request->err);
+    size_t taken = request->taken;
+    request->taken = 0;
+    taken += blob_take(request, bytes + taken, *size - taken);
+    if (!blob_is_full(request)) {
+        expect(connection, &connection->http->receiving);
+        *size = 0;
+        return MHD_YES;
+    }
+    enum err err = pass_block(request);
+    if (err != OK)
+        return refuse_unread(request, err);
+    request->taken = taken;
+    return MHD_YES;
+}
+
 static enum MHD_Result begin(struct http *http, struct MHD_Connection *mhd, const char *url, const char *method, const char *version,
                              void **context) {
     struct request *request = request_new(http);
@@ -270,11 +358,13 @@ static enum MHD_Result begin(struct http *http, struct MHD_Connection *mhd, cons
     const char *length = request->headers.content_length;
     if (length != NULL && strtoull(length, NULL, 10) > request->body_limit)
         return refuse_unread(request, ERR_BODY_TOO_LARGE);
-    return MHD_YES;
+    return dispatch_is_upload(request) ? begin_upload(request) : MHD_YES;
 }
 
 /* Routes without a form have no use for a body: it is only counted. */
 static enum MHD_Result receive(struct request *request, const char *bytes, size_t *size) {
+    if (dispatch_is_upload(request))
+        return receive_block(request, bytes, size);
     request->body_received += *size;
     if (request->body_received > request->body_limit)
         return refuse_unread(request, ERR_BODY_TOO_LARGE);
@@ -305,9 +395,9 @@ static bool hand_over(struct request *request) {
 
 /* Called when the request is complete, and again when a connection was resumed without an answer: for a hand-over. */
 static enum MHD_Result advance(struct http *http, struct request *request) {
-    if (!request->running) {
-        request->running = true;
-        http->running++;
+    if (!request->dispatched) {
+        request->dispatched = true;
+        set_running(http, request, true);
         deadline_clear(&request->connection->deadline);
         dispatch_run(request);
     }
@@ -316,8 +406,7 @@ static enum MHD_Result advance(struct http *http, struct request *request) {
             return MHD_NO;
     if (request->answered)
         return request->unanswerable ? MHD_NO : MHD_YES;
-    MHD_suspend_connection(request->connection->daemon_connection);
-    request->suspended = true;
+    suspend(request);
     return MHD_YES;
 }
 
@@ -345,14 +434,25 @@ static void *on_request_line(void *context, const char *uri, struct MHD_Connecti
     return NULL;
 }
 
+void http_discarded(struct request *request) { request_free(request->server->http, request); }
+
+/* A file that is left over, and may be large, is closed and removed elsewhere; but not when the loop has ended, which it would come back to. */
+static void request_over(struct http *http, struct request *request) {
+    http->held_bytes -= request->held_bytes;
+    request->held_bytes = 0;
+    request->connection = NULL;
+    if (!http->ended && dispatch_discard(request))
+        set_running(http, request, true);
+    else
+        request_free(http, request);
+}
+
 static void on_completed(void *context, struct MHD_Connection *mhd, void **request_context, enum MHD_RequestTerminationCode code) {
     struct http *http = context;
     struct connection *connection = connection_of(mhd);
     struct request *request = *request_context;
-    if (request != NULL) {
-        http->held_bytes -= request->held_bytes;
-        request_free(http, request);
-    }
+    if (request != NULL)
+        request_over(http, request);
     *request_context = NULL;
     if (connection == NULL || code != MHD_REQUEST_TERMINATED_COMPLETED_OK)
         return;
@@ -642,6 +742,7 @@ bool http_close(struct http *http) {
         http->stopping = true;
         wake(http);
         pthread_join(http->thread, NULL);
+        http->ended = true;
     }
     /* A daemon with suspended connections must not be stopped: then it is left to the end of the process. */
     if (http->running > 0) {

@@ -27,5 +27,8 @@ void http_complete(struct http *http, struct request *request);
 /* For the loop's thread, once for each request that dispatch_run() was called with: */
 /* Sends request->answer. */
 void http_answer(struct request *request);
+/* What dispatch_block() and dispatch_discard() were called for is done; request->err says how. */
+void http_block_passed(struct request *request);
+void http_discarded(struct request *request);
 /* Takes the socket away from HTTP: stream_open() is called with it, and on failure dispatch_detach_failed(). */
 void http_detach(struct request *request);

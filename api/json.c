@@ -7,6 +7,7 @@
 #include "core/id.h"
 #include "core/random.h"
 #include "core/text.h"
+#include "media/storage.h"
 
 void json_start(void) { json_object_seed((size_t)random_u64() | 1); }
 
@@ -63,10 +64,10 @@ static enum err read_string(struct request *request, const struct field *field, 
     struct text text = { json_string_value(value), json_string_length(value) };
     bool bytes = field->type == FIELD_BYTES;
     /* Counting characters costs a pass over the text; it is needed only when the bytes alone do not decide. */
-    size_t length = bytes || (text.size >= field->min * 4u && text.size <= field->max) ? text.size : utf8_length(text.bytes, text.size);
-    if (length < field->min || length > field->max)
-        return bad_field(request, field,
-                         request_printf(request, "must have %u to %u %s", field->min, field->max, bytes ? "bytes" : "characters"));
+    size_t min = (size_t)field->min, max = (size_t)field->max;
+    size_t length = bytes || (text.size >= min * 4 && text.size <= max) ? text.size : utf8_length(text.bytes, text.size);
+    if (length < min || length > max)
+        return bad_field(request, field, request_printf(request, "must have %zu to %zu %s", min, max, bytes ? "bytes" : "characters"));
     if (field->type == FIELD_LINE && !text_is_line(text.bytes, text.size))
         return bad_field(request, field, "must not contain control characters");
     *ret_text = text;
@@ -85,18 +86,59 @@ static enum err read_choice(struct request *request, const struct field *field, 
     return bad_field(request, field, "is not one of the possible values");
 }
 
+static enum err read_integer(struct request *request, const struct field *field, const json_t *value, struct integer *ret_integer) {
+    if (!json_is_integer(value))
+        return bad_field(request, field, "must be a whole number");
+    int64_t number = json_integer_value(value);
+    if (number < field->min || number > field->max)
+        return bad_field(request, field,
+                         request_printf(request, "must be from %lld to %lld", (long long)field->min, (long long)field->max));
+    *ret_integer = (struct integer){ true, number };
+    return OK;
+}
+
+static bool is_hex(const json_t *value, uint8_t *out, size_t size) {
+    return json_is_string(value) && hex_decode(json_string_value(value), json_string_length(value), out, size);
+}
+
+static enum err read_hex(struct request *request, const struct field *field, const json_t *value, const uint8_t **ret_bytes) {
+    size_t size = (size_t)field->min;
+    uint8_t *bytes = arena_alloc(&request->arena, size);
+    if (bytes == NULL)
+        return ERR_NO_MEMORY;
+    if (!is_hex(value, bytes, size))
+        return bad_field(request, field, request_printf(request, "must be a string of %zu hexadecimal digits", size * 2));
+    *ret_bytes = bytes;
+    return OK;
+}
+
+static bool is_id(const json_t *value, uint64_t *ret_id) {
+    return json_is_string(value) && id_parse(json_string_value(value), json_string_length(value), ret_id);
+}
+
+static enum err read_id(struct request *request, const struct field *field, const json_t *value, uint64_t *ret_id) {
+    return is_id(value, ret_id) ? OK : bad_field(request, field, "must be an id (a decimal string)");
+}
+
+static enum err check_items(struct request *request, const struct field *field, size_t count) {
+    if (field->max == 0 || ((int64_t)count >= field->min && (int64_t)count <= field->max))
+        return OK;
+    return bad_field(request, field, request_printf(request, "must have %lld to %lld items", (long long)field->min, (long long)field->max));
+}
+
 static enum err read_ids(struct request *request, const struct field *field, const json_t *value, struct id_list *ret_list) {
     if (!json_is_array(value))
         return bad_field(request, field, "must be an array of ids");
     size_t count = json_array_size(value);
+    enum err err = check_items(request, field, count);
+    if (err != OK)
+        return err;
     uint64_t *ids = ARENA_ARRAY(&request->arena, uint64_t, count + 1);
     if (ids == NULL)
         return ERR_NO_MEMORY;
-    for (size_t i = 0; i < count; i++) {
-        const json_t *item = json_array_get(value, i);
-        if (!json_is_string(item) || !id_parse(json_string_value(item), json_string_length(item), &ids[i]))
+    for (size_t i = 0; i < count; i++)
+        if (!is_id(json_array_get(value, i), &ids[i]))
             return bad_field(request, field, request_printf(request, "item %zu is not an id (a decimal string)", i));
-    }
     *ret_list = (struct id_list){ ids, count };
     return OK;
 }
@@ -105,6 +147,49 @@ static enum err read_bool(struct request *request, const struct field *field, co
     if (!json_is_boolean(value))
         return bad_field(request, field, "must be true or false");
     *ret_bool = json_is_true(value);
+    return OK;
+}
+
+static enum err read_flag(struct request *request, const struct field *field, const json_t *value, struct flag *ret_flag) {
+    ret_flag->given = true;
+    return read_bool(request, field, value, &ret_flag->value);
+}
+
+static bool is_part(const json_t *value, struct part_digest *ret_part) {
+    const json_t *number = json_object_get(value, "number");
+    if (json_object_size(value) != 2 || !json_is_integer(number) || !is_hex(json_object_get(value, "md5"), ret_part->md5, MD5_SIZE))
+        return false;
+    json_int_t count = json_integer_value(number);
+    ret_part->number = (unsigned)count;
+    return count >= 1 && count <= STORAGE_PARTS_MAX;
+}
+
+static bool has_part(const struct part_digest *parts, size_t count, unsigned number) {
+    for (size_t i = 0; i < count; i++)
+        if (parts[i].number == number)
+            return true;
+    return false;
+}
+
+static enum err read_parts(struct request *request, const struct field *field, const json_t *value, struct part_list *ret_list) {
+    if (!json_is_array(value))
+        return bad_field(request, field, "must be an array of parts");
+    size_t count = json_array_size(value);
+    enum err err = check_items(request, field, count);
+    if (err != OK)
+        return err;
+    struct part_digest *parts = ARENA_ARRAY(&request->arena, struct part_digest, count + 1);
+    if (parts == NULL)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_part(json_array_get(value, i), &parts[i]))
+            return bad_field(
+                request, field,
+                request_printf(request, "item %zu is not {\"number\": 1 to %d, \"md5\": 32 hexadecimal digits}", i, STORAGE_PARTS_MAX));
+        if (has_part(parts, i, parts[i].number))
+            return bad_field(request, field, request_printf(request, "part %u is there twice", parts[i].number));
+    }
+    *ret_list = (struct part_list){ parts, count };
     return OK;
 }
 
@@ -117,10 +202,20 @@ static enum err read_field(struct request *request, const struct field *field, c
         return read_string(request, field, value, place);
     case FIELD_BOOL:
         return read_bool(request, field, value, place);
+    case FIELD_FLAG:
+        return read_flag(request, field, value, place);
     case FIELD_CHOICE:
         return read_choice(request, field, value, place);
+    case FIELD_INTEGER:
+        return read_integer(request, field, value, place);
+    case FIELD_HEX:
+        return read_hex(request, field, value, place);
+    case FIELD_ID:
+        return read_id(request, field, value, place);
     case FIELD_IDS:
         return read_ids(request, field, value, place);
+    case FIELD_PARTS:
+        return read_parts(request, field, value, place);
     }
     return ERR_INTERNAL;
 }

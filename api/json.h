@@ -20,13 +20,40 @@ struct id_list {
     size_t count;
 };
 
+struct integer {
+    bool given;
+    int64_t value;
+};
+
+/* A boolean that may be left out. */
+struct flag {
+    bool given;
+    bool value;
+};
+
+/* A part of an upload: its number and what its bytes are. */
+struct part_digest {
+    unsigned number; /* 1..STORAGE_PARTS_MAX, each once in a list */
+    uint8_t md5[MD5_SIZE];
+};
+
+struct part_list {
+    const struct part_digest *parts; /* NULL: not given */
+    size_t count;
+};
+
 enum field_type {
-    FIELD_TEXT,   /* struct text; min and max in characters */
-    FIELD_LINE,   /* the same without control characters */
-    FIELD_BYTES,  /* struct text; min and max in bytes */
-    FIELD_BOOL,   /* bool; absent: false */
-    FIELD_CHOICE, /* int: one of `choices`; absent: 0 */
-    FIELD_IDS,    /* struct id_list; max in items */
+    FIELD_TEXT,    /* struct text; min and max in characters */
+    FIELD_LINE,    /* the same without control characters */
+    FIELD_BYTES,   /* struct text; min and max in bytes */
+    FIELD_BOOL,    /* bool; absent: false */
+    FIELD_FLAG,    /* struct flag */
+    FIELD_CHOICE,  /* int: one of `choices`; absent: 0 */
+    FIELD_INTEGER, /* struct integer; min and max its values */
+    FIELD_HEX,     /* const uint8_t *: `min` bytes, sent as twice as many hex digits; absent: NULL */
+    FIELD_ID,      /* uint64_t; absent: 0 */
+    FIELD_IDS,     /* struct id_list; min and max in items, max 0: as many as fit the body */
+    FIELD_PARTS,   /* struct part_list: objects {number, md5}; min and max in items */
 };
 
 struct choice {
@@ -38,8 +65,8 @@ struct field {
     const char *name;
     enum field_type type;
     bool required;
-    uint32_t min;
-    uint32_t max;
+    int64_t min;
+    int64_t max;
     size_t offset; /* into the form's struct */
     const struct choice *choices;
 };

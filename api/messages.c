@@ -4,30 +4,52 @@
 struct message_form {
     struct text text;
     struct text client_key;
+    struct id_list attachments;
+    struct integer ttl_s;
 };
 
+static_assert(LIMIT_MESSAGE_TTL_MIN_MS == 1000, "the least time to live is a second");
+
 static const struct field MESSAGE_FIELDS[] = {
-    { "text", FIELD_TEXT, true, 1, LIMIT_TEXT_CHARACTERS, offsetof(struct message_form, text), NULL },
+    { "text", FIELD_TEXT, false, 1, LIMIT_TEXT_CHARACTERS, offsetof(struct message_form, text), NULL },
     { "client_key", FIELD_TEXT, false, 1, LIMIT_CLIENT_KEY_CHARACTERS, offsetof(struct message_form, client_key), NULL },
+    { "attachments", FIELD_IDS, false, 1, LIMIT_ATTACHMENTS, offsetof(struct message_form, attachments), NULL },
+    { "ttl_s", FIELD_INTEGER, false, 1, LIMIT_MESSAGE_TTL_MS / 1000, offsetof(struct message_form, ttl_s), NULL },
 };
 const struct form message_form = FORM(message_form, MESSAGE_FIELDS);
 
-/* An edit's body is a message's without client_key, which stays as it was. */
+/* An edit's body is a message's text; everything else stays as it was. */
 static const struct field MESSAGE_EDIT_FIELDS[] = {
     { "text", FIELD_TEXT, true, 1, LIMIT_TEXT_CHARACTERS, offsetof(struct message_form, text), NULL },
 };
 const struct form message_edit_form = FORM(message_form, MESSAGE_EDIT_FIELDS);
 
+static enum err check_content(struct request *request, const struct message_form *form) {
+    const struct id_list *attachments = &form->attachments;
+    if (form->text.bytes == NULL && attachments->count == 0)
+        return request_refuse(request, ERR_MISSING_FIELD, "text", "a message has a text, attachments or both");
+    for (size_t i = 0; i < attachments->count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (attachments->ids[i] == attachments->ids[j])
+                return request_refuse(request, ERR_BAD_FIELD, "attachments", "the same media is there twice");
+    return OK;
+}
+
 enum err message_post(struct request *request) {
     const struct message_form *form = REQUEST_FORM(request, message_form);
-    enum err err = request_idempotency(request);
+    enum err err = check_content(request, form);
+    if (err == OK)
+        err = request_idempotency(request);
     if (err != OK)
         return err;
     struct command *command = request_command(request, COMMAND_MESSAGE_POST);
     command->in.message_post.chat_id = request->ids[PATH_CHAT_ID];
-    command->in.message_post.text = form->text.bytes;
+    command->in.message_post.text = form->text.bytes != NULL ? form->text.bytes : "";
     command->in.message_post.text_size = form->text.size;
     command->in.message_post.client_key = form->client_key.bytes;
+    command->in.message_post.media_ids = form->attachments.ids;
+    command->in.message_post.media_count = form->attachments.count;
+    command->in.message_post.ttl_ms = form->ttl_s.value * 1000;
     return OK;
 }
 
@@ -74,7 +96,7 @@ static enum err read_page_request(struct request *request, struct page_request *
 #define MESSAGE_OVERHEAD_BYTES 320 /* of a rendered message besides its text */
 
 static size_t rendered_size(const struct message *message) {
-    return MESSAGE_OVERHEAD_BYTES + (message->text ? json_quoted_size(message->text, message->text_size) : 0);
+    return MESSAGE_OVERHEAD_BYTES + message->attachments_size + (message->text ? json_quoted_size(message->text, message->text_size) : 0);
 }
 
 /* A window of a page's messages. */

@@ -84,6 +84,13 @@ void answer_header(struct request *request, const char *name, const char *value)
     answer->headers[answer->header_count++] = (struct header){ name, value };
 }
 
+bool answer_has(const struct request *request, const char *name) {
+    for (size_t i = 0; i < request->answer.header_count; i++)
+        if (strcmp(request->answer.headers[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 struct buf *answer_json(struct request *request, unsigned status) {
     request->answer.status = status;
     request->answer.content_type = "application/json";
@@ -148,15 +155,17 @@ static void percent_decode(char *text) {
     *out = '\0';
 }
 
+const char *request_decode(struct request *request, const char *text) {
+    char *decoded = arena_string(&request->arena, text);
+    if (decoded != NULL)
+        percent_decode(decoded);
+    return decoded;
+}
+
 const char *query_text(struct request *request, const char *name) {
-    for (size_t i = 0; i < request->query_count; i++) {
-        if (strcmp(request->query[i].name, name) != 0)
-            continue;
-        char *text = arena_string(&request->arena, request->query[i].value);
-        if (text != NULL)
-            percent_decode(text);
-        return text;
-    }
+    for (size_t i = 0; i < request->query_count && i < LIMIT_QUERY_ARGUMENTS; i++)
+        if (strcmp(request->query[i].name, name) == 0)
+            return request_decode(request, request->query[i].value);
     return NULL;
 }
 

@@ -22,9 +22,11 @@ enum method { METHOD_GET, METHOD_POST, METHOD_PUT, METHOD_PATCH, METHOD_DELETE, 
 
 /* Where a handler runs. */
 enum place {
-    ON_LOOP,   /* no database, no waiting */
-    ON_READER, /* reads the database; request->reader is set */
-    ON_HASHER, /* hashes passwords and reads the database; request->reader is set */
+    ON_LOOP,    /* no database, no waiting */
+    ON_READER,  /* reads the database; request->reader is set */
+    ON_HASHER,  /* hashes passwords and reads the database; request->reader is set */
+    ON_STORAGE, /* waits for the media storage, and may store_run(); request->reader is set */
+    ON_UPLOAD, /* the same, but its body goes to the storage in blocks while it is received (blobs.h): admit() is asked when the head is there */
 };
 
 enum authentication { AUTH_NONE, AUTH_USER, AUTH_STREAM };
@@ -37,7 +39,7 @@ enum rate_class {
 };
 
 /* The ids of a path, by the name of its parameter. */
-enum path_id { PATH_CHAT_ID, PATH_MESSAGE_ID, PATH_USER_ID, PATH_DEVICE_ID, PATH_ID_COUNT };
+enum path_id { PATH_CHAT_ID, PATH_MESSAGE_ID, PATH_USER_ID, PATH_DEVICE_ID, PATH_MEDIA_ID, PATH_ID_COUNT };
 
 /* One row of the route table (routes.c). */
 struct route {
@@ -59,6 +61,11 @@ struct route {
     enum err (*finish)(struct request *request);
 };
 
+struct header {
+    const char *name;
+    const char *value; /* static or the request's */
+};
+
 /* The headers that somebody asks for; NULL when absent. They live as long as the request. */
 struct headers {
     const char *authorization;
@@ -67,13 +74,23 @@ struct headers {
     const char *content_length;
     const char *transfer_encoding;
     const char *forwarded_for;
+    const char *forwarded_proto;
     const char *host;
     const char *idempotency_key;
     const char *last_event_id;
     const char *origin;
     const char *requested_method; /* Access-Control-Request-Method */
     const char *fetch_site;       /* Sec-Fetch-Site */
-    bool ambiguous;               /* two Content-Length or Host, a length beside Transfer-Encoding, or a folded one */
+    const char *content_md5;
+    const char *range;
+    const char *if_range;
+    const char *if_match;
+    const char *if_none_match;
+    const char *if_modified_since;
+    const char *if_unmodified_since;
+    struct header amz[LIMIT_AMZ_HEADERS]; /* X-Amz-, as sent */
+    size_t amz_count;                     /* may exceed LIMIT_AMZ_HEADERS: then there were more */
+    bool ambiguous;                       /* two Content-Length or Host, a length beside Transfer-Encoding, or a folded one */
 };
 
 struct query_argument {
@@ -86,11 +103,6 @@ struct address {
     uint8_t bytes[16];
 };
 
-struct header {
-    const char *name;
-    const char *value; /* static or the request's */
-};
-
 struct answer {
     unsigned status;
     const char *content_type; /* NULL: no body */
@@ -98,6 +110,7 @@ struct answer {
     struct frame *frame; /* owned */
     struct slice fixed;  /* lives for ever */
     struct buf body;     /* owned */
+    uint64_t blob_bytes; /* not 0: so many bytes come by blob_give() instead */
     struct header headers[LIMIT_ANSWER_HEADERS];
     size_t header_count;
     bool close; /* Connection: close */
@@ -106,7 +119,7 @@ struct answer {
 enum credential { CREDENTIAL_NONE, CREDENTIAL_BEARER, CREDENTIAL_COOKIE, CREDENTIAL_TICKET };
 
 /* What happens when the request comes back to the loop, or at a worker (dispatch.c has the diagram). */
-enum step { STEP_RESOLVE, STEP_USE_TICKET, STEP_HANDLE, STEP_COMMIT };
+enum step { STEP_RESOLVE, STEP_USE_TICKET, STEP_HANDLE, STEP_COMMIT, STEP_BLOCK, STEP_DISCARD };
 
 struct request {
     struct server *server;
@@ -121,11 +134,14 @@ struct request {
     struct query_argument query[LIMIT_QUERY_ARGUMENTS];
     size_t query_count; /* may exceed LIMIT_QUERY_ARGUMENTS: then there were more */
     uint64_t ids[PATH_ID_COUNT];
+    const char *object; /* the path's {object}: all the rest of it, as sent */
     struct address address;
     char id[17]; /* X-Request-Id */
     int64_t started_us;
 
     struct buf body;
+    struct blob *blob;                /* NULL: the body is not one of the storage's objects, nor the answer's */
+    size_t taken;                     /* bytes of the body that are in the blob's block and still in the daemon's buffer */
     size_t body_limit, body_received; /* bytes */
     size_t held_bytes;                /* counted in http.c's sum */
     struct json_t *document;          /* the parsed body; strings of `form` live in it */
@@ -150,8 +166,9 @@ struct request {
 
     /* http.c's */
     bool suspended;
-    bool running;
-    bool late; /* its head came after the server had begun to drain */
+    bool dispatched; /* dispatch_run() was called */
+    bool running;    /* counted: it may be elsewhere, and comes back */
+    bool late;       /* its head came after the server had begun to drain */
     bool answered;
     bool unanswerable; /* the daemon did not take the answer */
     bool detach;
@@ -171,6 +188,7 @@ const char *request_printf(struct request *request, const char *format, ...) PRI
 
 /* Answers. */
 void answer_header(struct request *request, const char *name, const char *value); /* `value` NULL (out of memory): left out */
+bool answer_has(const struct request *request, const char *name);
 /* A JSON answer: the caller writes into the returned buffer. */
 struct buf *answer_json(struct request *request, unsigned status);
 /* Finishers for commands: an empty 204; the JSON that the command made; the frame's object. 200 instead of 201 when it existed. */
@@ -178,6 +196,8 @@ enum err finish_empty(struct request *request) MUST_USE;
 enum err finish_json(struct request *request) MUST_USE;
 enum err finish_message(struct request *request) MUST_USE;
 
+/* Percent-decodes into the request's arena; NULL when out of memory. */
+const char *request_decode(struct request *request, const char *text);
 /* Query parameters, decoded; NULL when absent. */
 const char *query_text(struct request *request, const char *name);
 /* `limit`, within 1..max. */

@@ -8,8 +8,11 @@
 #include "api/server.h"
 #include "core/id.h"
 #include "core/metrics.h"
+#include "media/storage.h"
 
 #define BIG LIMIT_MESSAGE_BODY_BYTES
+#define HUGE ((size_t)STORAGE_PUT_MAX_BYTES)
+#define SIGNATURE "X-Amz-Algorithm X-Amz-Content-Sha256 X-Amz-Credential X-Amz-Date X-Amz-Expires X-Amz-SignedHeaders X-Amz-Signature x-id "
 
 /* clang-format off */
 const struct route ROUTES[] = {
@@ -41,8 +44,20 @@ const struct route ROUTES[] = {
     { METHOD_PATCH,  "/v1/chats/{chat_id}/messages/{message_id}", AUTH_USER, ON_LOOP, RATE_NORMAL, 200, BIG, &message_edit_form, NULL, NULL, message_edit, finish_message },
     { METHOD_DELETE, "/v1/chats/{chat_id}/messages/{message_id}", AUTH_USER, ON_LOOP, RATE_NORMAL, 204, 0, NULL, NULL, NULL, message_delete, finish_empty },
 
+    { METHOD_POST,   "/v1/media",                     AUTH_USER, ON_LOOP,    RATE_NORMAL, 201, 0, &media_create_form, NULL, NULL, media_create, media_created },
+    { METHOD_GET,    "/v1/media/{media_id}",          AUTH_USER, ON_READER,  RATE_NORMAL, 200, 0, NULL, NULL, NULL, media_show, media_signed },
+    { METHOD_DELETE, "/v1/media/{media_id}",          AUTH_USER, ON_LOOP,    RATE_NORMAL, 204, 0, NULL, NULL, NULL, media_delete, finish_empty },
+    { METHOD_GET,    "/v1/media/{media_id}/content",  AUTH_USER, ON_READER,  RATE_NORMAL, 307, 0, NULL, NULL, NULL, media_fetch, NULL },
+    { METHOD_POST,   "/v1/media/{media_id}/complete", AUTH_USER, ON_STORAGE, RATE_NORMAL, 200, 0, NULL, NULL, NULL, media_complete, media_completed },
+    { METHOD_GET,    "/v1/media/{media_id}/parts",    AUTH_USER, ON_STORAGE, RATE_NORMAL, 200, 0, NULL, "limit cursor", NULL, media_parts_list, NULL },
+    { METHOD_POST,   "/v1/media/{media_id}/parts",    AUTH_USER, ON_STORAGE, RATE_NORMAL, 200, 0, &media_parts_form, NULL, NULL, media_parts_sign, media_signed },
+
     { METHOD_GET,    "/v1/events",            AUTH_STREAM, ON_LOOP, RATE_NORMAL, 200, 0, NULL, "last_event_id lastEventId ticket named", stream_admit, NULL, NULL },
     { METHOD_POST,   "/v1/events/ticket",     AUTH_USER, ON_LOOP,   RATE_NORMAL, 201, 0, NULL, NULL, NULL, ticket_create, ticket_created },
+    { METHOD_POST,   "/v1/events/ack",        AUTH_USER, ON_LOOP,   RATE_NORMAL, 204, 0, &events_ack_form, NULL, NULL, events_ack, finish_empty },
+
+    { METHOD_PUT,    "/blobs/{object}",       AUTH_NONE, ON_UPLOAD, RATE_NORMAL, 200, HUGE, NULL, SIGNATURE "partNumber uploadId", blob_put_admit, blob_put, NULL },
+    { METHOD_GET,    "/blobs/{object}",       AUTH_NONE, ON_STORAGE, RATE_NORMAL, 200, 0, NULL, SIGNATURE "response-content-type response-content-disposition", blob_get_admit, blob_get, NULL },
 
     { METHOD_GET,    "/",                     AUTH_NONE, ON_LOOP,   RATE_NORMAL, 200, 0, NULL, NULL, NULL, show_index, NULL },
     { METHOD_GET,    "/openapi.yaml",         AUTH_NONE, ON_LOOP,   RATE_NORMAL, 200, 0, NULL, NULL, NULL, show_contract, NULL },
@@ -63,6 +78,7 @@ static const char *const METHOD_NAMES[METHOD_COUNT] = { "GET", "POST", "PUT", "P
 
 #define NODES_MAX 64
 #define NO_PARAMETER PATH_ID_COUNT
+#define REST_PARAMETER ((enum path_id)(PATH_ID_COUNT + 1)) /* {object}: the rest of the path, slashes and all */
 
 struct node {
     const char *segment; /* borrowed from the table */
@@ -76,11 +92,12 @@ static struct node nodes[NODES_MAX]; /* the first is the root */
 static size_t node_count;
 
 static enum path_id parameter_of(const char *segment, size_t size) {
-    static const char *const NAMES[PATH_ID_COUNT] = { "{chat_id}", "{message_id}", "{user_id}", "{device_id}" };
+    static const char *const NAMES[PATH_ID_COUNT] = { "{chat_id}", "{message_id}", "{user_id}", "{device_id}", "{media_id}" };
     for (int i = 0; i < PATH_ID_COUNT; i++)
         if (strlen(NAMES[i]) == size && memcmp(NAMES[i], segment, size) == 0)
             return (enum path_id)i;
-    return NO_PARAMETER;
+    static const char OBJECT[] = "{object}";
+    return size == sizeof(OBJECT) - 1 && memcmp(segment, OBJECT, size) == 0 ? REST_PARAMETER : NO_PARAMETER;
 }
 
 static struct node *add_child(struct node *parent, const char *segment, size_t size) {
@@ -122,6 +139,10 @@ void routes_start(void) {
 
 static const struct node *step_down(struct request *request, const struct node *node, const char *segment, size_t size) {
     for (const struct node *child = node->child; child != NULL; child = child->sibling) {
+        if (child->parameter == REST_PARAMETER) {
+            request->object = segment;
+            return size > 0 ? child : NULL;
+        }
         if (child->parameter != NO_PARAMETER)
             return id_parse(segment, size, &request->ids[child->parameter]) ? child : NULL;
         if (child->size == size && memcmp(child->segment, segment, size) == 0)
@@ -135,7 +156,7 @@ void routes_match(struct request *request) {
     for (const char *segment = request->path; node != NULL && *segment == '/';) {
         size_t size = strcspn(++segment, "/");
         node = step_down(request, node, segment, size);
-        segment += size;
+        segment += request->object != NULL ? strlen(segment) : size;
     }
     if (node == NULL)
         return;

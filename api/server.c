@@ -18,6 +18,7 @@ static void release(struct server *server) {
         return;
     workers_stop(server->readers);
     workers_stop(server->hashers);
+    workers_stop(server->storers);
     rate_free(server->rate);
     auth_free(server->auth);
     free(server);
@@ -25,6 +26,8 @@ static void release(struct server *server) {
 
 static const struct workers_plan READERS = { "parley-reader", LIMIT_READER_THREADS, LIMIT_READER_QUEUE, dispatch_work };
 static const struct workers_plan HASHERS = { "parley-hasher", LIMIT_HASHER_THREADS, LIMIT_HASHER_QUEUE, dispatch_work };
+
+static const struct workers_plan STORERS = { "parley-storage", LIMIT_STORAGE_THREADS, LIMIT_STORAGE_QUEUE, dispatch_work };
 
 static enum err start_parts(struct server *server, char *problem, size_t problem_size) {
     enum err err = auth_new(&server->auth);
@@ -37,21 +40,23 @@ static enum err start_parts(struct server *server, char *problem, size_t problem
     if (err == OK)
         err = workers_start(server->store, &HASHERS, &server->hashers);
     if (err == OK)
+        err = workers_start(server->store, &STORERS, &server->storers);
+    if (err == OK)
         store_on_commit(server->store, auth_commit, server->auth);
     return err == OK ? http_start(server->http) : err;
 }
 
-enum err server_start(const struct config *config, struct store *store, struct hub *hub, struct server **ret_server, char *problem,
-                      size_t problem_size) {
+enum err server_start(const struct server_parts *parts, struct server **ret_server, char *problem, size_t problem_size) {
     if (problem_size > 0)
         problem[0] = '\0';
     struct server *server = calloc(1, sizeof(*server));
     if (server == NULL)
         return ERR_NO_MEMORY;
-    server->config = config;
-    server->store = store;
-    server->hub = hub;
-    server->secure_cookies = strncasecmp(config->public_url, "https://", 8) == 0;
+    server->config = parts->config;
+    server->store = parts->store;
+    server->hub = parts->hub;
+    server->storage = parts->storage;
+    server->secure_cookies = strncasecmp(parts->config->public_url, "https://", 8) == 0;
     json_start();
     routes_start();
     enum err err = start_parts(server, problem, problem_size);

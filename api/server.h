@@ -10,13 +10,20 @@
 #include "stream/hub.h"
 
 struct server;
+struct storage;
 
-/* Binds config->listen, proves that the linked libmicrohttpd lets sockets be handed over to the hub, and starts the HTTP loop and the workers. All
- * arguments are borrowed until server_stop(). To be called before the hub's listener is registered (store_on_commit()) and before store_start(): the
+/* What it serves; all are borrowed until server_stop(). */
+struct server_parts {
+    const struct config *config;
+    struct store *store;
+    struct hub *hub;
+    struct storage *storage;
+};
+
+/* Binds config->listen, proves that the linked libmicrohttpd lets sockets be handed over to the hub, and starts the HTTP loop and the workers. To be called before the hub's listener is registered (store_on_commit()) and before store_start(): the
  * session cache has to hear of a removed device before the hub does, see auth.h. Requests that need the writer before store_start() wait in its
  * queue. `problem` gets a sentence on failure. */
-enum err server_start(const struct config *config, struct store *store, struct hub *hub, struct server **ret_server, char *problem,
-                      size_t problem_size) MUST_USE;
+enum err server_start(const struct server_parts *parts, struct server **ret_server, char *problem, size_t problem_size) MUST_USE;
 /* host:port as bound. Lives as long as the server. */
 const char *server_address(const struct server *server);
 /* Stops accepting: running requests (those whose head is there) finish, new ones on kept connections get 503. Returns at once. Any thread. */

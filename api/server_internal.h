@@ -9,17 +9,21 @@
 struct auth;
 struct http;
 struct rate;
+struct storage;
 struct workers;
 
 struct server {
     const struct config *config;
     struct store *store;
     struct hub *hub;
+    struct storage *storage;
     struct http *http;
     struct auth *auth;
     struct rate *rate; /* the loop's */
     struct workers *readers;
     struct workers *hashers;
+    struct workers *storers; /* wait for the storage */
+    unsigned blob_count;     /* the loop's: transfers (blobs.h) */
     _Atomic bool draining;
     bool secure_cookies; /* the public URL is https */
 };

@@ -102,19 +102,29 @@ void workers_stop(struct workers *workers) {
     free(workers);
 }
 
+/* Under the mutex. */
+static void append(struct workers *workers, struct request *request) {
+    request->next = NULL;
+    if (workers->tail != NULL)
+        workers->tail->next = request;
+    else
+        workers->head = request;
+    workers->tail = request;
+    workers->waiting++;
+    pthread_cond_signal(&workers->work);
+}
+
 enum err workers_submit(struct workers *workers, struct request *request) {
     pthread_mutex_lock(&workers->mutex);
     bool full = workers->waiting >= workers->queue_max;
-    if (!full) {
-        request->next = NULL;
-        if (workers->tail != NULL)
-            workers->tail->next = request;
-        else
-            workers->head = request;
-        workers->tail = request;
-        workers->waiting++;
-        pthread_cond_signal(&workers->work);
-    }
+    if (!full)
+        append(workers, request);
     pthread_mutex_unlock(&workers->mutex);
     return full ? ERR_OVERLOADED : OK;
+}
+
+void workers_resubmit(struct workers *workers, struct request *request) {
+    pthread_mutex_lock(&workers->mutex);
+    append(workers, request);
+    pthread_mutex_unlock(&workers->mutex);
 }

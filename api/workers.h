@@ -20,3 +20,5 @@ enum err workers_start(struct store *store, const struct workers_plan *plan, str
 void workers_stop(struct workers *workers);
 /* Queues the request; ERR_OVERLOADED when the queue is full. Any thread; never blocks. */
 enum err workers_submit(struct workers *workers, struct request *request) MUST_USE;
+/* The same for a request that has been there before and goes on: however long the queue is. */
+void workers_resubmit(struct workers *workers, struct request *request);

@@ -26,8 +26,7 @@
 #define ACCEPT_REST_MS 100
 
 struct admin {
-    struct store *store;
-    const struct config *config;
+    struct cleanup_target target;
     char *path; /* of the socket */
     int listen_fd;
     int stop_fd; /* an eventfd, readable when the thread is to end */
@@ -117,7 +116,7 @@ static bool send_replies(void *context, const char *bytes, size_t size) {
 static void serve_peer(struct admin *admin, struct peer *peer) {
     static const char end[] = ADMIN_END "\n";
     struct operator* operator;
-    enum err err = operator_open(admin->store, admin->config, send_replies, peer, &operator);
+    enum err err = operator_open(&admin->target, send_replies, peer, &operator);
     if (err != OK) {
         log_event(LOG_WARN, "admin_failed", "error=%s", err_name(err));
         return;
@@ -173,7 +172,7 @@ static enum err listen_at(const struct admin *admin, const struct sockaddr_un *a
 static enum err open_socket(struct admin *admin) {
     struct sockaddr_un address;
     int folder;
-    enum err err = make_address(admin->config, &address, &folder);
+    enum err err = make_address(admin->target.config, &address, &folder);
     if (err != OK)
         return err;
     err = listen_at(admin, &address);
@@ -191,7 +190,7 @@ static void free_admin(struct admin *admin) {
 static enum err start(struct admin *admin) {
     if (admin->listen_fd < 0 || admin->stop_fd < 0)
         return ERR_IO;
-    if (asprintf(&admin->path, "%s/" SOCKET_NAME, admin->config->data_dir) < 0) {
+    if (asprintf(&admin->path, "%s/" SOCKET_NAME, admin->target.config->data_dir) < 0) {
         admin->path = NULL;
         return ERR_NO_MEMORY;
     }
@@ -202,12 +201,11 @@ static enum err start(struct admin *admin) {
     return errno == 0 ? OK : ERR_NO_MEMORY;
 }
 
-enum err admin_start(struct store *store, const struct config *config, struct admin **ret_admin) {
+enum err admin_start(const struct cleanup_target *target, struct admin **ret_admin) {
     struct admin *admin = calloc(1, sizeof(*admin));
     if (admin == NULL)
         return ERR_NO_MEMORY;
-    admin->store = store;
-    admin->config = config;
+    admin->target = *target;
     admin->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     admin->stop_fd = eventfd(0, EFD_CLOEXEC);
 

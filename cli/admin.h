@@ -3,15 +3,15 @@
  * server ended or gave up before. */
 #pragma once
 
-#include "db/store.h"
+#include "jobs/cleanup.h"
 
 #define ADMIN_END "{\"end\":true}"
 
 struct admin;
 
 /* Listens, in the place of a socket that an earlier server left behind (the caller holds the data folder's lock, so it can be no other's), and starts
- * the thread. `store` is started; it and `config` outlive the admin. On failure errno says why. */
-enum err admin_start(struct store *store, const struct config *config, struct admin **ret_admin) MUST_USE;
+ * the thread. What `target` names outlives the admin. On failure errno says why. */
+enum err admin_start(const struct cleanup_target *target, struct admin **ret_admin) MUST_USE;
 /* Ends the thread after the instructions in flight and removes the socket; before store_stop(). NULL is fine. */
 void admin_stop(struct admin *admin);
 

@@ -318,10 +318,14 @@ static bool prepare_cleanup(struct instruction *instruction, const struct config
     return instruction->dry_run || strcmp(what, "run") == 0 || refuse(instruction, ERR_BAD_FIELD, "cleanup", "is neither run nor count");
 }
 
-void instruction_reply_cleanup(uint64_t rows, bool more, struct buf *replies) {
+void instruction_reply_cleanup(const struct cleanup_step *step, struct buf *replies) {
     buf_char(replies, '{');
-    json_member_number(replies, "rows", rows);
-    json_member_bool(replies, "more", more);
+    json_member_string(replies, "sweep", step->sweep);
+    json_member_number(replies, "rows", step->rows);
+    json_member_number(replies, "objects", step->objects);
+    json_member_number(replies, "bytes", step->bytes);
+    json_member_number(replies, "overdue_ms", (uint64_t)step->overdue_ms);
+    json_member_bool(replies, "more", step->more);
     buf_string(replies, "}\n");
 }
 

@@ -10,7 +10,7 @@
  *     {"invite":"<43 characters>","uses":1?,"days":7?}
  *         {"invite":true,"expires_at":"2026-11-21T01:02:03.456Z"}
  *     {"cleanup":"run"} or {"cleanup":"count"}
- *         {"rows":2000,"more":true}                                      after each pass; the last with "more":false
+ *         {"sweep":"log","rows":2000,"objects":0,"bytes":0,"overdue_ms":60000,"more":true}    after each step
  *     anything that is wrong
  *         {"error":"bad_field","field":"title","detail":"...","line":3}
  *
@@ -19,6 +19,7 @@
 
 #include "cli/directory.h"
 #include "db/command.h"
+#include "jobs/cleanup.h"
 
 #define INVITE_USES_DEFAULT 1
 #define INVITE_USES_MAX 1000000
@@ -56,8 +57,8 @@ void instruction_prepare(struct instruction *instruction, const struct config *c
 void instruction_reply(const struct instruction *instruction, struct buf *replies);
 /* The reply to a line that did not even become an instruction. */
 void instruction_reply_refusal(const struct refusal *refusal, uint64_t line, struct buf *replies);
-/* The reply after one pass of the cleanup. */
-void instruction_reply_cleanup(uint64_t rows, bool more, struct buf *replies);
+/* The reply after one step of the cleanup. */
+void instruction_reply_cleanup(const struct cleanup_step *step, struct buf *replies);
 void instruction_free(struct instruction *instruction);
 
 /* A reply, for the side that asked. */

@@ -30,13 +30,33 @@ static const struct cli_command commands[] = {
         .summary = "delete what retention has expired, now",
         .usage = "cleanup --once [--dry-run]",
         .help =
-            "The server does the same at an interval (PARLEY_CLEANUP_INTERVAL; 0 leaves it to this command, from cron or a timer). Works through\n"
-            "the running server, or on the database when none runs.\n"
+            "Deletes expired messages, their files in the media storage, abandoned uploads, ended sessions and what else is past its time, and says\n"
+            "how much of each. The server does the same at an interval (PARLEY_CLEANUP_INTERVAL; 0 leaves it to this command, from cron or a timer).\n"
+            "Works through the running server, or on the database when none runs. Exits with 1 when anything could not be deleted.\n"
             "\n"
             "  --once     clean up and end\n"
             "  --dry-run  with --once: only count what is due\n",
         .run = cleanup_command,
     },
+    {
+        .name = "fsck",
+        .summary = "compare the database with the media storage",
+        .usage = "fsck [--repair]",
+        .help =
+            "Prints a line for each thing that does not fit:\n"
+            "\n"
+            "  missing   media that can be used, whose object is not in the storage; it cannot be brought back\n"
+            "  mismatch  media whose object has another size or MD5 than was uploaded\n"
+            "  orphan    an object that belongs to nothing\n"
+            "  upload    a multipart upload that nobody will complete\n"
+            "\n"
+            "What may still be on its way is not judged, so that it can run beside the server. Exits with 0 when all fits, and with 1 when something\n"
+            "does not, or could not be looked at.\n"
+            "\n"
+            "  --repair  delete orphans and abort such uploads; what then is left makes the exit status 1\n",
+        .run = fsck_command,
+    },
+    { .name = "media", .summary = "set up the media storage", .commands = media_commands },
     { .name = "user", .summary = "create, invite and import users", .commands = user_commands },
     {
         .name = "config",

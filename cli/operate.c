@@ -144,10 +144,10 @@ static enum lines_result run_operator(struct operator* operator, const struct op
     return result;
 }
 
-static int operate_on_store(const struct config *config, const struct operation *operation, struct store *store) {
+static int operate_on_target(const struct cleanup_target *target, const struct operation *operation) {
     struct inbox inbox = { operation, BUF_INIT, false };
     struct operator* operator;
-    enum err err = operator_open(store, config, receive, &inbox, &operator);
+    enum err err = operator_open(target, receive, &inbox, &operator);
     if (err != OK) {
         cli_complain("cannot read the database: %s", err_name(err));
         return STATUS_FAILED;
@@ -158,14 +158,26 @@ static int operate_on_store(const struct config *config, const struct operation 
     return result == LINES_FAILED ? STATUS_FAILED : STATUS_OK;
 }
 
-static int start_and_operate(const struct config *config, const struct operation *operation, struct store *store) {
-    enum err err = store_start(store);
+static int start_and_operate(const struct cleanup_target *target, const struct operation *operation) {
+    enum err err = store_start(target->store);
     if (err != OK) {
         cli_complain("cannot start the writer: %s", err_name(err));
         return STATUS_FAILED;
     }
-    int status = operate_on_store(config, operation, store);
-    store_stop(store);
+    int status = operate_on_target(target, operation);
+    store_stop(target->store);
+    return status;
+}
+
+static int operate_on_store(const struct config *config, const struct operation *operation, struct store *store) {
+    struct cleanup_target target = { .config = config, .store = store };
+    char problem[512] = "out of memory";
+    if (storage_open(config, store_secret(store), &target.storage, problem, sizeof(problem)) != OK) {
+        cli_complain("%s", problem);
+        return STATUS_FAILED;
+    }
+    int status = start_and_operate(&target, operation);
+    storage_close(target.storage);
     return status;
 }
 
@@ -183,7 +195,7 @@ static enum err try_store(const struct config *config, const struct operation *o
         cli_complain("%s", problem);
         return OK;
     }
-    *ret_status = start_and_operate(config, operation, store);
+    *ret_status = operate_on_store(config, operation, store);
     store_close(store);
     return OK;
 }

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 
 #include "cli/instruction.h"
-#include "jobs/cleanup.h"
 
 #define BATCH_COUNT LIMIT_BATCH_COMMANDS
 #define BATCH_BYTES ((size_t)8 * 1024 * 1024)
@@ -18,8 +17,7 @@
 #define QUEUE_WAIT_MS 10
 
 struct operator{
-    struct store *store;
-    const struct config *config;
+    const struct cleanup_target *target;
     operator_output output;
     void *context;
     struct reader *reader;
@@ -39,19 +37,17 @@ struct operator{
     size_t unfinished; /* commands that the store has; under mutex */
 };
 
-enum err operator_open(struct store *store, const struct config *config, operator_output output, void *context,
-                       struct operator** ret_operator) {
+enum err operator_open(const struct cleanup_target *target, operator_output output, void *context, struct operator** ret_operator) {
     struct operator* operator= calloc(1, sizeof(*operator));
     if (operator== NULL)
         return ERR_NO_MEMORY;
-    operator->store = store;
-    operator->config = config;
+    operator->target = target;
     operator->output = output;
     operator->context = context;
     pthread_mutex_init(&operator->mutex, NULL);
     pthread_cond_init(&operator->finished, NULL);
 
-    enum err err = reader_open(store, &operator->reader);
+    enum err err = reader_open(target->store, &operator->reader);
     if (err == OK)
         err = directory_new(operator->reader, &operator->directory);
     if (err != OK) {
@@ -108,12 +104,12 @@ static void submit(struct operator* operator, struct command * command) {
     command->done = finish;
     command->context = operator;
     add_unfinished(operator, 1);
-    enum err err = store_submit(operator->store, command);
+    enum err err = store_submit(operator->target->store, command);
     for (unsigned waits = 0; err == ERR_OVERLOADED && waits < QUEUE_WAITS; waits++) {
         add_unfinished(operator,(size_t) - 1);
         wait_for_room(operator);
         add_unfinished(operator, 1);
-        err = store_submit(operator->store, command);
+        err = store_submit(operator->target->store, command);
     }
     if (err != OK) {
         command->refusal.err = err;
@@ -159,18 +155,27 @@ static void refuse_line(struct operator* operator, enum err err, const char *det
 
 /* ---- Instructions ---- */
 
-static bool reply_progress(void *context, uint64_t rows, bool more) {
+static bool reply_progress(void *context, const struct cleanup_step *step) {
     struct operator* operator= context;
-    instruction_reply_cleanup(rows, more, &operator->replies);
+    if (*step->sweep != '\0')
+        instruction_reply_cleanup(step, &operator->replies);
     put_out(operator);
     return !operator->is_unwanted && !lines_stopped(operator->lines);
 }
 
+static const char *describe_failure(enum err err) {
+    if (err == ERR_STORAGE_UNAVAILABLE)
+        return storage_problem();
+    return err == ERR_CONFLICT ? "another node is cleaning up: this was not done" : NULL;
+}
+
 static void clean(struct operator* operator, struct instruction * instruction) {
+    const struct cleanup_options options = {
+        .dry_run = instruction->dry_run, .checks_uploads = true, .progress = reply_progress, .context = operator, };
     flush(operator);
-    enum err err = cleanup_once(operator->store, instruction->dry_run, reply_progress, operator);
+    enum err err = cleanup_once(operator->target, &options);
     if (err != OK)
-        refuse_line(operator, err, NULL);
+        refuse_line(operator, err, describe_failure(err));
     instruction_free(instruction);
 }
 
@@ -193,7 +198,7 @@ static void carry_out(struct operator* operator, const char * line, size_t size)
     instruction->line = operator->line;
     if (instruction->names_users && operator->makes_users)
         flush(operator);
-    instruction_prepare(instruction, operator->config, operator->directory);
+    instruction_prepare(instruction, operator->target->config, operator->directory);
 
     if (instruction->kind == INSTRUCTION_CLEANUP && instruction->command.refusal.err == OK)
         clean(operator, instruction);

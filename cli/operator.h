@@ -4,16 +4,15 @@
 #pragma once
 
 #include "cli/lines.h"
-#include "db/store.h"
+#include "jobs/cleanup.h"
 
 struct operator;
 
 /* Takes whole lines of replies; false: nobody wants them any more. May block. */
 typedef bool (*operator_output)(void *context, const char *bytes, size_t size);
 
-/* `store` is started; it and `config` outlive the operator. */
-enum err operator_open(struct store *store, const struct config *config, operator_output output, void *context,
-                       struct operator** ret_operator) MUST_USE;
+/* `target` and what it names outlive the operator. */
+enum err operator_open(const struct cleanup_target *target, operator_output output, void *context, struct operator** ret_operator) MUST_USE;
 void operator_close(struct operator* operator);
 
 /* Carries out one instruction a line until the lines end in whatever way, which it returns (LINES_FAILED, too, when nobody wants the replies).

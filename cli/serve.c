@@ -15,10 +15,12 @@
 #include "cli/cli.h"
 #include "core/log.h"
 #include "jobs/cleanup.h"
+#include "media/storage.h"
 
 struct serving {
     struct config config;
     struct store *store;
+    struct storage *storage;
     struct hub *hub;
     struct server *server;
     struct admin *admin;
@@ -94,10 +96,14 @@ static enum err start_core(struct serving *serving) {
     enum err err = store_open(&serving->config, &serving->store, problem, problem_size);
     if (err != OK)
         return start_failed(serving, "store", err);
+    err = storage_open(&serving->config, store_secret(serving->store), &serving->storage, problem, problem_size);
+    if (err != OK)
+        return start_failed(serving, "storage", err);
     err = hub_start(serving->store, &serving->config, &serving->hub);
     if (err != OK)
         return start_failed(serving, "hub", err);
-    err = server_start(&serving->config, serving->store, serving->hub, &serving->server, problem, problem_size);
+    const struct server_parts parts = { &serving->config, serving->store, serving->hub, serving->storage };
+    err = server_start(&parts, &serving->server, problem, problem_size);
     if (err != OK)
         return start_failed(serving, "http", err);
     store_on_commit(serving->store, hub_commit, serving->hub);
@@ -106,12 +112,13 @@ static enum err start_core(struct serving *serving) {
 }
 
 static enum err start_rest(struct serving *serving) {
-    enum err err = admin_start(serving->store, &serving->config, &serving->admin);
+    const struct cleanup_target target = { &serving->config, serving->store, serving->storage };
+    enum err err = admin_start(&target, &serving->admin);
     if (err != OK)
         return start_failed(serving, "admin_socket", err);
     if (serving->config.cleanup_interval_ms == 0)
         return OK;
-    err = cleanup_start(serving->store, &serving->config, &serving->cleanup);
+    err = cleanup_start(&target, &serving->cleanup);
     return err == OK ? OK : start_failed(serving, "cleanup", err);
 }
 
@@ -135,6 +142,7 @@ static void stop(struct serving *serving) {
         hub_stop(serving->hub);
     if (serving->server != NULL)
         server_stop(serving->server);
+    storage_close(serving->storage);
     if (serving->store != NULL)
         store_close(serving->store);
 }

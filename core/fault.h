@@ -8,7 +8,10 @@
 
 #ifdef PARLEY_FAULTS
 bool fault_is(const char *name);
+/* While this fault is on, call number PARLEY_FAULT_AT (from 1, over all threads) ends the process as kill -9 does. */
+void fault_die_at(const char *name);
 int64_t fault_clock_offset_ms(void);
 #else
 #define fault_is(name) false
+#define fault_die_at(name) ((void)0)
 #endif

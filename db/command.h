@@ -27,8 +27,31 @@ enum command_type {
     COMMAND_MESSAGE_POST,
     COMMAND_MESSAGE_EDIT,
     COMMAND_MESSAGE_DELETE,
+    COMMAND_EVENTS_ACK,
+    COMMAND_MEDIA_CREATE,
+    COMMAND_MEDIA_BEGIN,
+    COMMAND_MEDIA_COMPLETE,
+    COMMAND_MEDIA_DELETE,
+    COMMAND_MEDIA_SIGN,
+    COMMAND_MEDIA_FORGET,
+    COMMAND_LEASE,
     COMMAND_SWEEP,
 };
+
+/* What a cleanup takes away, in this order (db/store_sweep*.c). Each is bounded by itself. */
+enum sweep_kind {
+    SWEEP_LOG,       /* events past the server's retention; raises the floor */
+    SWEEP_EXPIRED,   /* messages past their own time */
+    SWEEP_DELIVERED, /* messages of until_delivered chats that everybody has */
+    SWEEP_CHATS,     /* texts of deleted chats */
+    SWEEP_SESSIONS,
+    SWEEP_TICKETS,
+    SWEEP_INVITES,
+    SWEEP_KEYS,  /* idempotency keys */
+    SWEEP_MEDIA, /* dooms media that are abandoned, unused or past their grace; their objects are the job's business */
+    SWEEP_KINDS
+};
+const char *sweep_name(enum sweep_kind kind); /* "expired"; for logs and metrics */
 
 /* A durable idempotency key, as the API hashes it: `key` is 63 bits of a keyed hash of the client's key (unique enough within one user: a million
  * keys collide with probability 5e-8, and then the second is refused, never confused), `request` of method, path and body. */
@@ -42,7 +65,7 @@ struct command {
     enum command_type type;
     uint64_t actor_id;              /* the user who asks; 0: an operator */
     uint64_t device_id;             /* the device that asks; 0: none */
-    struct idempotency idempotency; /* CHAT_CREATE and MESSAGE_POST */
+    struct idempotency idempotency; /* CHAT_CREATE, MESSAGE_POST and MEDIA_CREATE */
     size_t bytes;                   /* memory that waits with it, for the queue's bound; 0: taken as small */
 
     union {
@@ -94,13 +117,19 @@ struct command {
             const char *title;
             const uint64_t *member_ids; /* without the actor, distinct */
             size_t member_count;
+            int64_t message_ttl_ms; /* 0: none */
+            bool until_delivered;
         } chat_create;
         struct {
             uint64_t chat_id;
             const char *title; /* NULL: as it is */
             bool set_history;
             enum chat_history history;
-        } chat_update;
+            bool set_ttl;
+            int64_t message_ttl_ms; /* 0: none */
+            bool set_until_delivered;
+            bool until_delivered;
+        } chat_update; /* direct chats: only the last two */
         struct {
             uint64_t chat_id;
         } chat_delete;
@@ -118,6 +147,9 @@ struct command {
             const char *text;
             size_t text_size;
             const char *client_key;
+            const uint64_t *media_ids; /* distinct; the actor's own, or what the actor can see in a message */
+            size_t media_count;        /* at most LIMIT_ATTACHMENTS */
+            int64_t ttl_ms;            /* 0: the chat's */
         } message_post;
         struct {
             uint64_t chat_id;
@@ -130,8 +162,49 @@ struct command {
             uint64_t message_id;
         } message_delete;
         struct {
-            bool dry_run;
-        } sweep; /* one bounded pass; out.sweep.more says whether there is more */
+            uint64_t id; /* refused (BAD_FIELD "id") beyond the log's head */
+        } events_ack;    /* device_id's */
+        /* Reserves an object: `media` without what the store gives it (id, owner, state, token, times). Refuses what does not fit the limits of the user;
+         * thumbnail_id must be a READY image of the actor's. A repeated key: out.existed, and the media as it is now; NOT_FOUND when it is gone. */
+        struct {
+            struct media media;
+            int64_t upload_until_ms;
+        } media_create;
+        /* Notes the upload that the storage has begun. CONFLICT: there is one already, or it is not PENDING. */
+        struct {
+            uint64_t media_id;
+            const char *upload_id;
+        } media_begin;
+        /* What the storage holds was checked: PENDING becomes READY. Those that are READY already succeed with out.existed. */
+        struct {
+            uint64_t media_id;
+        } media_complete;
+        /* The owner's. MEDIA_IN_USE while messages refer to it, also those past their own time until the cleanup has blanked them. */
+        struct {
+            uint64_t media_id;
+        } media_delete;
+        /* New upload URLs for a PENDING one are about to be given out: they will work until then. CONFLICT: it is READY meanwhile. */
+        struct {
+            uint64_t media_id;
+            int64_t upload_until_ms;
+        } media_sign;
+        /* The objects of these DOOMED media, which were due, are gone: forgets the rows, but for those whose upload URLs may have worked since they
+         * were due: these become due again when their URLs have ended. out.sweep.rows: forgotten. */
+        struct {
+            const uint64_t *media_ids;
+            size_t count; /* at most LIMIT_SWEEP_OBJECTS */
+        } media_forget;
+        /* Takes, prolongs (same holder) or gives back (until_ms 0) the lease of a job. CONFLICT: somebody else has it. */
+        struct {
+            const char *name;
+            uint64_t holder;
+            int64_t until_ms;
+        } lease;
+        struct {
+            enum sweep_kind kind;
+            bool dry_run; /* only counts, up to the bound of one pass */
+            bool last;    /* the run ends with this one: what was deleted leaves the write-ahead log, too, before it is answered */
+        } sweep;          /* one bounded pass; out.sweep.more says whether there is more */
     } in;
 
     struct refusal refusal; /* refusal.err == OK: done and on disk */
@@ -143,9 +216,13 @@ struct command {
         int64_t time_ms;      /* when it was made */
         struct frame *frame;  /* MESSAGE_POST, MESSAGE_EDIT: its object is the answer; NULL when `json` is */
         struct buf json;      /* the answer's object for the other commands that have one */
+        struct media media;   /* MEDIA_ commands but for DELETE and FORGET: as it is then; its strings live as long as the command */
+        char *media_strings;  /* owned: they are in here */
         uint64_t *device_ids; /* USER_CREATE: one per token, owned; NULL otherwise */
         struct {
             uint64_t rows;
+            uint64_t bytes;     /* SWEEP_MEDIA and MEDIA_FORGET: of the objects */
+            int64_t overdue_ms; /* how long the oldest row that is still there should already be gone; 0: none is */
             bool more;
         } sweep;
     } out;

@@ -62,8 +62,11 @@ static void needs_member_remove(struct state *state, struct slot *slot) {
 }
 
 static void needs_message_post(struct state *state, struct slot *slot) {
-    needs_own_stay(state, slot->command, slot->command->in.message_post.chat_id);
-    needs_key(state, slot->command);
+    const struct command *command = slot->command;
+    needs_own_stay(state, command, command->in.message_post.chat_id);
+    needs_key(state, command);
+    for (size_t i = 0; i < command->in.message_post.media_count; i++)
+        state_media(state, command->in.message_post.media_ids[i]);
 }
 
 static void needs_message_edit(struct state *state, struct slot *slot) {
@@ -74,6 +77,26 @@ static void needs_message_edit(struct state *state, struct slot *slot) {
 static void needs_message_delete(struct state *state, struct slot *slot) {
     needs_own_stay(state, slot->command, slot->command->in.message_delete.chat_id);
     state_message(state, slot->command->in.message_delete.message_id);
+}
+
+static void needs_media_create(struct state *state, struct slot *slot) {
+    state_need_pending_count(state, slot->command->actor_id);
+    if (slot->command->in.media_create.media.thumbnail_id)
+        state_media(state, slot->command->in.media_create.media.thumbnail_id);
+    needs_key(state, slot->command);
+}
+
+static void needs_media_begin(struct state *state, struct slot *slot) { state_media(state, slot->command->in.media_begin.media_id); }
+
+static void needs_media_complete(struct state *state, struct slot *slot) { state_media(state, slot->command->in.media_complete.media_id); }
+
+static void needs_media_delete(struct state *state, struct slot *slot) { state_media(state, slot->command->in.media_delete.media_id); }
+
+static void needs_media_sign(struct state *state, struct slot *slot) { state_media(state, slot->command->in.media_sign.media_id); }
+
+static void needs_media_forget(struct state *state, struct slot *slot) {
+    for (size_t i = 0; i < slot->command->in.media_forget.count; i++)
+        state_media(state, slot->command->in.media_forget.media_ids[i]);
 }
 
 static void decide_nothing(struct state *state, struct slot *slot) {
@@ -102,26 +125,80 @@ static const struct {
     [COMMAND_MESSAGE_POST] = { needs_message_post, decide_message_post },
     [COMMAND_MESSAGE_EDIT] = { needs_message_edit, decide_message_edit },
     [COMMAND_MESSAGE_DELETE] = { needs_message_delete, decide_message_delete },
+    [COMMAND_EVENTS_ACK] = { needs_none, decide_events_ack },
+    [COMMAND_MEDIA_CREATE] = { needs_media_create, decide_media_create },
+    [COMMAND_MEDIA_BEGIN] = { needs_media_begin, decide_media_begin },
+    [COMMAND_MEDIA_COMPLETE] = { needs_media_complete, decide_media_complete },
+    [COMMAND_MEDIA_DELETE] = { needs_media_delete, decide_media_delete },
+    [COMMAND_MEDIA_SIGN] = { needs_media_sign, decide_media_sign },
+    [COMMAND_MEDIA_FORGET] = { needs_media_forget, decide_media_forget },
+    [COMMAND_LEASE] = { needs_none, decide_lease },
     [COMMAND_SWEEP] = { needs_none, decide_nothing }, /* db/store_sweep.c */
 };
 
 void decide_needs(struct state *state, struct slot *slot) { table[slot->command->type].needs(state, slot); }
 
-void decide_needs_of_keys(struct state *state, struct slot *slot) {
-    const struct command *command = slot->command;
-    bool creates_chat = command->type == COMMAND_CHAT_CREATE;
-    if (creates_chat && command->in.chat_create.type == CHAT_DIRECT) {
-        struct pair_entry *pair = state_pair(state, command->actor_id, command->in.chat_create.member_ids[0]);
-        if (pair && pair->chat_id)
-            needs_own_stay(state, command, pair->chat_id);
-    }
+static void needs_of_pair(struct state *state, const struct command *command) {
+    struct pair_entry *pair = state_pair(state, command->actor_id, command->in.chat_create.member_ids[0]);
+    if (pair && pair->chat_id)
+        needs_own_stay(state, command, pair->chat_id);
+}
+
+static void needs_of_key(struct state *state, const struct command *command) {
     struct key_entry *key = command->idempotency.given ? state_key(state, command->actor_id, command->idempotency.key) : NULL;
     if (!key || !key->result_id)
         return;
-    if (creates_chat)
+    if (command->type == COMMAND_CHAT_CREATE)
         needs_own_stay(state, command, key->result_id);
+    else if (command->type == COMMAND_MEDIA_CREATE)
+        state_media(state, key->result_id);
     else
         state_message(state, key->result_id);
+}
+
+static void needs_thumbnail(struct state *state, uint64_t media_id) {
+    const struct media_entry *media = state_media(state, media_id);
+    if (media && media->media.thumbnail_id)
+        state_media(state, media->media.thumbnail_id);
+}
+
+/* Somebody else's media may be forwarded by those who see it in a message. */
+static void needs_of_attachments(struct state *state, const struct command *command) {
+    for (size_t i = 0; i < command->in.message_post.media_count; i++) {
+        const struct media_entry *media = state_media(state, command->in.message_post.media_ids[i]);
+        needs_thumbnail(state, command->in.message_post.media_ids[i]);
+        if (media && media->found && media->media.owner_id != command->actor_id)
+            state_sight(state, media->media.id, command->actor_id);
+    }
+}
+
+static void needs_of_message(struct state *state, uint64_t message_id) {
+    const struct message_entry *message = state_message(state, message_id);
+    if (message && message->found && message->message.attachments)
+        state_need_attached(state, message_id);
+}
+
+static void needs_owners(struct state *state, const struct command *command) {
+    for (size_t i = 0; i < command->in.media_forget.count; i++) {
+        const struct media_entry *media = state_media(state, command->in.media_forget.media_ids[i]);
+        if (media && media->found)
+            state_user(state, media->media.owner_id);
+    }
+}
+
+void decide_needs_of_loaded(struct state *state, struct slot *slot) {
+    const struct command *command = slot->command;
+    needs_of_key(state, command);
+    if (command->type == COMMAND_CHAT_CREATE && command->in.chat_create.type == CHAT_DIRECT)
+        needs_of_pair(state, command);
+    if (command->type == COMMAND_MESSAGE_POST)
+        needs_of_attachments(state, command);
+    if (command->type == COMMAND_MESSAGE_DELETE)
+        needs_of_message(state, command->in.message_delete.message_id);
+    if (command->type == COMMAND_MEDIA_COMPLETE)
+        needs_thumbnail(state, command->in.media_complete.media_id);
+    if (command->type == COMMAND_MEDIA_FORGET)
+        needs_owners(state, command);
 }
 
 uint64_t decide_list_key(const struct command *command) {
@@ -139,6 +216,8 @@ uint64_t decide_list_key(const struct command *command) {
         return command->in.member_remove.chat_id;
     case COMMAND_USER_CREATE:
         return command->in.user_create.invite ? 1 : 0; /* all that use invitations, one after the other */
+    case COMMAND_LEASE:
+        return 2; /* so do those that want leases */
     case COMMAND_USER_UPDATE:
     case COMMAND_DEVICE_TOUCH:
     case COMMAND_TICKET_USE:
@@ -148,6 +227,13 @@ uint64_t decide_list_key(const struct command *command) {
     case COMMAND_MESSAGE_POST:
     case COMMAND_MESSAGE_EDIT:
     case COMMAND_MESSAGE_DELETE:
+    case COMMAND_EVENTS_ACK:
+    case COMMAND_MEDIA_CREATE:
+    case COMMAND_MEDIA_BEGIN:
+    case COMMAND_MEDIA_COMPLETE:
+    case COMMAND_MEDIA_DELETE:
+    case COMMAND_MEDIA_SIGN:
+    case COMMAND_MEDIA_FORGET:
     case COMMAND_SWEEP:
         return 0;
     }
@@ -199,6 +285,14 @@ void chat_changed(struct state *state, struct chat_entry *chat) {
         return;
     chat->listed = true;
     state_push(state, &state->changed_chats, chat);
+}
+
+void push_bulk(struct state *state, enum bulk_kind kind, uint64_t a, uint64_t b) {
+    struct bulk *bulk = state_alloc(state, sizeof *bulk);
+    if (!bulk)
+        return;
+    *bulk = (struct bulk){ a, b };
+    state_push(state, &state->bulk[kind], bulk);
 }
 
 void event_body(struct state *state, struct event_entry *event, struct buf *body) {

@@ -13,12 +13,13 @@ struct slot {
     uint64_t repeated_id;           /* the result of an idempotency key seen before; 0: none */
     struct invite_entry *invite;    /* USER_CREATE */
     struct stay successor;          /* MEMBER_REMOVE; user_id 0: nobody */
+    struct lease_entry *lease;      /* LEASE */
 };
 
 /* Asks the state for what the decision will look at. */
 void decide_needs(struct state *state, struct slot *slot);
-/* After the first load: what idempotency keys seen before refer to. */
-void decide_needs_of_keys(struct state *state, struct slot *slot);
+/* After the first load: what the loaded rows refer to, those of idempotency keys seen before among them. */
+void decide_needs_of_loaded(struct state *state, struct slot *slot);
 /* The id of the user or chat whose lists the command decides on, 0 if none: a batch holds at most one such command per id, because lists are
  * loaded as they were before the batch. */
 uint64_t decide_list_key(const struct command *command);
@@ -37,6 +38,15 @@ void event_body(struct state *state, struct event_entry *event, struct buf *body
 /* True when the key was seen before; then the command is refused or slot->repeated_id is set. */
 bool key_seen(struct state *state, struct slot *slot);
 void key_note(struct state *state, const struct command *command, uint64_t result_id);
+
+void push_bulk(struct state *state, enum bulk_kind kind, uint64_t a, uint64_t b);
+
+/* Whether a MESSAGE_POST may refer to its media; else it is refused. */
+bool media_may_attach(struct state *state, struct command *command);
+/* Refers the message to them and to their thumbnails, and sets its `attachments`. */
+void media_attach(struct state *state, const struct command *command, struct message_entry *message);
+/* Takes a message's references away; media that nothing refers to any more begin their grace. After chain_seal(). */
+void media_detach(struct state *state, struct message_entry *message);
 
 /* Ends a session: its row and tickets go, its user's devices learn why. */
 void remove_device(struct state *state, const struct device *device, enum removal reason);
@@ -58,3 +68,11 @@ void decide_member_remove(struct state *state, struct slot *slot);
 void decide_message_post(struct state *state, struct slot *slot);
 void decide_message_edit(struct state *state, struct slot *slot);
 void decide_message_delete(struct state *state, struct slot *slot);
+void decide_events_ack(struct state *state, struct slot *slot);
+void decide_media_create(struct state *state, struct slot *slot);
+void decide_media_begin(struct state *state, struct slot *slot);
+void decide_media_complete(struct state *state, struct slot *slot);
+void decide_media_delete(struct state *state, struct slot *slot);
+void decide_media_sign(struct state *state, struct slot *slot);
+void decide_media_forget(struct state *state, struct slot *slot);
+void decide_lease(struct state *state, struct slot *slot);

@@ -9,9 +9,12 @@ static struct device_entry *add_device(struct state *state, uint64_t user_id, co
     struct device_entry *entry = state_alloc(state, sizeof *entry);
     if (!entry)
         return NULL;
-    entry->device = (struct device){
-        .id = id_next(state->ids, state->now_ms), .user_id = user_id, .name = name, .created_ms = state->now_ms, .seen_ms = state->now_ms
-    };
+    entry->device = (struct device){ .id = id_next(state->ids, state->now_ms),
+                                     .user_id = user_id,
+                                     .name = name,
+                                     .created_ms = state->now_ms,
+                                     .seen_ms = state->now_ms,
+                                     .acked_id = state->last_id };
     memcpy(entry->token, token, SHA256_SIZE);
     state_push(state, &state->new_devices, entry);
     return entry;
@@ -173,16 +176,15 @@ void decide_device_remove(struct state *state, struct slot *slot) {
     refuse(command, ERR_NOT_FOUND, NULL, NULL);
 }
 
-static void push_bulk(struct state *state, enum bulk_kind kind, uint64_t a, uint64_t b) {
-    struct bulk *bulk = state_alloc(state, sizeof *bulk);
-    if (!bulk)
-        return;
-    *bulk = (struct bulk){ a, b };
-    state_push(state, &state->bulk[kind], bulk);
-}
-
 void decide_device_touch(struct state *state, struct slot *slot) {
     push_bulk(state, BULK_TOUCH_DEVICE, slot->command->device_id, (uint64_t)slot->command->in.device_touch.seen_ms);
+}
+
+void decide_events_ack(struct state *state, struct slot *slot) {
+    struct command *command = slot->command;
+    if (command->in.events_ack.id > state->last_id)
+        return refuse(command, ERR_BAD_FIELD, "id", "no event has this id yet");
+    push_bulk(state, BULK_ACK_DEVICE, command->device_id, command->in.events_ack.id);
 }
 
 static void push_ticket(struct state *state, struct vec *vec, const uint8_t *ticket, uint64_t device_id) {

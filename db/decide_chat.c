@@ -79,6 +79,14 @@ static void answer_existing(struct state *state, struct command *command, uint64
     render_own(command, chat, stay->stay.role);
 }
 
+/* Lists the chat for the table of those whose messages go when they are delivered. */
+static void delivery_changed(struct state *state, struct chat_entry *chat) {
+    if (chat->delivery_listed)
+        return;
+    chat->delivery_listed = true;
+    state_push(state, &state->changed_deliveries, chat);
+}
+
 static struct chat_entry *new_chat(struct state *state, const struct command *command) {
     struct chat_entry *chat = state_chat(state, id_next(state->ids, state->now_ms));
     if (!chat)
@@ -88,6 +96,10 @@ static struct chat_entry *new_chat(struct state *state, const struct command *co
     chat->chat.type = command->in.chat_create.type;
     chat->chat.history = command->in.chat_create.history;
     chat->chat.title = command->in.chat_create.title;
+    chat->chat.message_ttl_ms = command->in.chat_create.message_ttl_ms;
+    chat->chat.until_delivered = command->in.chat_create.until_delivered;
+    if (chat->chat.until_delivered)
+        delivery_changed(state, chat);
     chat->chat.created_by = command->actor_id;
     chat->chat.created_ms = state->now_ms;
     state_push(state, &state->new_chats, chat);
@@ -148,9 +160,9 @@ void decide_chat_create(struct state *state, struct slot *slot) {
     render_own(command, chat, direct ? ROLE_MEMBER : ROLE_OWNER);
 }
 
-/* The chat and the actor's stay in it; refuses and returns false when the actor is not a member or the chat is not a group. */
-static bool enter_group(struct state *state, struct command *command, uint64_t chat_id, struct chat_entry **ret_chat,
-                        struct stay_entry **ret_stay) {
+/* The chat and the actor's stay in it; refuses and returns false when the actor is not a member. */
+static bool enter(struct state *state, struct command *command, uint64_t chat_id, struct chat_entry **ret_chat,
+                  struct stay_entry **ret_stay) {
     struct chat_entry *chat = state_chat(state, chat_id);
     struct stay_entry *stay = state_stay(state, chat_id, command->actor_id);
     if (!chat || !stay)
@@ -159,39 +171,64 @@ static bool enter_group(struct state *state, struct command *command, uint64_t c
         refuse(command, ERR_NOT_FOUND, NULL, NULL);
         return false;
     }
-    if (chat->chat.type == CHAT_DIRECT) {
-        refuse(command, ERR_DIRECT_CHAT, NULL, "a direct chat always has its two members and no title");
-        return false;
-    }
     *ret_chat = chat;
     *ret_stay = stay;
     return true;
 }
 
+/* The same; a direct chat is refused, too. */
+static bool enter_group(struct state *state, struct command *command, uint64_t chat_id, struct chat_entry **ret_chat,
+                        struct stay_entry **ret_stay) {
+    if (!enter(state, command, chat_id, ret_chat, ret_stay))
+        return false;
+    if ((*ret_chat)->chat.type != CHAT_DIRECT)
+        return true;
+    refuse(command, ERR_DIRECT_CHAT, NULL, "a direct chat always has its two members and no title");
+    return false;
+}
+
 static bool update_changes(const struct command *command, const struct chat *chat) {
     const char *title = command->in.chat_update.title;
     return (title && strcmp(title, chat->title ? chat->title : "") != 0) ||
-           (command->in.chat_update.set_history && command->in.chat_update.history != chat->history);
+           (command->in.chat_update.set_history && command->in.chat_update.history != chat->history) ||
+           (command->in.chat_update.set_ttl && command->in.chat_update.message_ttl_ms != chat->message_ttl_ms) ||
+           (command->in.chat_update.set_until_delivered && command->in.chat_update.until_delivered != chat->until_delivered);
+}
+
+static void update_chat(struct state *state, const struct command *command, struct chat_entry *chat) {
+    if (command->in.chat_update.title)
+        chat->chat.title = command->in.chat_update.title;
+    if (command->in.chat_update.set_history)
+        chat->chat.history = command->in.chat_update.history;
+    if (command->in.chat_update.set_ttl)
+        chat->chat.message_ttl_ms = command->in.chat_update.message_ttl_ms;
+    if (command->in.chat_update.set_until_delivered && command->in.chat_update.until_delivered != chat->chat.until_delivered) {
+        chat->chat.until_delivered = command->in.chat_update.until_delivered;
+        delivery_changed(state, chat);
+    }
+    struct event_entry *event = append_chat_event(state, chat, EVENT_CHAT_UPDATED, command->actor_id, 0);
+    if (event)
+        body_with_chat(state, event, chat, NULL);
+}
+
+/* How long messages stay is for both of a direct chat to say; title and history are a group's. */
+static bool may_update(struct command *command, const struct chat *chat, const struct stay *stay) {
+    bool group_only = command->in.chat_update.title || command->in.chat_update.set_history;
+    if (chat->type == CHAT_DIRECT && group_only)
+        refuse(command, ERR_DIRECT_CHAT, NULL, "a direct chat has no title, and both members see all of it");
+    else if (chat->type == CHAT_GROUP && stay->role < ROLE_ADMIN)
+        refuse(command, ERR_FORBIDDEN, NULL, "only an owner or admin may change the chat");
+    return command->refusal.err == OK;
 }
 
 void decide_chat_update(struct state *state, struct slot *slot) {
     struct command *command = slot->command;
     struct chat_entry *chat;
     struct stay_entry *stay;
-    if (!enter_group(state, command, command->in.chat_update.chat_id, &chat, &stay))
+    if (!enter(state, command, command->in.chat_update.chat_id, &chat, &stay) || !may_update(command, &chat->chat, &stay->stay))
         return;
-    if (stay->stay.role < ROLE_ADMIN)
-        return refuse(command, ERR_FORBIDDEN, NULL, "only an owner or admin may change the chat");
-    if (update_changes(command, &chat->chat)) {
-        if (command->in.chat_update.title)
-            chat->chat.title = command->in.chat_update.title;
-        if (command->in.chat_update.set_history)
-            chat->chat.history = command->in.chat_update.history;
-        struct event_entry *event = append_chat_event(state, chat, EVENT_CHAT_UPDATED, command->actor_id, 0);
-        if (!event)
-            return;
-        body_with_chat(state, event, chat, NULL);
-    }
+    if (update_changes(command, &chat->chat))
+        update_chat(state, command, chat);
     render_own(command, chat, stay->stay.role);
 }
 
@@ -203,6 +240,8 @@ static void end_chat(struct state *state, struct chat_entry *chat, uint64_t acto
     if (!event || !close || !purge)
         return;
     chat->chat.deleted_ms = state->now_ms;
+    if (chat->chat.until_delivered)
+        delivery_changed(state, chat);
     chat->chat.title = NULL;
     chat->chat.member_count = 0;
     chat->chat.owner_count = 0;

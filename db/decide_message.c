@@ -5,16 +5,32 @@
 #include "db/chain.h"
 
 /* Retention hides at once what the cleanup job has not yet taken. */
-static bool expired(const struct state *state, const struct message *message) {
+static bool past_retention(const struct state *state, const struct message *message) {
     return state->config->retention_ms != CONFIG_FOREVER && message->created_ms + state->config->retention_ms <= state->now_ms;
+}
+
+static bool expired(const struct state *state, const struct message *message) {
+    return past_retention(state, message) || (message->expires_ms && message->expires_ms <= state->now_ms);
 }
 
 static void answer_repeated(struct state *state, struct slot *slot) {
     slot->command->out.existed = true;
     slot->repeated = state_message(state, slot->repeated_id);
-    if (slot->repeated && (!slot->repeated->found || expired(state, &slot->repeated->message))) /* its id is still the answer */
+    if (!slot->repeated)
+        return;
+    if (!slot->repeated->found || past_retention(state, &slot->repeated->message)) /* its id is still the answer */
         slot->repeated->message =
             (struct message){ .id = slot->repeated_id, .chat_id = slot->command->in.message_post.chat_id, .gone = true };
+    else
+        chain_expire(&slot->repeated->message, state->now_ms);
+}
+
+/* The message's own end of life, 0 for none: the chat's or its sender's wish, whichever is shorter. */
+static int64_t expiry_of(const struct state *state, const struct command *command, const struct chat *chat) {
+    int64_t ttl_ms = command->in.message_post.ttl_ms;
+    if (ttl_ms == 0 || (chat->message_ttl_ms != 0 && chat->message_ttl_ms < ttl_ms))
+        ttl_ms = chat->message_ttl_ms;
+    return ttl_ms ? state->now_ms + ttl_ms : 0;
 }
 
 static struct message_entry *new_message(struct state *state, const struct command *command, struct chat_entry *chat,
@@ -34,8 +50,12 @@ static struct message_entry *new_message(struct state *state, const struct comma
         .text_size = command->in.message_post.text_size,
         .client_key = command->in.message_post.client_key,
         .created_ms = state->now_ms,
+        .expires_ms = expiry_of(state, command, &chat->chat),
         .original = true,
     };
+    media_attach(state, command, entry);
+    if (entry->message.expires_ms)
+        push_bulk(state, BULK_ADD_EXPIRY, (uint64_t)entry->message.expires_ms, entry->message.id);
     random_bytes(entry->message.seal, sizeof entry->message.seal);
     chain_extend(chat->chat.chain, &entry->message);
     return entry;
@@ -66,6 +86,8 @@ void decide_message_post(struct state *state, struct slot *slot) {
             answer_repeated(state, slot);
         return;
     }
+    if (!media_may_attach(state, command))
+        return;
     struct event_entry *event = append_chat_event(state, chat, EVENT_MESSAGE_CREATED, command->actor_id, 0);
     struct message_entry *message = event ? new_message(state, command, chat, &event->event) : NULL;
     if (!message)
@@ -149,10 +171,10 @@ void decide_message_delete(struct state *state, struct slot *slot) {
     if (own && stay->stay.role < ROLE_ADMIN && window_closed(state, &entry->message, state->config->delete_window_ms))
         return refuse(command, ERR_WINDOW_CLOSED, NULL, "the message is too old to be deleted");
     chain_seal(&entry->message);
-    entry->message.text = NULL;
-    entry->message.text_size = 0;
-    entry->message.client_key = NULL;
-    entry->message.deleted_ms = state->now_ms;
+    media_detach(state, entry);
+    chain_blank(&entry->message, state->now_ms);
+    if (entry->message.expires_ms)
+        push_bulk(state, BULK_DROP_EXPIRY, (uint64_t)entry->message.expires_ms, entry->message.id);
     command->out.id = entry->message.id;
     note_change(state, chat, entry, EVENT_MESSAGE_DELETED, command->actor_id);
 }

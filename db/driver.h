@@ -17,6 +17,13 @@ enum db_mode {
     DB_READER, /* can only query */
 };
 
+/* When the log of recent writes is moved into the database. */
+enum db_checkpoint {
+    CHECKPOINT_LARGE,    /* when it has grown beyond LIMIT_WAL_PAGES */
+    CHECKPOINT_SWEPT,    /* when as much as LIMIT_WAL_SWEEP_PAGES is new in it */
+    CHECKPOINT_TRUNCATE, /* at once; afterwards it is empty */
+};
+
 struct db;        /* one connection; the driver's */
 struct statement; /* one prepared statement of a connection; the driver's */
 
@@ -56,10 +63,9 @@ struct db_driver {
                                 size_t *ret_size); /* valid until the next step; NULL when NULL or empty */
     /* Runs `query` once per row, as one array write where the database has such. */
     enum err (*write_rows)(struct db *db, const struct query *query, const void *rows, size_t count, row_binder binder);
-    /* Writer only: moves the log of recent writes into the database when it has grown beyond LIMIT_WAL_PAGES, or (`force`) at once and truncates it
-     * (ERR_OVERLOADED: readers are in the way).
+    /* Writer only: moves the log of recent writes into the database. ERR_OVERLOADED: it should be truncated, but readers are in the way.
      * NULL: the database does this itself. */
-    enum err (*checkpoint)(struct db *db, bool force);
+    enum err (*checkpoint)(struct db *db, enum db_checkpoint when);
 };
 
 struct db {

@@ -52,7 +52,35 @@ static const char step_1[] =
     "CREATE TABLE idempotency(period INTEGER NOT NULL, user_id BIGINT NOT NULL, idempotency_key BIGINT NOT NULL, request BLOB NOT NULL,"
     " result_id BIGINT NOT NULL, PRIMARY KEY(period, user_id, idempotency_key)) WITHOUT ROWID;";
 
-static const char *const steps[] = { step_1 };
+static const char step_2[] =
+    "ALTER TABLE user ADD COLUMN media_bytes BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE device ADD COLUMN acked_id BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE chat ADD COLUMN message_ttl_ms BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE chat ADD COLUMN until_delivered INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE event ADD COLUMN attachments TEXT;"
+    "ALTER TABLE event ADD COLUMN expires_ms BIGINT;"
+
+    "CREATE TABLE media(id INTEGER PRIMARY KEY, owner_id BIGINT NOT NULL, state INTEGER NOT NULL, token BLOB NOT NULL,"
+    " content_type TEXT NOT NULL, size BIGINT NOT NULL, md5 BLOB NOT NULL, sha256 BLOB, file_name TEXT, width INTEGER NOT NULL,"
+    " height INTEGER NOT NULL, duration_ms BIGINT NOT NULL, blurhash TEXT, thumbnail_id BIGINT NOT NULL, part_size BIGINT NOT NULL,"
+    " upload_id TEXT, created_ms BIGINT NOT NULL, expires_ms BIGINT NOT NULL, upload_until_ms BIGINT NOT NULL);"
+    "CREATE INDEX media_by_expiry ON media(state, expires_ms);"
+    "CREATE INDEX media_by_owner ON media(owner_id, state);"
+
+    /* Which messages refer to which media: the reference count. Rows go with what they stand for: the message's content. */
+    "CREATE TABLE attachment(message_id BIGINT NOT NULL, media_id BIGINT NOT NULL, chat_id BIGINT NOT NULL,"
+    " PRIMARY KEY(message_id, media_id)) WITHOUT ROWID;"
+    "CREATE INDEX attachment_by_media ON attachment(media_id, chat_id, message_id);"
+
+    /* Messages with a time of their own that still have their content. */
+    "CREATE TABLE expiry(expires_ms BIGINT NOT NULL, message_id BIGINT NOT NULL, PRIMARY KEY(expires_ms, message_id)) WITHOUT ROWID;"
+
+    /* Chats whose messages go when everybody has them; blanked_id: all up to there went. */
+    "CREATE TABLE delivery(chat_id INTEGER PRIMARY KEY, blanked_id BIGINT NOT NULL);"
+
+    "CREATE TABLE lease(name TEXT NOT NULL PRIMARY KEY, holder BIGINT NOT NULL, until_ms BIGINT NOT NULL) WITHOUT ROWID;";
+
+static const char *const steps[] = { step_1, step_2 };
 #define STEP_COUNT (sizeof steps / sizeof *steps)
 
 static const struct query newest_step = { "SELECT coalesce(max(step), 0) FROM migration" };

@@ -39,6 +39,7 @@ struct user {
     const char *display_name;
     const char *password; /* core/crypto.h's text form; NULL: cannot log in */
     int64_t created_ms;
+    int64_t media_bytes; /* of all media, also of what is being uploaded or deleted */
 };
 
 /* A device is a session: one log-in, one token. */
@@ -48,6 +49,7 @@ struct device {
     const char *name;
     int64_t created_ms;
     int64_t seen_ms;
+    uint64_t acked_id; /* it has said that it has everything up to here; at first, where it started */
 };
 
 struct chat {
@@ -66,6 +68,8 @@ struct chat {
     uint32_t member_count;
     uint32_t owner_count;
     uint64_t direct_low, direct_high; /* both members of a direct chat; 0 for others */
+    int64_t message_ttl_ms;           /* of messages posted from now on; 0: the server's retention only */
+    bool until_delivered;             /* messages go when every device of every member has acknowledged them */
 };
 
 #define STAY_OPEN ((uint64_t)INT64_MAX)
@@ -94,6 +98,9 @@ struct message {
     int64_t created_ms;
     int64_t edited_ms;
     int64_t deleted_ms;
+    int64_t expires_ms;      /* its own; 0: the server's retention only. Once past, it is shown as deleted at that time */
+    const char *attachments; /* rendered JSON objects, separated by commas (render_attachment); NULL: none, deleted or withheld */
+    size_t attachments_size;
     bool gone;     /* expired: only id, chat_id and seq (0: unknown) are left */
     bool withheld; /* changed after the reader left */
     bool original; /* text is the posted one: `seal` is its salt, else the body hash */
@@ -107,6 +114,8 @@ static inline void message_withhold(struct message *message) {
     message->text = NULL;
     message->text_size = 0;
     message->client_key = NULL;
+    message->attachments = NULL;
+    message->attachments_size = 0;
 }
 
 /* One row of the log. */
@@ -126,6 +135,38 @@ struct event {
 static inline bool event_is_message(enum event_type type) { return type <= EVENT_MESSAGE_DELETED; }
 static inline bool event_is_member(enum event_type type) { return type >= EVENT_MEMBER_ADDED && type <= EVENT_MEMBER_REMOVED; }
 static inline bool event_is_user(enum event_type type) { return type >= EVENT_USER_UPDATED; }
+
+/* An object in the storage, and who may refer to it.
+ *
+ *   PENDING ──complete──▶ READY ──expired, or deleted by its owner──▶ DOOMED ──object gone──▶ no row
+ *      └──────────abandoned, or deleted by its owner─────────────────────▲
+ *
+ * The row is there before the object and after it, so that every object is found. A READY one does not expire while messages refer to it. */
+enum media_state { MEDIA_PENDING = 1, MEDIA_READY = 2, MEDIA_DOOMED = 3 };
+#define MEDIA_NEVER INT64_MAX
+#define MEDIA_TOKEN_BYTES 16
+
+struct media {
+    uint64_t id;
+    uint64_t owner_id;
+    enum media_state state;
+    uint8_t token[MEDIA_TOKEN_BYTES]; /* random; makes its key in the storage unguessable */
+    const char *content_type;
+    int64_t size; /* bytes */
+    uint8_t md5[MD5_SIZE];
+    bool has_sha256;
+    uint8_t sha256[SHA256_SIZE]; /* as the client says */
+    const char *file_name;       /* may be NULL */
+    uint32_t width, height;      /* pixels; 0: not said */
+    uint32_t duration_ms;        /* 0: not said */
+    const char *blurhash;        /* may be NULL */
+    uint64_t thumbnail_id;       /* media of its own; 0: none */
+    int64_t part_size;           /* bytes of each part but the last; 0: uploaded in one piece */
+    const char *upload_id;       /* the storage's, of a multipart upload that was begun; else NULL */
+    int64_t created_ms;
+    int64_t expires_ms; /* when it may be doomed, and for DOOMED when it is (again) to be deleted; MEDIA_NEVER while messages refer to it */
+    int64_t upload_until_ms; /* URLs for uploading it work until then: only afterwards its row is forgotten */
+};
 
 /* What a token stands for. */
 struct session {

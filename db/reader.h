@@ -55,6 +55,18 @@ enum err read_messages(struct reader *reader, uint64_t user_id, const struct pag
 enum err read_message(struct reader *reader, uint64_t user_id, uint64_t chat_id, uint64_t message_id, struct arena *arena,
                       struct message *ret_message) MUST_USE;
 
+/* Media. */
+/* The user's own, PENDING or READY, or a READY one that the user can see in a message; anything else is ERR_NOT_FOUND. Strings in the arena. */
+enum err read_media(struct reader *reader, uint64_t user_id, uint64_t media_id, struct arena *arena, struct media *ret_media) MUST_USE;
+/* For the cleanup: DOOMED ones that are due, oldest first; at most `limit`. `ret_overdue_ms`: how long the first has been due, else 0. */
+enum err read_doomed(struct reader *reader, size_t limit, struct arena *arena, struct media **ret_media, size_t *ret_count,
+                     int64_t *ret_overdue_ms) MUST_USE;
+/* For fsck: all with id > after_id, ascending; and those with the given ids, ascending. At most `limit`. */
+enum err read_all_media(struct reader *reader, uint64_t after_id, size_t limit, struct arena *arena, struct media **ret_media,
+                        size_t *ret_count) MUST_USE;
+enum err read_media_set(struct reader *reader, const uint64_t *media_ids, size_t count, struct arena *arena, struct media **ret_media,
+                        size_t *ret_count) MUST_USE;
+
 /* The log. */
 enum token_state { TOKEN_GOOD, TOKEN_EXPIRED, TOKEN_FORK, TOKEN_FUTURE };
 /* Whether a stream may continue after `id` (0 is EXPIRED unless the log was never cut). */

@@ -4,6 +4,7 @@
  * because they are dense: a window costs one index look-up per chat that has anything new, and what is sorted is at most the window. Windows
  * grow while they hold nothing, so that a device that comes back to a long log of other people's messages gets through it fast. */
 #include "core/arena.h"
+#include "core/clock.h"
 #include "core/id.h"
 #include "core/limits.h"
 #include "db/chain.h"
@@ -38,12 +39,13 @@ void feed_page_release(struct feed_page *page) {
     page->count = 0;
 }
 
-/* What a deleted chat's messages are, whether or not the cleanup has been there: their texts are gone, their chain can still be checked. */
-static void blank(struct message *message, int64_t deleted_ms) {
-    chain_seal(message);
-    message->text = NULL;
-    message->text_size = 0;
-    message->deleted_ms = deleted_ms;
+/* What messages past their own time and those of deleted chats are, whether or not the cleanup has been there: their content is gone, their chain can
+ * still be checked. What came first counts. */
+static void blank(struct message *message, int64_t chat_deleted_ms) {
+    if (message->expires_ms && (!chat_deleted_ms || message->expires_ms < chat_deleted_ms))
+        chain_expire(message, clock_now_ms());
+    if (chat_deleted_ms)
+        chain_blank(message, chat_deleted_ms);
 }
 
 /* A message past retention is gone, whether or not its row is. */
@@ -57,7 +59,7 @@ static enum err take_message(struct reader *reader, struct statement *row, struc
         return OK;
     }
     enum err err = row_message(reader->db, row, EVENT_COLUMN_COUNT, arena, &event->message);
-    if (err == OK && chat_deleted_ms != 0 && event->message.deleted_ms == 0)
+    if (err == OK && event->message.deleted_ms == 0)
         blank(&event->message, chat_deleted_ms);
     return err;
 }

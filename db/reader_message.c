@@ -2,6 +2,8 @@
  *
  * A page walks the stays in the direction of travel, one range of ids at a time, so that the time between two stays, however many messages it
  * holds, costs one look-up. */
+#include "core/clock.h"
+#include "db/chain.h"
 #include "db/reader_internal.h"
 
 #include <string.h>
@@ -25,6 +27,7 @@ struct view {
     uint64_t user_id, chat_id;
     bool everything; /* a current member of a chat that shows its history */
     uint64_t horizon_id;
+    int64_t now_ms;
 };
 
 struct range {
@@ -74,7 +77,7 @@ static enum err open_view(struct reader *reader, uint64_t user_id, uint64_t chat
     struct chat chat;
     struct stay stay;
     struct range range;
-    *ret_view = (struct view){ .reader = reader, .user_id = user_id, .chat_id = chat_id };
+    *ret_view = (struct view){ .reader = reader, .user_id = user_id, .chat_id = chat_id, .now_ms = clock_now_ms() };
     enum err err = reader_membership(reader, user_id, chat_id, arena, &chat, &stay);
     if (err == OK)
         ret_view->everything = chat.history == HISTORY_ALL;
@@ -100,7 +103,11 @@ static enum err take_message(const struct view *view, struct statement *statemen
     result->messages = reader_grow(result->arena, result->messages, result->count, sizeof *result->messages);
     if (!result->messages)
         return ERR_NO_MEMORY;
-    return row_message(view->reader->db, statement, 0, result->arena, &result->messages[result->count++]);
+    struct message *message = &result->messages[result->count++];
+    enum err err = row_message(view->reader->db, statement, 0, result->arena, message);
+    if (err == OK)
+        chain_expire(message, view->now_ms);
+    return err;
 }
 
 /* The messages of a part of a stay. */

@@ -86,6 +86,8 @@ void render_chat(struct buf *buf, const struct chat *chat, uint64_t reader_id, e
     json_member_number(buf, "member_count", chat->member_count);
     json_member_time(buf, "created_at", chat->created_ms);
     json_member_id(buf, "created_by", chat->created_by);
+    json_member_number(buf, "message_ttl_s", (uint64_t)chat->message_ttl_ms / 1000);
+    json_member_bool(buf, "until_delivered", chat->until_delivered);
     if (chat->type == CHAT_DIRECT)
         render_pair(buf, chat, reader_id);
     if (role != ROLE_NONE)
@@ -109,6 +111,63 @@ static void render_gone(struct buf *buf, const struct message *message) {
     json_member_bool(buf, "deleted", true);
 }
 
+/* What an attachment and its thumbnail have in common; all in one order, which db/chain.c relies on. */
+static void render_file(struct buf *buf, const struct media *media) {
+    json_member_string(buf, "content_type", media->content_type);
+    json_member_number(buf, "size", (uint64_t)media->size);
+    json_member_hex(buf, "md5", media->md5, sizeof media->md5);
+    if (media->has_sha256)
+        json_member_hex(buf, "sha256", media->sha256, sizeof media->sha256);
+    if (media->file_name)
+        json_member_string(buf, "file_name", media->file_name);
+    if (media->width)
+        json_member_number(buf, "width", media->width);
+    if (media->height)
+        json_member_number(buf, "height", media->height);
+    if (media->duration_ms)
+        json_member_number(buf, "duration_ms", media->duration_ms);
+    if (media->blurhash)
+        json_member_string(buf, "blurhash", media->blurhash);
+}
+
+void render_attachment_open(struct buf *buf, const struct media *media, const struct media *thumbnail) {
+    buf_char(buf, '{');
+    json_member_id(buf, "id", media->id);
+    render_file(buf, media);
+    if (thumbnail) {
+        json_comma(buf);
+        json_key(buf, "thumbnail");
+        render_attachment(buf, thumbnail, NULL);
+    }
+}
+
+void render_attachment(struct buf *buf, const struct media *media, const struct media *thumbnail) {
+    render_attachment_open(buf, media, thumbnail);
+    buf_char(buf, '}');
+}
+
+void render_media_open(struct buf *buf, const struct media *media) {
+    buf_char(buf, '{');
+    json_member_id(buf, "id", media->id);
+    json_member_string(buf, "state", media->state == MEDIA_PENDING ? "pending" : "ready");
+    render_file(buf, media);
+    if (media->thumbnail_id)
+        json_member_id(buf, "thumbnail_id", media->thumbnail_id);
+    json_member_time(buf, "created_at", media->created_ms);
+    if (media->expires_ms != MEDIA_NEVER)
+        json_member_time(buf, "expires_at", media->expires_ms);
+}
+
+static void render_attachments(struct buf *buf, const struct message *message) {
+    if (!message->attachments)
+        return;
+    json_comma(buf);
+    json_key(buf, "attachments");
+    buf_char(buf, '[');
+    buf_append(buf, message->attachments, message->attachments_size);
+    buf_char(buf, ']');
+}
+
 /* The text with what proves it, or what stands in its place. */
 static void render_content(struct buf *buf, const struct message *message) {
     if (message->deleted_ms) {
@@ -118,6 +177,9 @@ static void render_content(struct buf *buf, const struct message *message) {
         json_member_bool(buf, "withheld", true);
     } else {
         json_member_text(buf, "text", message->text, message->text_size);
+        render_attachments(buf, message);
+        if (message->expires_ms)
+            json_member_time(buf, "expires_at", message->expires_ms);
         if (message->client_key)
             json_member_string(buf, "client_key", message->client_key);
         if (message->edited_ms)
@@ -187,7 +249,8 @@ static void render_frame(struct buf *buf, const struct event *event, struct fram
 struct frame *frame_new(const struct event *event) {
     struct frame_parts parts = { 0 };
     struct buf buf = BUF_INIT;
-    if (!buf_reserve(&buf, sizeof(struct frame) + event->message.text_size + event->body_size + FRAME_OVERHEAD_BYTES))
+    if (!buf_reserve(&buf, sizeof(struct frame) + event->message.text_size + event->message.attachments_size + event->body_size +
+                               FRAME_OVERHEAD_BYTES))
         return NULL;
     buf.size = sizeof(struct frame);
     render_frame(&buf, event, &parts);
@@ -209,6 +272,7 @@ struct frame *frame_new(const struct event *event) {
         .unnamed = (uint32_t)parts.unnamed - gap,
         .object = parts.object ? (uint32_t)parts.object - gap : 0,
         .object_size = (uint32_t)parts.object_size,
+        .expires_ms = event_is_message(event->type) && !event->message.deleted_ms ? event->message.expires_ms : 0,
         .removal = event->type == EVENT_DEVICE_REMOVED ? event->removal : 0,
     };
     return frame;

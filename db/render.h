@@ -19,6 +19,12 @@ void render_device(struct buf *buf, const struct device *device, uint64_t curren
 void render_chat(struct buf *buf, const struct chat *chat, uint64_t reader_id, enum role role);
 void render_stay(struct buf *buf, const struct stay *stay); /* {user_id, role, joined_at} */
 void render_message(struct buf *buf, const struct message *message);
+/* As it stands in a message; `thumbnail` NULL: none. */
+void render_attachment(struct buf *buf, const struct media *media, const struct media *thumbnail);
+/* The same without the closing brace. */
+void render_attachment_open(struct buf *buf, const struct media *media, const struct media *thumbnail);
+/* As its owner sees it, without the closing brace: who calls goes on with what the storage adds. */
+void render_media_open(struct buf *buf, const struct media *media);
 
 /* One event, encoded once for every recipient:
  *     event: TYPE\n   id: ID\n   data: {...}\n   \n
@@ -34,6 +40,7 @@ struct frame {
     uint32_t unnamed;    /* offset where the frame without its `event:` line starts */
     uint32_t object;     /* offset of the message's JSON object (message events only) */
     uint32_t object_size;
+    int64_t expires_ms;   /* message events: when the message disappears; 0: not by itself */
     enum removal removal; /* device.removed only */
     uint32_t member_count;
     uint64_t *members; /* chat.created only: the initial members; owned by the frame, else NULL */

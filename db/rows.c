@@ -27,6 +27,7 @@ enum err row_user(struct db *db, struct statement *row, int column, struct arena
         .display_name = text(db, row, column + 2, arena, &err),
         .password = text(db, row, column + 3, arena, &err),
         .created_ms = (int64_t)db->driver->column_id(row, column + 4),
+        .media_bytes = (int64_t)db->driver->column_id(row, column + 5),
     };
     if (err == OK)
         *ret_user = user;
@@ -41,6 +42,7 @@ enum err row_device(struct db *db, struct statement *row, int column, struct are
         .name = text(db, row, column + 2, arena, &err),
         .created_ms = (int64_t)db->driver->column_id(row, column + 3),
         .seen_ms = (int64_t)db->driver->column_id(row, column + 4),
+        .acked_id = db->driver->column_id(row, column + 5),
     };
     if (err == OK)
         *ret_device = device;
@@ -66,6 +68,8 @@ enum err row_chat(struct db *db, struct statement *row, int column, struct arena
         .owner_count = (uint32_t)number(row, column + 13),
         .direct_low = number(row, column + 14),
         .direct_high = number(row, column + 15),
+        .message_ttl_ms = (int64_t)number(row, column + 16),
+        .until_delivered = number(row, column + 17) != 0,
     };
     db_column_blob(db, row, column + 11, chat.chain, sizeof chat.chain);
     if (err == OK)
@@ -84,6 +88,14 @@ void row_stay(struct db *db, struct statement *row, int column, struct stay *ret
     };
 }
 
+/* Text of any length, counted. */
+static const char *long_text(struct db *db, struct statement *row, int column, struct arena *arena, size_t *ret_size, enum err *err) {
+    const char *copy = db_column_text(db, row, column, arena, ret_size);
+    if (!copy && !db->driver->is_null(row, column))
+        *err = ERR_NO_MEMORY;
+    return copy;
+}
+
 enum err row_message(struct db *db, struct statement *row, int column, struct arena *arena, struct message *ret_message) {
     uint64_t (*number)(struct statement *, int) = db->driver->column_id;
     enum err err = OK;
@@ -99,13 +111,43 @@ enum err row_message(struct db *db, struct statement *row, int column, struct ar
         .edited_ms = (int64_t)number(row, column + 9),
         .deleted_ms = (int64_t)number(row, column + 10),
         .original = number(row, column + 11) != 0,
+        .expires_ms = (int64_t)number(row, column + 15),
     };
-    message.text = db_column_text(db, row, column + 6, arena, &message.text_size);
-    if (!message.text && !db->driver->is_null(row, column + 6))
-        err = ERR_NO_MEMORY;
+    message.text = long_text(db, row, column + 6, arena, &message.text_size, &err);
+    message.attachments = long_text(db, row, column + 14, arena, &message.attachments_size, &err);
     db_column_blob(db, row, column + 12, message.seal, sizeof message.seal);
     db_column_blob(db, row, column + 13, message.chain, sizeof message.chain);
     if (err == OK)
         *ret_message = message;
+    return err;
+}
+
+enum err row_media(struct db *db, struct statement *row, int column, struct arena *arena, struct media *ret_media) {
+    uint64_t (*number)(struct statement *, int) = db->driver->column_id;
+    enum err err = OK;
+    struct media media = {
+        .id = number(row, column),
+        .owner_id = number(row, column + 1),
+        .state = (enum media_state)number(row, column + 2),
+        .content_type = text(db, row, column + 4, arena, &err),
+        .size = (int64_t)number(row, column + 5),
+        .has_sha256 = !db->driver->is_null(row, column + 7),
+        .file_name = text(db, row, column + 8, arena, &err),
+        .width = (uint32_t)number(row, column + 9),
+        .height = (uint32_t)number(row, column + 10),
+        .duration_ms = (uint32_t)number(row, column + 11),
+        .blurhash = text(db, row, column + 12, arena, &err),
+        .thumbnail_id = number(row, column + 13),
+        .part_size = (int64_t)number(row, column + 14),
+        .upload_id = text(db, row, column + 15, arena, &err),
+        .created_ms = (int64_t)number(row, column + 16),
+        .expires_ms = (int64_t)number(row, column + 17),
+        .upload_until_ms = (int64_t)number(row, column + 18),
+    };
+    db_column_blob(db, row, column + 3, media.token, sizeof media.token);
+    db_column_blob(db, row, column + 6, media.md5, sizeof media.md5);
+    db_column_blob(db, row, column + 7, media.sha256, sizeof media.sha256);
+    if (err == OK)
+        *ret_media = media;
     return err;
 }

@@ -4,20 +4,33 @@
 #include "db/driver.h"
 #include "db/model.h"
 
-#define USER_COLUMNS "u.id, u.username, u.display_name, u.password, u.created_ms"
-#define DEVICE_COLUMNS "d.id, d.user_id, d.name, d.created_ms, d.seen_ms"
+#define USER_COLUMNS "u.id, u.username, u.display_name, u.password, u.created_ms, u.media_bytes"
+#define DEVICE_COLUMNS "d.id, d.user_id, d.name, d.created_ms, d.seen_ms, d.acked_id"
 #define CHAT_COLUMNS                                                                                                                \
     "c.id, c.type, c.history, c.title, c.created_by, c.created_ms, c.deleted_ms, c.last_id, c.last_rev, c.last_seq, c.changed_rev," \
-    " c.chain, c.member_count, c.owner_count, c.direct_low, c.direct_high"
-#define CHAT_COLUMN_COUNT 16
+    " c.chain, c.member_count, c.owner_count, c.direct_low, c.direct_high, c.message_ttl_ms, c.until_delivered"
+#define CHAT_COLUMN_COUNT 18
 #define STAY_COLUMNS "s.chat_id, s.user_id, s.joined_id, s.left_id, s.role, s.joined_ms"
 #define STAY_COLUMN_COUNT 6
 /* Of a message's own row in the log, named m. */
 #define MESSAGE_COLUMNS                                                                                                                \
     "m.id, m.owner_id, m.actor_id, m.seq, m.changed_rev, m.changed_id, m.body, m.client_key, m.created_ms, m.edited_ms, m.deleted_ms," \
-    " m.original, m.seal, m.chain"
-#define MESSAGE_COLUMN_COUNT 14
+    " m.original, m.seal, m.chain, m.attachments, m.expires_ms"
+#define MESSAGE_COLUMN_COUNT 16
+#define MEDIA_COLUMNS                                                                                                             \
+    "x.id, x.owner_id, x.state, x.token, x.content_type, x.size, x.md5, x.sha256, x.file_name, x.width, x.height, x.duration_ms," \
+    " x.blurhash, x.thumbnail_id, x.part_size, x.upload_id, x.created_ms, x.expires_ms, x.upload_until_ms"
+#define MEDIA_COLUMN_COUNT 19
 #define STAY_OPEN_SQL "9223372036854775807"
+/* Whether a user may read a message, in a chat that is there, to which the media is attached. A look-up for each stay of the user, then a range of ids.
+ * ?2: now; ?3: messages of that moment and before are past retention. */
+#define MEDIA_IS_SEEN(media_id, user_id)                                                                                                        \
+    "EXISTS (SELECT 1 FROM stay s CROSS JOIN chat c ON c.id = s.chat_id AND c.deleted_ms = 0 CROSS JOIN attachment a ON a.media_id = " media_id \
+    " AND a.chat_id = s.chat_id AND a.message_id <= s.left_id AND a.message_id >="                                                              \
+    " CASE WHEN s.left_id = " STAY_OPEN_SQL " AND c.history = 1 THEN 0 ELSE s.joined_id END"                                                    \
+    " CROSS JOIN event m ON m.id = a.message_id WHERE s.user_id = " user_id " AND m.deleted_ms = 0 AND m.created_ms > ?3"                       \
+    " AND (m.expires_ms IS NULL OR m.expires_ms > ?2) AND (m.changed_id <= s.left_id OR EXISTS (SELECT 1 FROM stay t"                           \
+    " WHERE t.chat_id = s.chat_id AND t.user_id = s.user_id AND m.changed_id BETWEEN t.joined_id AND t.left_id)))"
 
 /* Each reads its columns from `column` on; strings go to the arena. ERR_NO_MEMORY when the arena is full. */
 enum err row_user(struct db *db, struct statement *row, int column, struct arena *arena, struct user *ret_user) MUST_USE;
@@ -25,6 +38,7 @@ enum err row_device(struct db *db, struct statement *row, int column, struct are
 enum err row_chat(struct db *db, struct statement *row, int column, struct arena *arena, struct chat *ret_chat) MUST_USE;
 void row_stay(struct db *db, struct statement *row, int column, struct stay *ret_stay);
 enum err row_message(struct db *db, struct statement *row, int column, struct arena *arena, struct message *ret_message) MUST_USE;
+enum err row_media(struct db *db, struct statement *row, int column, struct arena *arena, struct media *ret_media) MUST_USE;
 
 /* Loops over the rows of `statement`: `err` holds the outcome, the statement is finished at the end.
  * Usage:  for (bool row; rows_next(db, statement, &err, &row);) { ... } */

@@ -22,6 +22,7 @@ struct sqlite_db {
     struct map statements; /* address of the query → struct statement, owned */
     enum db_mode mode;
     int wal_pages;     /* in the write-ahead log as of the last commit */
+    int wal_moved;     /* of these, as many as there were at the last checkpoint */
     int wal_threshold; /* pages at which the next checkpoint is due */
 };
 
@@ -56,8 +57,10 @@ static int wal_grew(void *context, sqlite3 *handle, const char *name, int pages)
     struct sqlite_db *db = context;
     (void)handle;
     (void)name;
-    if (pages < db->wal_pages) /* the log was begun anew */
+    if (pages < db->wal_pages) { /* the log was begun anew */
         db->wal_threshold = LIMIT_WAL_PAGES;
+        db->wal_moved = 0;
+    }
     db->wal_pages = pages;
     return SQLITE_OK;
 }
@@ -245,9 +248,22 @@ static enum err sqlite_write_rows(struct db *base, const struct query *query, co
     return err;
 }
 
-static enum err sqlite_checkpoint(struct db *base, bool force) {
+static bool is_due(const struct sqlite_db *db, enum db_checkpoint when) {
+    switch (when) {
+    case CHECKPOINT_LARGE:
+        return db->wal_pages >= db->wal_threshold;
+    case CHECKPOINT_SWEPT:
+        return db->wal_pages - db->wal_moved >= LIMIT_WAL_SWEEP_PAGES;
+    case CHECKPOINT_TRUNCATE:
+        break;
+    }
+    return true;
+}
+
+static enum err sqlite_checkpoint(struct db *base, enum db_checkpoint when) {
     struct sqlite_db *db = (struct sqlite_db *)base;
-    if (!force && db->wal_pages < db->wal_threshold)
+    bool force = when == CHECKPOINT_TRUNCATE;
+    if (!is_due(db, when))
         return OK;
     int mode = force ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
     /* A reader may hold an old snapshot: what it still needs stays in the log, and the next checkpoint takes it. */
@@ -255,6 +271,7 @@ static enum err sqlite_checkpoint(struct db *base, bool force) {
     int code = sqlite3_wal_checkpoint_v2(db->handle, NULL, mode, NULL, NULL);
     sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
     db->wal_threshold = db->wal_pages + LIMIT_WAL_PAGES / 4;
+    db->wal_moved = db->wal_pages;
     if (code == SQLITE_BUSY)
         return force ? ERR_OVERLOADED : OK;
     return error_of(code);

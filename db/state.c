@@ -11,11 +11,13 @@ void state_init(struct state *state, struct arena *arena, const struct config *c
 void state_release(struct state *state) {
     for (size_t i = 0; i < state->events.count; i++)
         frame_drop(((struct event_entry *)state->events.items[i])->frame);
-    struct map *maps[] = { &state->users, &state->names, &state->chats, &state->stays, &state->pairs, &state->messages, &state->keys };
+    struct map *maps[] = { &state->users,    &state->names, &state->chats, &state->stays, &state->pairs,
+                           &state->messages, &state->keys,  &state->media, &state->sights };
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         map_release(maps[i]);
-    struct buf *bufs[] = { &state->need_users, &state->need_names, &state->need_devices,  &state->need_counts, &state->need_chats,
-                           &state->need_stays, &state->need_pairs, &state->need_messages, &state->need_keys };
+    struct buf *bufs[] = { &state->need_users, &state->need_names,    &state->need_devices, &state->need_counts,   &state->need_pending,
+                           &state->need_chats, &state->need_stays,    &state->need_pairs,   &state->need_messages, &state->need_keys,
+                           &state->need_media, &state->need_attached, &state->need_sights };
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
         buf_release(bufs[i]);
 }
@@ -120,6 +122,14 @@ void state_need_chat_count(struct state *state, uint64_t user_id) {
     need_id(&state->need_counts, user_id);
 }
 
+void state_need_pending_count(struct state *state, uint64_t user_id) {
+    struct user_entry *entry = state_user(state, user_id);
+    if (!entry || entry->pending_needed)
+        return;
+    entry->pending_needed = true;
+    need_id(&state->need_pending, user_id);
+}
+
 struct chat_entry *state_chat(struct state *state, uint64_t chat_id) {
     struct chat_entry *entry = map_get(&state->chats, chat_id);
     if (entry || !(entry = state_alloc(state, sizeof *entry)))
@@ -195,5 +205,41 @@ struct key_entry *state_key(struct state *state, uint64_t user_id, uint64_t key)
     *entry = (struct key_entry){ .user_id = user_id, .key = key, .next = first };
     put(state, &state->keys, mixed, entry);
     need_pair(&state->need_keys, user_id, key);
+    return entry;
+}
+
+struct media_entry *state_media(struct state *state, uint64_t media_id) {
+    struct media_entry *entry = media_id ? map_get(&state->media, media_id) : NULL;
+    if (entry || !(entry = state_alloc(state, sizeof *entry)))
+        return entry;
+    entry->media.id = media_id;
+    if (media_id) {
+        put(state, &state->media, media_id, entry);
+        need_id(&state->need_media, media_id);
+    }
+    return entry;
+}
+
+void state_need_attached(struct state *state, uint64_t message_id) {
+    struct message_entry *entry = state_message(state, message_id);
+    if (!entry || entry->attached_needed)
+        return;
+    entry->attached_needed = true;
+    need_id(&state->need_attached, message_id);
+}
+
+struct sight_entry *state_sight(struct state *state, uint64_t media_id, uint64_t user_id) {
+    uint64_t mixed = state_mix(media_id, user_id);
+    struct sight_entry *first = map_get(&state->sights, mixed);
+    for (struct sight_entry *entry = first; entry; entry = entry->next) {
+        if (entry->media_id == media_id && entry->user_id == user_id)
+            return entry;
+    }
+    struct sight_entry *entry = state_alloc(state, sizeof *entry);
+    if (!entry)
+        return NULL;
+    *entry = (struct sight_entry){ .media_id = media_id, .user_id = user_id, .next = first };
+    put(state, &state->sights, mixed, entry);
+    need_pair(&state->need_sights, media_id, user_id);
     return entry;
 }

@@ -31,15 +31,19 @@ struct user_entry {
     bool devices_needed;
     bool count_needed;
     uint32_t chat_count; /* of which the user is a member, if it was needed; counted no further than the most allowed */
+    bool pending_needed;
+    uint32_t pending_count; /* uploads that are not completed, if it was needed; counted no further than can matter */
     bool found;
-    bool listed; /* in new_users or changed_users */
+    bool listed;       /* in new_users or changed_users */
+    bool bytes_listed; /* in changed_bytes */
     struct user_entry *next_of_name;
 };
 
 struct chat_entry {
     struct chat chat;
     bool found;
-    bool listed; /* in new_chats or changed_chats */
+    bool listed;          /* in new_chats or changed_chats */
+    bool delivery_listed; /* in changed_deliveries */
 };
 
 /* The open stay of a user in a chat; found is false when there is none. */
@@ -60,6 +64,32 @@ struct message_entry {
     struct message message;
     bool found;
     bool listed;
+    bool attached_needed;
+    struct vec attached; /* struct media_entry, thumbnails among them, if they were needed */
+};
+
+struct media_entry {
+    struct media media;
+    uint64_t references; /* messages it is attached to; counted no further than a batch can take away */
+    bool found;
+    bool listed; /* in new_media or changed_media */
+};
+
+/* Whether a user saw a media in some message when the batch began. */
+struct sight_entry {
+    uint64_t media_id, user_id;
+    bool seen;
+    struct sight_entry *next;
+};
+
+struct attachment_row {
+    uint64_t message_id, media_id, chat_id;
+};
+
+struct lease_entry {
+    const char *name;
+    uint64_t holder;
+    int64_t until_ms; /* 0: nobody has it */
 };
 
 struct event_entry {
@@ -85,7 +115,19 @@ struct invite_entry {
 };
 
 /* Rows to be changed by one statement with two numbers; see db/store_write.c. */
-enum bulk_kind { BULK_CLOSE_STAYS, BULK_PURGE_CHAT, BULK_REMOVE_DEVICE, BULK_TOUCH_DEVICE, BULK_PRUNE_TICKETS, BULK_KINDS };
+enum bulk_kind {
+    BULK_CLOSE_STAYS,
+    BULK_PURGE_CHAT,
+    BULK_REMOVE_DEVICE,
+    BULK_TOUCH_DEVICE,
+    BULK_ACK_DEVICE,
+    BULK_PRUNE_TICKETS,
+    BULK_DROP_ATTACHMENTS, /* of a message */
+    BULK_ADD_EXPIRY,
+    BULK_DROP_EXPIRY,
+    BULK_FORGET_MEDIA,
+    BULK_KINDS
+};
 struct bulk {
     uint64_t a, b;
 };
@@ -105,12 +147,13 @@ struct state {
     uint16_t tag;     /* of this commit */
     bool failed;
 
-    struct map users, names, chats, stays, pairs, messages, keys;
-    struct buf need_users, need_names, need_devices, need_counts, need_chats, need_stays, need_pairs, need_messages,
-        need_keys; /* JSON arrays */
+    struct map users, names, chats, stays, pairs, messages, keys, media, sights;
+    struct buf need_users, need_names, need_devices, need_counts, need_pending, need_chats, need_stays, need_pairs, need_messages,
+        need_keys, need_media, need_attached, need_sights; /* JSON arrays */
 
     struct vec new_users, changed_users, new_devices, new_chats, changed_chats, new_stays, changed_stays, events, changed_messages;
     struct vec new_keys, invites, new_invites, new_tickets, used_tickets;
+    struct vec new_media, changed_media, changed_bytes, new_attachments, changed_deliveries, leases;
     struct vec bulk[BULK_KINDS];
 };
 
@@ -135,12 +178,17 @@ struct stay_entry *state_stay(struct state *state, uint64_t chat_id, uint64_t us
 struct pair_entry *state_pair(struct state *state, uint64_t one, uint64_t other);
 struct message_entry *state_message(struct state *state, uint64_t message_id);
 struct key_entry *state_key(struct state *state, uint64_t user_id, uint64_t key);
+void state_need_pending_count(struct state *state, uint64_t user_id);
+struct media_entry *state_media(struct state *state, uint64_t media_id);
+void state_need_attached(struct state *state, uint64_t message_id);
+struct sight_entry *state_sight(struct state *state, uint64_t media_id, uint64_t user_id);
 
 /* Loads all that was asked for: a constant number of statements. Call again after asking for more. */
 enum err state_load(struct state *state, struct db *db) MUST_USE;
 /* The longest-serving admin, else member, of a chat besides `leaving_id`; 0 when there is nobody. */
 enum err state_load_successor(struct state *state, struct db *db, uint64_t chat_id, uint64_t leaving_id, struct stay *ret_stay) MUST_USE;
 enum err state_load_invite(struct state *state, struct db *db, struct invite_entry *invite) MUST_USE;
+enum err state_load_lease(struct state *state, struct db *db, struct lease_entry *lease) MUST_USE;
 
 /* Writes everything decided: one array write per table. Inside the transaction. */
 enum err state_write(struct state *state, struct db *db) MUST_USE;

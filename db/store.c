@@ -18,7 +18,7 @@
 static const struct query read_meta = { "SELECT number, bytes FROM meta WHERE name = ?1" };
 static const struct query read_last_event = { "SELECT id, created_ms FROM event ORDER BY id DESC LIMIT 1" };
 static const struct query read_last_id = { "SELECT max(coalesce((SELECT max(id) FROM user), 0), coalesce((SELECT max(id) FROM chat), 0),"
-                                           " coalesce((SELECT max(id) FROM device), 0))" };
+                                           " coalesce((SELECT max(id) FROM device), 0), coalesce((SELECT max(id) FROM media), 0))" };
 
 /* The kernel forgets the lock with the process, however it ends. */
 static enum err take_lock(struct store *store, char *problem, size_t problem_size) {

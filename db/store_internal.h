@@ -35,8 +35,9 @@ struct store {
     /* The writer's own. */
     struct id_generator ids;
     struct cache cache;
-    bool has_residue; /* the write-ahead log may hold what was deleted from the tables */
-    int64_t last_ms;  /* of the last event: times never go back along the log */
+    bool has_residue;          /* the write-ahead log may hold what was deleted from the tables */
+    int64_t last_ms;           /* of the last event: times never go back along the log */
+    uint64_t delivery_chat_id; /* where the next sweep of delivered messages goes on */
 
     /* For all to look at. */
     _Atomic uint64_t head, floor;
@@ -46,6 +47,11 @@ struct store {
 /* The writer's thread: takes batches until the store stops. db/writer.c */
 void *writer_main(void *store);
 
-/* One bounded pass of cleanup, inside the batch's transaction; `ret_floor` is the floor after it. db/store_sweep.c */
+/* How far sweeps have come; the store's own once the batch is committed. */
+struct sweep_place {
+    uint64_t floor;
+    uint64_t delivery_chat_id; /* the last chat looked at in this round; 0: a round begins */
+};
+/* One bounded pass of cleanup, inside the batch's transaction. db/store_sweep.c */
 struct state;
-enum err sweep(struct state *state, struct db *db, struct command *command, uint64_t *floor) MUST_USE;
+enum err sweep(struct state *state, struct db *db, struct command *command, struct sweep_place *place) MUST_USE;

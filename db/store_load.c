@@ -13,6 +13,8 @@ static const struct query load_devices = { "SELECT " DEVICE_COLUMNS " FROM {ids}
 /* ?2: the most allowed; beyond it nobody has to count. */
 static const struct query load_counts = { "SELECT i.id, (SELECT count(*) FROM (SELECT 1 FROM stay s WHERE s.user_id = i.id"
                                           " AND s.left_id = " STAY_OPEN_SQL " LIMIT ?2)) FROM {ids} i" };
+static const struct query load_pending = { "SELECT i.id, (SELECT count(*) FROM (SELECT 1 FROM media x WHERE x.owner_id = i.id"
+                                           " AND x.state = 1 LIMIT ?2)) FROM {ids} i" };
 static const struct query load_chats = { "SELECT " CHAT_COLUMNS " FROM {ids} i CROSS JOIN chat c ON c.id = i.id" };
 static const struct query load_stays = { "SELECT " STAY_COLUMNS " FROM {pairs} p CROSS JOIN stay s ON s.chat_id = p.a AND s.user_id = p.b"
                                          " WHERE s.left_id = " STAY_OPEN_SQL };
@@ -25,6 +27,13 @@ static const struct query load_keys = {
     " CROSS JOIN idempotency k ON k.period IN (?2, ?3, ?4) AND k.user_id = p.a AND k.idempotency_key = p.b"
     " ORDER BY k.period"
 };
+/* ?2: no batch takes away more references. */
+#define REFERENCE_COUNT "(SELECT count(*) FROM (SELECT 1 FROM attachment r WHERE r.media_id = x.id LIMIT ?2))"
+static const struct query load_media = { "SELECT " MEDIA_COLUMNS ", " REFERENCE_COUNT " FROM {ids} i CROSS JOIN media x ON x.id = i.id" };
+static const struct query load_attached = { "SELECT " MEDIA_COLUMNS ", " REFERENCE_COUNT ", a.message_id FROM {ids} i"
+                                            " CROSS JOIN attachment a ON a.message_id = i.id CROSS JOIN media x ON x.id = a.media_id" };
+static const struct query load_sights = { "SELECT p.a, p.b FROM {pairs} p WHERE " MEDIA_IS_SEEN("p.a", "p.b") };
+static const struct query load_lease = { "SELECT holder, until_ms FROM lease WHERE name = ?1" };
 static const struct query load_successor = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL
                                              " AND s.user_id <> ?2 ORDER BY s.role DESC, s.joined_id, s.user_id LIMIT 1" };
 static const struct query load_invite = { "SELECT uses_left, expires_ms FROM invite WHERE invite = ?1" };
@@ -111,43 +120,98 @@ static enum err take_key(struct state *state, struct db *db, struct statement *r
     return OK;
 }
 
-static const struct {
-    size_t need; /* offset of the JSON array in struct state */
-    const struct query *query;
-    row_taker take;
-} loads[] = {
-    { offsetof(struct state, need_users), &load_users, take_user },
-    { offsetof(struct state, need_names), &load_names, take_named },
-    { offsetof(struct state, need_devices), &load_devices, take_device },
-    { offsetof(struct state, need_counts), &load_counts, take_count },
-    { offsetof(struct state, need_chats), &load_chats, take_chat },
-    { offsetof(struct state, need_stays), &load_stays, take_stay },
-    { offsetof(struct state, need_pairs), &load_pairs, take_pair },
-    { offsetof(struct state, need_messages), &load_messages, take_message },
-    { offsetof(struct state, need_keys), &load_keys, take_key },
-};
+static enum err take_pending(struct state *state, struct db *db, struct statement *row) {
+    struct user_entry *user = state_user(state, db->driver->column_id(row, 0));
+    if (!user)
+        return ERR_NO_MEMORY;
+    user->pending_count = (uint32_t)db->driver->column_id(row, 1);
+    return OK;
+}
+
+static enum err take_media(struct state *state, struct db *db, struct statement *row) {
+    struct media_entry *entry = state_media(state, db->driver->column_id(row, 0));
+    if (!entry)
+        return ERR_NO_MEMORY;
+    entry->found = true;
+    entry->references = db->driver->column_id(row, MEDIA_COLUMN_COUNT);
+    return row_media(db, row, 0, state->arena, &entry->media);
+}
+
+static enum err take_attached(struct state *state, struct db *db, struct statement *row) {
+    struct message_entry *message = state_message(state, db->driver->column_id(row, MEDIA_COLUMN_COUNT + 1));
+    struct media_entry *media = state_media(state, db->driver->column_id(row, 0));
+    if (!message || !media)
+        return ERR_NO_MEMORY;
+    state_push(state, &message->attached, media);
+    return take_media(state, db, row);
+}
+
+static enum err take_sight(struct state *state, struct db *db, struct statement *row) {
+    struct sight_entry *entry = state_sight(state, db->driver->column_id(row, 0), db->driver->column_id(row, 1));
+    if (!entry)
+        return ERR_NO_MEMORY;
+    entry->seen = true;
+    return OK;
+}
 
 /* Keys hold for the running period and the two before it. */
-static void bind_periods(struct state *state, struct db *db, struct statement *statement) {
+static void bind_periods(const struct state *state, struct db *db, struct statement *statement) {
     uint64_t period = (uint64_t)(state->now_ms / IDEMPOTENCY_PERIOD_MS);
     for (int i = 0; i < IDEMPOTENCY_PERIODS; i++)
         db->driver->bind_id(statement, 2 + i, period - (uint64_t)i);
 }
 
-static enum err run_load(struct state *state, struct db *db, const struct query *query, struct buf *need, row_taker take) {
+static void bind_most_chats(const struct state *state, struct db *db, struct statement *statement) {
+    db->driver->bind_id(statement, 2, (uint64_t)state->config->chats_per_user);
+}
+
+static void bind_most_pending(const struct state *state, struct db *db, struct statement *statement) {
+    db->driver->bind_id(statement, 2, (uint64_t)state->config->media_pending + LIMIT_BATCH_COMMANDS);
+}
+
+static void bind_most_references(const struct state *state, struct db *db, struct statement *statement) {
+    (void)state;
+    db->driver->bind_id(statement, 2, LIMIT_BATCH_COMMANDS + 1);
+}
+
+static void bind_times(const struct state *state, struct db *db, struct statement *statement) {
+    int64_t retention_ms = state->config->retention_ms;
+    db->driver->bind_id(statement, 2, (uint64_t)state->now_ms);
+    db->driver->bind_id(statement, 3, retention_ms == CONFIG_FOREVER ? 0 : (uint64_t)(state->now_ms - retention_ms));
+}
+
+static const struct {
+    size_t need; /* offset of the JSON array in struct state */
+    const struct query *query;
+    row_taker take;
+    void (*bind)(const struct state *state, struct db *db, struct statement *statement); /* what follows ?1; NULL: nothing does */
+} loads[] = {
+    { offsetof(struct state, need_users), &load_users, take_user, NULL },
+    { offsetof(struct state, need_names), &load_names, take_named, NULL },
+    { offsetof(struct state, need_devices), &load_devices, take_device, NULL },
+    { offsetof(struct state, need_counts), &load_counts, take_count, bind_most_chats },
+    { offsetof(struct state, need_pending), &load_pending, take_pending, bind_most_pending },
+    { offsetof(struct state, need_chats), &load_chats, take_chat, NULL },
+    { offsetof(struct state, need_stays), &load_stays, take_stay, NULL },
+    { offsetof(struct state, need_pairs), &load_pairs, take_pair, NULL },
+    { offsetof(struct state, need_messages), &load_messages, take_message, NULL },
+    { offsetof(struct state, need_keys), &load_keys, take_key, bind_periods },
+    { offsetof(struct state, need_media), &load_media, take_media, bind_most_references },
+    { offsetof(struct state, need_attached), &load_attached, take_attached, bind_most_references },
+    { offsetof(struct state, need_sights), &load_sights, take_sight, bind_times },
+};
+
+static enum err run_load(struct state *state, struct db *db, size_t load, struct buf *need) {
     buf_char(need, ']');
     if (!buf_ok(need))
         return ERR_NO_MEMORY;
-    struct statement *statement = db_query(db, query);
+    struct statement *statement = db_query(db, loads[load].query);
     db->driver->bind_text(statement, 1, need->bytes, need->size);
-    if (query == &load_keys)
-        bind_periods(state, db, statement);
-    if (query == &load_counts)
-        db->driver->bind_id(statement, 2, (uint64_t)state->config->chats_per_user);
+    if (loads[load].bind)
+        loads[load].bind(state, db, statement);
     enum err err = OK;
-    for (bool row; rows_next(db, statement, &err, &row);) {
-        err = take(state, db, statement);
-    }
+    for (bool row; rows_next(db, statement, &err, &row);)
+        err = loads[load].take(state, db, statement);
     buf_clear(need);
     return err;
 }
@@ -157,7 +221,7 @@ enum err state_load(struct state *state, struct db *db) {
     for (size_t i = 0; err == OK && i < sizeof loads / sizeof *loads; i++) {
         struct buf *need = (struct buf *)(void *)((char *)state + loads[i].need);
         if (need->size)
-            err = run_load(state, db, loads[i].query, need, loads[i].take);
+            err = run_load(state, db, i, need);
     }
     return err == OK && state->failed ? ERR_NO_MEMORY : err;
 }
@@ -188,6 +252,18 @@ enum err state_load_invite(struct state *state, struct db *db, struct invite_ent
         invite->found = true;
         invite->uses_left = db->driver->column_id(statement, 0);
         invite->expires_ms = (int64_t)db->driver->column_id(statement, 1);
+    }
+    return err;
+}
+
+enum err state_load_lease(struct state *state, struct db *db, struct lease_entry *lease) {
+    (void)state;
+    struct statement *statement = db_query(db, &load_lease);
+    db->driver->bind_text(statement, 1, lease->name, strlen(lease->name));
+    enum err err = OK;
+    for (bool row; rows_next(db, statement, &err, &row);) {
+        lease->holder = db->driver->column_id(statement, 0);
+        lease->until_ms = (int64_t)db->driver->column_id(statement, 1);
     }
     return err;
 }

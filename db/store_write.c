@@ -6,7 +6,8 @@
 
 static const struct query insert_user = { "INSERT INTO user(id, username, display_name, password, created_ms) VALUES(?1,?2,?3,?4,?5)" };
 static const struct query update_user = { "UPDATE user SET display_name = ?2, password = ?3 WHERE id = ?1" };
-static const struct query insert_device = { "INSERT INTO device(id, user_id, name, token, created_ms, seen_ms) VALUES(?1,?2,?3,?4,?5,?6)" };
+static const struct query insert_device = { "INSERT INTO device(id, user_id, name, token, created_ms, seen_ms, acked_id)"
+                                            " VALUES(?1,?2,?3,?4,?5,?6,?7)" };
 static const struct query delete_device = { "DELETE FROM device WHERE id = ?1" };
 static const struct query delete_device_tickets = { "DELETE FROM ticket WHERE device_id = ?1" };
 static const struct query touch_device = { "UPDATE device SET seen_ms = max(seen_ms, ?2) WHERE id = ?1" };
@@ -18,11 +19,12 @@ static const struct query insert_invite = { "INSERT INTO invite(invite, uses_lef
 static const struct query update_invite = { "UPDATE invite SET uses_left = ?2 WHERE invite = ?1" };
 static const struct query insert_chat = {
     "INSERT INTO chat(id, type, history, title, created_by, created_ms, deleted_ms, last_id, last_rev, last_seq, changed_rev, chain,"
-    " member_count, owner_count, direct_low, direct_high) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0))"
+    " member_count, owner_count, direct_low, direct_high, message_ttl_ms, until_delivered)"
+    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0),?17,?18)"
 };
 static const struct query update_chat = {
     "UPDATE chat SET history = ?2, title = ?3, deleted_ms = ?4, last_id = ?5, last_rev = ?6, last_seq = ?7,"
-    " changed_rev = ?8, chain = ?9, member_count = ?10, owner_count = ?11 WHERE id = ?1"
+    " changed_rev = ?8, chain = ?9, member_count = ?10, owner_count = ?11, message_ttl_ms = ?12, until_delivered = ?13 WHERE id = ?1"
 };
 static const struct query insert_stay = {
     "INSERT INTO stay(chat_id, user_id, joined_id, left_id, role, joined_ms) VALUES(?1,?2,?3,?4,?5,?6)"
@@ -36,12 +38,32 @@ static const struct query insert_thin = { "INSERT INTO event(id, owner_id, is_me
                                           " VALUES(?1,?2,0,?3,?4,?5,?6,?7,?8,?9)" };
 static const struct query insert_message = {
     "INSERT INTO event(id, owner_id, is_message, type, actor_id, ref_id, rev, seq, created_ms, body, changed_id, changed_rev, edited_ms,"
-    " deleted_ms, original, seal, chain, client_key) VALUES(?1,?2,1,?3,?4,?1,?5,?6,?7,?8,?1,?5,0,0,1,?9,?10,?11)"
+    " deleted_ms, original, seal, chain, client_key, attachments, expires_ms)"
+    " VALUES(?1,?2,1,?3,?4,?1,?5,?6,?7,?8,?1,?5,0,0,1,?9,?10,?11,?12,nullif(?13,0))"
 };
 static const struct query update_message = {
     "UPDATE event SET body = ?2, changed_id = ?3, changed_rev = ?4, edited_ms = ?5, deleted_ms = ?6,"
-    " original = ?7, seal = ?8, client_key = ?9 WHERE id = ?1"
+    " original = ?7, seal = ?8, client_key = ?9, attachments = ?10 WHERE id = ?1"
 };
+static const struct query set_media_bytes = { "UPDATE user SET media_bytes = ?2 WHERE id = ?1" };
+static const struct query ack_device = { "UPDATE device SET acked_id = max(acked_id, ?2) WHERE id = ?1" };
+static const struct query insert_media = {
+    "INSERT INTO media(id, owner_id, state, token, content_type, size, md5, sha256, file_name, width, height, duration_ms, blurhash,"
+    " thumbnail_id, part_size, upload_id, created_ms, expires_ms, upload_until_ms)"
+    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19)"
+};
+static const struct query update_media = {
+    "UPDATE media SET state = ?2, upload_id = ?3, expires_ms = ?4, upload_until_ms = ?5 WHERE id = ?1"
+};
+static const struct query forget_media = { "DELETE FROM media WHERE id = ?1" };
+static const struct query insert_attachment = { "INSERT INTO attachment(message_id, media_id, chat_id) VALUES(?1,?2,?3)" };
+static const struct query drop_attachments = { "DELETE FROM attachment WHERE message_id = ?1" };
+static const struct query add_expiry = { "INSERT INTO expiry(expires_ms, message_id) VALUES(?1, ?2)" };
+static const struct query drop_expiry = { "DELETE FROM expiry WHERE expires_ms = ?1 AND message_id = ?2" };
+static const struct query begin_delivery = { "INSERT INTO delivery(chat_id, blanked_id) VALUES(?1, 0)" };
+static const struct query end_delivery = { "DELETE FROM delivery WHERE chat_id = ?1" };
+static const struct query set_lease = { "INSERT INTO lease(name, holder, until_ms) VALUES(?1,?2,?3)"
+                                        " ON CONFLICT(name) DO UPDATE SET holder = ?2, until_ms = ?3" };
 static const struct query insert_key = {
     "INSERT INTO idempotency(period, user_id, idempotency_key, request, result_id) VALUES(?1,?2,?3,?4,?5)"
 };
@@ -84,6 +106,7 @@ static void bind_device(struct statement *statement, const void *context, size_t
     rows->driver->bind_blob(statement, 4, entry->token, sizeof entry->token);
     rows->driver->bind_id(statement, 5, (uint64_t)entry->device.created_ms);
     rows->driver->bind_id(statement, 6, (uint64_t)entry->device.seen_ms);
+    rows->driver->bind_id(statement, 7, entry->device.acked_id);
 }
 
 static void bind_ticket(struct statement *statement, const void *context, size_t index) {
@@ -133,6 +156,8 @@ static void bind_chat(struct statement *statement, const void *context, size_t i
     rows->driver->bind_id(statement, 14, chat->owner_count);
     rows->driver->bind_id(statement, 15, chat->direct_low);
     rows->driver->bind_id(statement, 16, chat->direct_high);
+    rows->driver->bind_id(statement, 17, (uint64_t)chat->message_ttl_ms);
+    rows->driver->bind_id(statement, 18, chat->until_delivered);
 }
 
 static void bind_chat_update(struct statement *statement, const void *context, size_t index) {
@@ -149,6 +174,8 @@ static void bind_chat_update(struct statement *statement, const void *context, s
     rows->driver->bind_blob(statement, 9, chat->chain, sizeof chat->chain);
     rows->driver->bind_id(statement, 10, chat->member_count);
     rows->driver->bind_id(statement, 11, chat->owner_count);
+    rows->driver->bind_id(statement, 12, (uint64_t)chat->message_ttl_ms);
+    rows->driver->bind_id(statement, 13, chat->until_delivered);
 }
 
 static void bind_stay(struct statement *statement, const void *context, size_t index) {
@@ -198,6 +225,8 @@ static void bind_message(struct statement *statement, const void *context, size_
     rows->driver->bind_blob(statement, 9, message->seal, sizeof message->seal);
     rows->driver->bind_blob(statement, 10, message->chain, sizeof message->chain);
     bind_text(rows, statement, 11, message->client_key);
+    rows->driver->bind_text(statement, 12, message->attachments, message->attachments_size);
+    rows->driver->bind_id(statement, 13, (uint64_t)message->expires_ms);
 }
 
 static void bind_message_update(struct statement *statement, const void *context, size_t index) {
@@ -212,6 +241,69 @@ static void bind_message_update(struct statement *statement, const void *context
     rows->driver->bind_id(statement, 7, message->original);
     rows->driver->bind_blob(statement, 8, message->seal, sizeof message->seal);
     bind_text(rows, statement, 9, message->client_key);
+    rows->driver->bind_text(statement, 10, message->attachments, message->attachments_size);
+}
+
+static void bind_media(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct media *media = &((struct media_entry *)rows->items[index])->media;
+    rows->driver->bind_id(statement, 1, media->id);
+    rows->driver->bind_id(statement, 2, media->owner_id);
+    rows->driver->bind_id(statement, 3, media->state);
+    rows->driver->bind_blob(statement, 4, media->token, sizeof media->token);
+    bind_text(rows, statement, 5, media->content_type);
+    rows->driver->bind_id(statement, 6, (uint64_t)media->size);
+    rows->driver->bind_blob(statement, 7, media->md5, sizeof media->md5);
+    rows->driver->bind_blob(statement, 8, media->has_sha256 ? media->sha256 : NULL, media->has_sha256 ? sizeof media->sha256 : 0);
+    bind_text(rows, statement, 9, media->file_name);
+    rows->driver->bind_id(statement, 10, media->width);
+    rows->driver->bind_id(statement, 11, media->height);
+    rows->driver->bind_id(statement, 12, media->duration_ms);
+    bind_text(rows, statement, 13, media->blurhash);
+    rows->driver->bind_id(statement, 14, media->thumbnail_id);
+    rows->driver->bind_id(statement, 15, (uint64_t)media->part_size);
+    bind_text(rows, statement, 16, media->upload_id);
+    rows->driver->bind_id(statement, 17, (uint64_t)media->created_ms);
+    rows->driver->bind_id(statement, 18, (uint64_t)media->expires_ms);
+    rows->driver->bind_id(statement, 19, (uint64_t)media->upload_until_ms);
+}
+
+static void bind_media_update(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct media *media = &((struct media_entry *)rows->items[index])->media;
+    rows->driver->bind_id(statement, 1, media->id);
+    rows->driver->bind_id(statement, 2, media->state);
+    bind_text(rows, statement, 3, media->upload_id);
+    rows->driver->bind_id(statement, 4, (uint64_t)media->expires_ms);
+    rows->driver->bind_id(statement, 5, (uint64_t)media->upload_until_ms);
+}
+
+static void bind_media_bytes(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct user *user = &((struct user_entry *)rows->items[index])->user;
+    rows->driver->bind_id(statement, 1, user->id);
+    rows->driver->bind_id(statement, 2, (uint64_t)user->media_bytes);
+}
+
+static void bind_attachment(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct attachment_row *row = rows->items[index];
+    rows->driver->bind_id(statement, 1, row->message_id);
+    rows->driver->bind_id(statement, 2, row->media_id);
+    rows->driver->bind_id(statement, 3, row->chat_id);
+}
+
+static void bind_chat_id(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    rows->driver->bind_id(statement, 1, ((struct chat_entry *)rows->items[index])->chat.id);
+}
+
+static void bind_lease(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct lease_entry *lease = rows->items[index];
+    bind_text(rows, statement, 1, lease->name);
+    rows->driver->bind_id(statement, 2, lease->holder);
+    rows->driver->bind_id(statement, 3, (uint64_t)lease->until_ms);
 }
 
 static void bind_key(struct statement *statement, const void *context, size_t index) {
@@ -265,11 +357,14 @@ static enum err write_accounts(struct state *state, struct db *db) {
         { &delete_device, &state->bulk[BULK_REMOVE_DEVICE], bind_bulk_id },
         { &delete_device_tickets, &state->bulk[BULK_REMOVE_DEVICE], bind_bulk_id },
         { &touch_device, &state->bulk[BULK_TOUCH_DEVICE], bind_bulk },
+        { &ack_device, &state->bulk[BULK_ACK_DEVICE], bind_bulk },
         { &insert_ticket, &state->new_tickets, bind_ticket },
         { &use_ticket, &state->used_tickets, bind_ticket_use },
         { &prune_tickets, &state->bulk[BULK_PRUNE_TICKETS], bind_prune },
         { &insert_invite, &state->new_invites, bind_invite },
         { &update_invite, &state->invites, bind_invite_update },
+        { &set_media_bytes, &state->changed_bytes, bind_media_bytes },
+        { &set_lease, &state->leases, bind_lease },
     };
     return write_all(state, db, writes, sizeof writes / sizeof *writes);
 }
@@ -300,7 +395,35 @@ static enum err write_chats(struct state *state, struct db *db) {
     return state->failed ? ERR_NO_MEMORY : write_all(state, db, writes, sizeof writes / sizeof *writes);
 }
 
+/* A chat may have changed its mind within the batch: a mode that ended once begins from the chat's start. */
+static void find_begun(struct state *state, struct vec *begun) {
+    for (size_t i = 0; i < state->changed_deliveries.count; i++) {
+        struct chat_entry *entry = state->changed_deliveries.items[i];
+        if (entry->chat.until_delivered && !entry->chat.deleted_ms)
+            state_push(state, begun, entry);
+    }
+}
+
+static enum err write_media(struct state *state, struct db *db) {
+    struct vec begun = { 0 };
+    find_begun(state, &begun);
+    const struct table_write writes[] = {
+        { &insert_media, &state->new_media, bind_media },
+        { &update_media, &state->changed_media, bind_media_update },
+        { &forget_media, &state->bulk[BULK_FORGET_MEDIA], bind_bulk_id },
+        { &insert_attachment, &state->new_attachments, bind_attachment },
+        { &drop_attachments, &state->bulk[BULK_DROP_ATTACHMENTS], bind_bulk_id },
+        { &add_expiry, &state->bulk[BULK_ADD_EXPIRY], bind_bulk },
+        { &drop_expiry, &state->bulk[BULK_DROP_EXPIRY], bind_bulk },
+        { &end_delivery, &state->changed_deliveries, bind_chat_id },
+        { &begin_delivery, &begun, bind_chat_id },
+    };
+    return state->failed ? ERR_NO_MEMORY : write_all(state, db, writes, sizeof writes / sizeof *writes);
+}
+
 enum err state_write(struct state *state, struct db *db) {
     enum err err = write_accounts(state, db);
-    return err == OK ? write_chats(state, db) : err;
+    if (err == OK)
+        err = write_chats(state, db);
+    return err == OK ? write_media(state, db) : err;
 }

@@ -22,10 +22,10 @@ struct batch {
     size_t count;
     struct arena arena;
     struct state state;
-    uint64_t floor;
+    struct sweep_place place;
     struct frame **frames; /* of the state's events, in the arena */
     bool early;            /* the fault ack_before_commit: answers have left */
-    bool truncate;         /* a cleanup came to its end: what was deleted shall leave the write-ahead log, too */
+    bool truncate;         /* a cleanup ends with this: what was deleted shall leave the write-ahead log, too */
 };
 
 /* Whether the next command must wait for the next batch. */
@@ -75,7 +75,23 @@ static bool take_batch(struct store *store, struct batch *batch) {
     return batch->count > 0;
 }
 
-/* What cannot be loaded as a set; both are rare. */
+static enum err load_invite(struct batch *batch, struct db *db, struct slot *slot) {
+    slot->invite = state_alloc(&batch->state, sizeof *slot->invite);
+    if (!slot->invite)
+        return ERR_NO_MEMORY;
+    slot->invite->invite = slot->command->in.user_create.invite;
+    return state_load_invite(&batch->state, db, slot->invite);
+}
+
+static enum err load_lease(struct batch *batch, struct db *db, struct slot *slot) {
+    slot->lease = state_alloc(&batch->state, sizeof *slot->lease);
+    if (!slot->lease)
+        return ERR_NO_MEMORY;
+    slot->lease->name = slot->command->in.lease.name;
+    return state_load_lease(&batch->state, db, slot->lease);
+}
+
+/* What cannot be loaded as a set; all are rare. */
 static enum err load_singles(struct batch *batch, struct db *db) {
     enum err err = OK;
     for (size_t i = 0; err == OK && i < batch->count; i++) {
@@ -84,13 +100,10 @@ static enum err load_singles(struct batch *batch, struct db *db) {
         if (command->type == COMMAND_MEMBER_REMOVE)
             err = state_load_successor(&batch->state, db, command->in.member_remove.chat_id, command->in.member_remove.user_id,
                                        &slot->successor);
-        if (command->type != COMMAND_USER_CREATE || !command->in.user_create.invite)
-            continue;
-        slot->invite = state_alloc(&batch->state, sizeof *slot->invite);
-        if (!slot->invite)
-            return ERR_NO_MEMORY;
-        slot->invite->invite = command->in.user_create.invite;
-        err = state_load_invite(&batch->state, db, slot->invite);
+        if (command->type == COMMAND_USER_CREATE && command->in.user_create.invite)
+            err = load_invite(batch, db, slot);
+        if (command->type == COMMAND_LEASE)
+            err = load_lease(batch, db, slot);
     }
     return err;
 }
@@ -102,7 +115,7 @@ static enum err load(struct batch *batch, struct db *db) {
     if (err != OK)
         return err;
     for (size_t i = 0; i < batch->count; i++)
-        decide_needs_of_keys(&batch->state, &batch->slots[i]);
+        decide_needs_of_loaded(&batch->state, &batch->slots[i]);
     err = state_load(&batch->state, db);
     return err == OK ? load_singles(batch, db) : err;
 }
@@ -168,7 +181,7 @@ static void answer_all(struct batch *batch) {
 static enum err run_in_transaction(struct store *store, struct batch *batch) {
     enum err err;
     if (batch->slots[0].command->type == COMMAND_SWEEP)
-        err = sweep(&batch->state, store->db, batch->slots[0].command, &batch->floor);
+        err = sweep(&batch->state, store->db, batch->slots[0].command, &batch->place);
     else
         err = load(batch, store->db);
     if (err == OK)
@@ -193,7 +206,7 @@ static void start_state(struct store *store, struct batch *batch) {
     batch->state.now_ms = now_ms > store->last_ms ? now_ms : store->last_ms;
     batch->state.last_id = store_head(store);
     batch->state.tag = (uint16_t)random_u64();
-    batch->floor = store_floor(store);
+    batch->place = (struct sweep_place){ store_floor(store), store->delivery_chat_id };
     for (size_t i = 0; i < batch->count; i++)
         forget_outcome(&batch->slots[i]);
 }
@@ -203,10 +216,11 @@ static void publish(struct store *store, struct batch *batch) {
     struct vec *events = &batch->state.events;
     uint64_t previous_id = store_head(store);
     store->last_ms = batch->state.now_ms;
-    atomic_store(&store->floor, batch->floor);
+    store->delivery_chat_id = batch->place.delivery_chat_id;
+    atomic_store(&store->floor, batch->place.floor);
     atomic_store(&store->head, batch->state.last_id);
     metric_set(GAUGE_LOG_HEAD_POSITION, (int64_t)log_position(batch->state.last_id));
-    metric_set(GAUGE_LOG_FLOOR_POSITION, (int64_t)log_position(batch->floor));
+    metric_set(GAUGE_LOG_FLOOR_POSITION, (int64_t)log_position(batch->place.floor));
     if (events->count == 0)
         return;
     for (size_t i = 0; i < store->listener_count; i++)
@@ -223,7 +237,7 @@ static void count_commit(const struct batch *batch, int64_t started_us) {
 /* What was deleted or replaced is gone from the tables now, but not from the write-ahead log. */
 static bool leaves_residue(const struct state *state) {
     return state->changed_messages.count || state->changed_users.count || state->bulk[BULK_REMOVE_DEVICE].count ||
-           state->bulk[BULK_PURGE_CHAT].count;
+           state->bulk[BULK_PURGE_CHAT].count || state->bulk[BULK_FORGET_MEDIA].count;
 }
 
 static void note_residue(struct store *store, struct batch *batch) {
@@ -232,8 +246,7 @@ static void note_residue(struct store *store, struct batch *batch) {
     if (command->type != COMMAND_SWEEP)
         return;
     store->has_residue = store->has_residue || command->out.sweep.rows > 0;
-    batch->truncate = store->has_residue && !command->out.sweep.more && !command->in.sweep.dry_run;
-    metric_add(COUNTER_CLEANUP_ROWS, command->in.sweep.dry_run ? 0 : command->out.sweep.rows);
+    batch->truncate = store->has_residue && command->in.sweep.last && !command->in.sweep.dry_run;
 }
 
 /* Says when the database begins to fail and when it works again, not each time. */
@@ -287,9 +300,9 @@ static void run_one_by_one(struct store *store, const struct batch *batch) {
 }
 
 /* ERR_OVERLOADED: readers hold the log; a later one will do it. */
-static enum err checkpoint(struct store *store, bool force) {
+static enum err checkpoint(struct store *store, enum db_checkpoint when) {
     int64_t started_us = clock_monotonic_us();
-    enum err err = store->db->driver->checkpoint ? store->db->driver->checkpoint(store->db, force) : OK;
+    enum err err = store->db->driver->checkpoint ? store->db->driver->checkpoint(store->db, when) : OK;
     uint64_t took_us = (uint64_t)(clock_monotonic_us() - started_us);
     if (took_us > 100) /* something was due */
         metric_observe(HISTOGRAM_CHECKPOINT_SECONDS, took_us);
@@ -298,7 +311,7 @@ static enum err checkpoint(struct store *store, bool force) {
 
 /* Whoever is told that a cleanup is done may look at the disk. */
 static void truncate_log(struct store *store, const struct batch *batch) {
-    if (batch->truncate && checkpoint(store, true) == OK)
+    if (batch->truncate && checkpoint(store, CHECKPOINT_TRUNCATE) == OK)
         store->has_residue = false;
 }
 
@@ -318,8 +331,9 @@ void *writer_main(void *context) {
     struct store *store = context;
     struct batch batch = { .count = 0 }; /* 60 KB of this thread's stack */
     while (take_batch(store, &batch)) {
+        bool swept = batch.slots[0].command->type == COMMAND_SWEEP;
         run_batch(store, &batch);
-        (void)checkpoint(store, false); /* off the commits' path: the answers have left */
+        (void)checkpoint(store, swept ? CHECKPOINT_SWEPT : CHECKPOINT_LARGE); /* off the commits' path: the answers have left */
     }
     return NULL;
 }
@@ -328,6 +342,8 @@ void command_release(struct command *command) {
     frame_drop(command->out.frame);
     buf_release(&command->out.json);
     free(command->out.device_ids);
+    free(command->out.media_strings);
     command->out.frame = NULL;
+    command->out.media_strings = NULL;
     command->out.device_ids = NULL;
 }

@@ -1,147 +1,193 @@
-/* Owns the cleanup's thread and its pace; what a sweep deletes is the store's business.
+/* Owns a run of the cleanup: its lease, its pace, and what is said about it. What a step deletes is its sweep's business; when a run inside the server is
+ * due is cleanup_thread.c's.
  *
- * Threads: the cleanup's own; cleanup_start() and cleanup_stop() from the main thread. */
+ * Threads: any but the writer's; one run of a process at a time. */
 #include "jobs/cleanup.h"
 
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdlib.h>
 
 #include "core/clock.h"
+#include "core/fault.h"
 #include "core/log.h"
+#include "core/metrics.h"
+#include "jobs/sweeps.h"
 
-/* Between two passes: with passes of about as long, posts have the writer for themselves at least half of the time. */
+/* After a step that deleted something: with steps of about as long, posts have the writer for themselves at least half of the time. */
 #define REST_MS 20
+/* Until somebody else may go on when the holder is gone. A step that takes longer costs nothing but that two work at once: all is safe to repeat. */
+#define LEASE_MS 60000
+#define LEASE_PROLONG_MS (LEASE_MS / 3)
+#define TURN_MS 50
 
-struct cleanup {
-    struct store *store;
-    int64_t interval_ms;
-    pthread_t thread;
-    pthread_mutex_t mutex;
-    pthread_cond_t changed; /* on the monotonic clock */
-    bool stopping;          /* under mutex */
+struct run {
+    const struct cleanup_target *target;
+    const struct cleanup_options *options;
+    struct sweeping sweeping;
+    int64_t started_ms;   /* monotonic */
+    int64_t prolonged_ms; /* when the lease was; monotonic */
+    bool failed[SWEEP_COUNT];
+    enum err err; /* the first failure */
 };
 
-/* ---- One cleanup ---- */
+/* A process does one run at a time: to other nodes its runs are one holder of the lease. */
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+/* Since when each sweep has had something that should be gone, 0: it has nothing; by wall time. A sweep that fails keeps what it said. Under `turn`. */
+static int64_t due_since_ms[SWEEP_COUNT];
+static bool is_late; /* under `turn` */
 
-static enum err sweep(struct store *store, bool dry_run, uint64_t *ret_rows, bool *ret_more) {
-    struct command command = { .type = COMMAND_SWEEP, .in.sweep.dry_run = dry_run };
-    enum err err = store_run(store, &command);
-    if (err == OK) {
-        *ret_rows = command.out.sweep.rows;
-        *ret_more = command.out.sweep.more;
-    }
+/* ---- The lease ---- */
+
+/* The node is the holder, not the process: a node that was killed goes on at once when it is back, and only one process is a node. */
+static enum err set_lease(struct run *run, int64_t until_ms) {
+    struct command command = {
+        .type = COMMAND_LEASE,
+        .in.lease = { .name = "cleanup", .holder = (uint64_t)run->target->config->node + 1, .until_ms = until_ms },
+    };
+    enum err err = store_run(run->target->store, &command);
     command_release(&command);
+    if (err == OK)
+        run->prolonged_ms = clock_monotonic_ms();
     return err;
 }
 
-enum err cleanup_once(struct store *store, bool dry_run, cleanup_progress progress, void *context) {
-    for (;;) {
-        uint64_t rows;
-        bool more;
-        enum err err = sweep(store, dry_run, &rows, &more);
-        if (err != OK)
-            return err;
-        if (!progress(context, rows, more) || !more || dry_run)
-            return OK;
-        poll(NULL, 0, REST_MS);
-    }
+static enum err take_lease(struct run *run) { return set_lease(run, clock_now_ms() + LEASE_MS); }
+
+/* False when the lease is lost, or cannot be prolonged. */
+static bool keep_lease(struct run *run) {
+    if (run->options->dry_run || clock_monotonic_ms() - run->prolonged_ms < LEASE_PROLONG_MS)
+        return true;
+    enum err err = take_lease(run);
+    if (err != OK && run->err == OK)
+        run->err = err;
+    return err == OK;
 }
 
-/* ---- The thread ---- */
+/* ---- Overdue things ---- */
 
-static bool is_stopping(struct cleanup *cleanup) {
-    pthread_mutex_lock(&cleanup->mutex);
-    bool stopping = cleanup->stopping;
-    pthread_mutex_unlock(&cleanup->mutex);
-    return stopping;
+static void note_due(size_t sweep, int64_t overdue_ms) { due_since_ms[sweep] = overdue_ms > 0 ? clock_now_ms() - overdue_ms : 0; }
+
+static int64_t largest_overdue_ms(void) {
+    int64_t now_ms = clock_now_ms(), largest_ms = 0;
+    for (size_t i = 0; i < SWEEP_COUNT; i++)
+        if (due_since_ms[i] != 0 && now_ms - due_since_ms[i] > largest_ms)
+            largest_ms = now_ms - due_since_ms[i];
+    return largest_ms;
 }
 
-/* Returns after the time, or when the thread is to end. */
-static void wait_for(struct cleanup *cleanup, int64_t duration_ms) {
-    int64_t until_ms = clock_monotonic_ms() + duration_ms;
-    const struct timespec until = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
-
-    pthread_mutex_lock(&cleanup->mutex);
-    int timed_out = 0;
-    while (!cleanup->stopping && timed_out == 0)
-        timed_out = pthread_cond_timedwait(&cleanup->changed, &cleanup->mutex, &until);
-    pthread_mutex_unlock(&cleanup->mutex);
+/* Says when the promise is broken and when it is kept again, not each time. */
+static void report_overdue(const struct config *config) {
+    int64_t overdue_ms = largest_overdue_ms();
+    bool was_late = is_late;
+    metric_set(GAUGE_CLEANUP_OVERDUE_SECONDS, overdue_ms / 1000);
+    is_late = overdue_ms > config->cleanup_deadline_ms;
+    if (is_late && !was_late)
+        log_event(LOG_WARN, "cleanup_late", "overdue_s=%" PRId64 " deadline_s=%" PRId64, overdue_ms / 1000,
+                  config->cleanup_deadline_ms / 1000);
+    if (was_late && !is_late)
+        log_event(LOG_INFO, "cleanup_in_time", "overdue_s=%" PRId64, overdue_ms / 1000);
 }
 
-struct tally {
-    struct cleanup *cleanup;
-    uint64_t rows;
-};
+/* ---- Steps ---- */
 
-static bool count_pass(void *context, uint64_t rows, bool more) {
-    struct tally *tally = context;
-    (void)more;
-    tally->rows += rows;
-    return !is_stopping(tally->cleanup);
+static bool is_over(const struct run *run) {
+    int64_t budget_ms = run->options->budget_ms;
+    return budget_ms > 0 && clock_monotonic_ms() - run->started_ms >= budget_ms;
 }
 
-static void clean_and_log(struct cleanup *cleanup) {
-    struct tally tally = { .cleanup = cleanup };
-    int64_t started_ms = clock_monotonic_ms();
-    enum err err = cleanup_once(cleanup->store, false, count_pass, &tally);
-    int64_t duration_ms = clock_monotonic_ms() - started_ms;
-
-    if (err != OK)
-        log_event(LOG_WARN, "cleanup_failed", "error=%s rows=%" PRIu64 " duration_ms=%" PRId64, err_name(err), tally.rows, duration_ms);
-    else if (tally.rows > 0)
-        log_event(LOG_INFO, "cleanup", "rows=%" PRIu64 " duration_ms=%" PRId64, tally.rows, duration_ms);
-}
-
-static void *run(void *context) {
-    struct cleanup *cleanup = context;
-    pthread_setname_np(pthread_self(), "cleanup");
-    while (!is_stopping(cleanup)) {
-        clean_and_log(cleanup);
-        wait_for(cleanup, cleanup->interval_ms);
-    }
-    return NULL;
-}
-
-static void init_condition(pthread_cond_t *condition) {
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(condition, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
-
-static void free_cleanup(struct cleanup *cleanup) {
-    pthread_cond_destroy(&cleanup->changed);
-    pthread_mutex_destroy(&cleanup->mutex);
-    free(cleanup);
-}
-
-enum err cleanup_start(struct store *store, const struct config *config, struct cleanup **ret_cleanup) {
-    struct cleanup *cleanup = calloc(1, sizeof(*cleanup));
-    if (cleanup == NULL)
-        return ERR_NO_MEMORY;
-
-    cleanup->store = store;
-    cleanup->interval_ms = config->cleanup_interval_ms;
-    pthread_mutex_init(&cleanup->mutex, NULL);
-    init_condition(&cleanup->changed);
-    if (pthread_create(&cleanup->thread, NULL, run, cleanup) != 0) {
-        free_cleanup(cleanup);
-        return ERR_NO_MEMORY;
-    }
-    *ret_cleanup = cleanup;
-    return OK;
-}
-
-void cleanup_stop(struct cleanup *cleanup) {
-    if (cleanup == NULL)
+static void do_step(struct run *run, size_t sweep, struct cleanup_step *step) {
+    fault_die_at("die_at_cleanup_step");
+    enum err err = sweeps[sweep].step(&run->sweeping, sweeps[sweep].kind, step);
+    if (!run->options->dry_run && (err == OK || step->overdue_ms > 0))
+        note_due(sweep, step->overdue_ms);
+    if (err == OK)
         return;
-    pthread_mutex_lock(&cleanup->mutex);
-    cleanup->stopping = true;
-    pthread_cond_signal(&cleanup->changed);
-    pthread_mutex_unlock(&cleanup->mutex);
-    pthread_join(cleanup->thread, NULL);
-    free_cleanup(cleanup);
+    step->more = false;
+    run->failed[sweep] = true;
+    run->err = run->err == OK ? err : run->err;
+}
+
+static void count_step(const struct cleanup_step *step) {
+    metric_add(COUNTER_CLEANUP_ROWS, step->rows);
+    metric_add(COUNTER_CLEANUP_OBJECTS, step->objects);
+    metric_add(COUNTER_CLEANUP_BYTES, step->bytes);
+}
+
+/* False: the run is over. */
+static bool take_step(struct run *run, size_t sweep, bool *more) {
+    struct cleanup_step step = { .sweep = sweeps[sweep].name };
+    do_step(run, sweep, &step);
+    *more |= step.more;
+    if (!run->options->dry_run)
+        count_step(&step);
+    if (!run->options->progress(run->options->context, &step) || is_over(run))
+        return false;
+    if (step.rows + step.objects > 0 && !run->options->dry_run)
+        poll(NULL, 0, REST_MS);
+    return keep_lease(run);
+}
+
+/* One step of each sweep, so that none waits for the end of another. False: nothing is left, or the run is over. */
+static bool pass(struct run *run) {
+    bool more = false;
+    for (size_t i = 0; i < SWEEP_COUNT; i++)
+        if (!run->failed[i] && !take_step(run, i, &more))
+            return false;
+    return more && !run->options->dry_run;
+}
+
+/* ---- Runs ---- */
+
+/* False: the caller does not want to wait any longer. */
+static bool wait_for_turn(const struct cleanup_options *options) {
+    const struct cleanup_step waiting = { .sweep = "" };
+    while (pthread_mutex_trylock(&turn) != 0) {
+        if (!options->progress(options->context, &waiting))
+            return false;
+        poll(NULL, 0, TURN_MS);
+    }
+    return true;
+}
+
+static void sweep_all(struct run *run) {
+    while (pass(run))
+        continue;
+    if (run->options->dry_run)
+        return;
+    fault_die_at("die_at_cleanup_step");
+    enum err err = sweeps_finish(&run->sweeping);
+    run->err = run->err == OK ? err : run->err;
+}
+
+static void sweep_with_lease(struct run *run) {
+    run->err = take_lease(run);
+    if (run->err != OK)
+        return;
+    sweep_all(run);
+    fault_die_at("die_at_cleanup_step");
+    enum err err = set_lease(run, 0);
+    run->err = run->err == OK ? err : run->err;
+}
+
+enum err cleanup_once(const struct cleanup_target *target, const struct cleanup_options *options) {
+    struct run run = {
+        .target = target,
+        .options = options,
+        .sweeping = { .target = target, .dry_run = options->dry_run, .checks_uploads = options->checks_uploads },
+        .started_ms = clock_monotonic_ms(),
+    };
+    enum err err = reader_open(target->store, &run.sweeping.reader);
+    if (err != OK)
+        return err;
+    if (options->dry_run) {
+        sweep_all(&run);
+    } else if (wait_for_turn(options)) {
+        sweep_with_lease(&run);
+        if (run.err != ERR_CONFLICT)
+            report_overdue(target->config);
+        pthread_mutex_unlock(&turn);
+    }
+    reader_close(run.sweeping.reader);
+    return run.err;
 }

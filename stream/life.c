@@ -290,11 +290,12 @@ static void harvest_ring(struct hub *hub, const struct stream *stream, struct ha
         const struct ring_slot *slot = ring_at(&hub->ring, position);
         uint64_t joined_id;
         bool wanted = index_wants(&hub->index, stream->listener, slot->owner_id, slot->id, &joined_id);
-        harvest->forgotten = wanted && slot->frame == NULL;
+        struct frame *frame = ring_shown(slot, hub->wall_ms);
+        harvest->forgotten = wanted && frame == NULL;
         if (harvest->forgotten)
             return;
         if (wanted)
-            harvest->frames[harvest->count++] = index_form(slot->frame, joined_id);
+            harvest->frames[harvest->count++] = index_form(frame, joined_id);
         harvest->scanned_id = slot->id;
     }
     if (position >= ring_end(&hub->ring))

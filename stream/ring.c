@@ -85,6 +85,7 @@ static struct frame *with_object(const struct frame *old, const struct frame *ch
         .unnamed = old->unnamed,
         .object = old->object,
         .object_size = changed->object_size,
+        .expires_ms = changed->expires_ms,
     };
     uint32_t old_end = old->object + old->object_size;
     memcpy(frame->bytes, old->bytes, old->object);

@@ -6,6 +6,7 @@
  *     by frames of the same type, id, rev and actor around the newer message object. Beyond LIMIT_REPLACED_FRAMES or LIMIT_REPLACED_BYTES for
  *     one change the older ones are forgotten instead: their slots stay, without a frame, and whoever wants them asks the store.
  *  3. Of the edits of one message, older ones than a forgotten one are forgotten, too.
+ *  4. Frames of messages past their own time stay where they are, but are as good as forgotten (ring_shown).
  *
  * Owns references to its frames. The hub's thread only. */
 #pragma once
@@ -50,6 +51,11 @@ bool ring_reaches(const struct ring *ring, uint64_t id);
 bool ring_knows(const struct ring *ring, uint64_t id);
 /* NULL when the position is not in the ring. */
 const struct ring_slot *ring_at(const struct ring *ring, uint64_t position);
+/* The slot's frame, or NULL when only the store has it: forgotten, or past its time. */
+static inline struct frame *ring_shown(const struct ring_slot *slot, int64_t now_ms) {
+    bool expired = slot->frame != NULL && slot->frame->expires_ms != 0 && slot->frame->expires_ms <= now_ms;
+    return expired ? NULL : slot->frame;
+}
 /* The position after the newest. */
 static inline uint64_t ring_end(const struct ring *ring) { return ring->base + ring->count; }
 

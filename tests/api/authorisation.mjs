@@ -2,7 +2,8 @@
 //
 // The chat of the matrix is a group. `former` was a member and left; `revoked` is an owner's device that was revoked. Where a route
 // is about a message, `own` rows use one that the actor posted (the stranger's and the anonymous one's is a member's); where it
-// is about a member, the target is named by `target`.
+// is about a member, the target is named by `target`. Where it is about media, `media` says in which state, and `by` whose they are: `own` as
+// for messages, or a `member`'s, which are in a message of the chat when they are `used`. `blob` rows ask for what a presigned URL names.
 //
 // `other` lists what an owner gets when one path parameter is replaced: see OTHERS in authorisation.test.mjs.
 
@@ -12,6 +13,11 @@ const everybody = (status) => Array(ACTORS.length).fill(status);
 const loggedIn = (status) => [401, status, status, status, status, status, 401];
 
 const PASSWORDS = { current_password: 'correct horse battery', new_password: 'another long password' };
+
+const ANNOUNCEMENT = { content_type: 'image/png', size: 7, md5: '0123456789abcdef0123456789abcdef' };
+const PARTS = { parts: [{ number: 1, md5: '0123456789abcdef0123456789abcdef' }] };
+const OTHER_MEDIA = { anotherUsers: 404, nobodys: 404, aUser: 404 };
+const OTHER_BLOB = { anotherUsers: 403, nobodys: 403 };
 
 // route, statuses in the order of ACTORS, and what the request needs.
 export const MATRIX = [
@@ -33,6 +39,7 @@ export const MATRIX = [
   { route: 'DELETE /v1/devices/{device_id}', expect: loggedIn(204), other: { device_id: { anotherUsers: 404, nobodys: 404, aUser: 404 } } },
   { route: 'GET /v1/events', expect: loggedIn(200), stream: true },
   { route: 'POST /v1/events/ticket', expect: loggedIn(201) },
+  { route: 'POST /v1/events/ack', expect: loggedIn(204), body: 'acknowledgement' },
 
   // other users
   { route: 'GET /v1/users', query: 'username=somebody-else', expect: loggedIn(200) },
@@ -83,4 +90,40 @@ export const MATRIX = [
     other: { chat_id: { anotherUsers: 404, nobodys: 404, ofOwn: 404, aUser: 404 }, message_id: { anotherUsers: 404, ofOwn: 404, nobodys: 404, aUser: 404 } },
   },
   { route: 'DELETE /v1/chats/{chat_id}/messages/{message_id}', variant: "somebody's message", message: 'aMembers', expect: [401, 404, 403, 404, 204, 204, 401] },
+
+  // media
+  { route: 'POST /v1/media', expect: loggedIn(201), body: ANNOUNCEMENT },
+  { route: 'GET /v1/media/{media_id}', variant: 'own', media: 'ready', by: 'own', expect: [401, 404, 200, 200, 200, 200, 401], other: { media_id: OTHER_MEDIA } },
+  { route: 'GET /v1/media/{media_id}', variant: 'own, not uploaded', media: 'pending', by: 'own', expect: [401, 404, 200, 200, 200, 200, 401] },
+  { route: 'GET /v1/media/{media_id}', variant: "somebody's in a message", media: 'used', by: 'member', expect: [401, 404, 200, 200, 200, 200, 401] },
+  { route: 'GET /v1/media/{media_id}', variant: "somebody's in no message", media: 'ready', by: 'member', expect: [401, 404, 404, 404, 404, 404, 401] },
+  { route: 'GET /v1/media/{media_id}/content', variant: 'own', media: 'ready', by: 'own', expect: [401, 404, 307, 307, 307, 307, 401], other: { media_id: OTHER_MEDIA } },
+  { route: 'GET /v1/media/{media_id}/content', variant: 'own, not uploaded', media: 'pending', by: 'own', expect: [401, 404, 409, 409, 409, 409, 401] },
+  { route: 'GET /v1/media/{media_id}/content', variant: "somebody's in a message", media: 'used', by: 'member', expect: [401, 404, 307, 307, 307, 307, 401] },
+  { route: 'GET /v1/media/{media_id}/content', variant: "somebody's in no message", media: 'ready', by: 'member', expect: [401, 404, 404, 404, 404, 404, 401] },
+  { route: 'DELETE /v1/media/{media_id}', variant: 'own', media: 'ready', by: 'own', expect: [401, 404, 204, 204, 204, 204, 401], other: { media_id: OTHER_MEDIA } },
+  { route: 'DELETE /v1/media/{media_id}', variant: 'own in a message', media: 'used', by: 'own', expect: [401, 404, 409, 409, 409, 409, 401] },
+  { route: 'DELETE /v1/media/{media_id}', variant: "somebody's in a message", media: 'used', by: 'member', expect: [401, 404, 404, 404, 404, 404, 401] },
+  { route: 'POST /v1/media/{media_id}/complete', variant: 'own', media: 'uploaded', by: 'own', expect: [401, 404, 200, 200, 200, 200, 401], other: { media_id: OTHER_MEDIA } },
+  { route: 'POST /v1/media/{media_id}/complete', variant: "somebody's in a message", media: 'used', by: 'member', expect: [401, 404, 404, 404, 404, 404, 401] },
+  { route: 'GET /v1/media/{media_id}/parts', variant: 'own', media: 'inParts', by: 'own', expect: [401, 404, 200, 200, 200, 200, 401], other: { media_id: OTHER_MEDIA } },
+  { route: 'GET /v1/media/{media_id}/parts', variant: "somebody's", media: 'inParts', by: 'member', expect: [401, 404, 404, 404, 404, 404, 401] },
+  { route: 'POST /v1/media/{media_id}/parts', variant: 'own', media: 'inParts', by: 'own', body: PARTS, expect: [401, 404, 200, 200, 200, 200, 401], other: { media_id: OTHER_MEDIA } },
+  { route: 'POST /v1/media/{media_id}/parts', variant: "somebody's", media: 'inParts', by: 'member', body: PARTS, expect: [401, 404, 404, 404, 404, 404, 401] },
+  {
+    route: 'POST /v1/chats/{chat_id}/messages', variant: 'with own media', media: 'ready', by: 'own', body: 'withMedia', expect: [401, 404, 201, 404, 201, 201, 401],
+  },
+  {
+    route: 'POST /v1/chats/{chat_id}/messages', variant: "with somebody's media", media: 'ready', by: 'member', body: 'withMedia',
+    expect: [401, 404, 400, 404, 400, 400, 401],
+  },
+  {
+    route: 'POST /v1/chats/{chat_id}/messages', variant: 'forwarding', media: 'used', by: 'member', body: 'withMedia', expect: [401, 404, 201, 404, 201, 201, 401],
+  },
+
+  // the embedded storage: the signature decides, whoever sends it
+  { route: 'GET /blobs/{object}', variant: 'as signed', media: 'ready', by: 'member', blob: 'signed', expect: everybody(200), other: { object: OTHER_BLOB } },
+  { route: 'GET /blobs/{object}', variant: 'unsigned', media: 'ready', by: 'own', blob: 'unsigned', expect: everybody(403) },
+  { route: 'PUT /blobs/{object}', variant: 'as signed', media: 'pending', by: 'member', blob: 'signed', expect: everybody(200), other: { object: OTHER_BLOB } },
+  { route: 'PUT /blobs/{object}', variant: 'unsigned', media: 'pending', by: 'own', blob: 'unsigned', expect: everybody(403) },
 ];

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, describe, it, test } from 'node:test';
 import { Client, PASSWORD, addMember, createGroup, expectStatus, getChat, logIn, postMessage, register, removeMember, uniqueName } from '../support/client.mjs';
 import { openEvents } from '../support/events.mjs';
+import { MIB, announce, sendOk, someBytes, upload } from '../support/media.mjs';
 import { readRoutes, startServer } from '../support/server.mjs';
 import { ACTORS, MATRIX } from './authorisation.mjs';
 
@@ -43,7 +44,7 @@ test('the route table says who must be logged in and what success is', () => {
     const rows = MATRIX.filter((row) => anonymousParameters(row.route) === anonymousParameters(`${method} ${path}`));
     const open = rows.every((row) => row.expect[0] !== 401);
     assert.equal(auth === 'none', open, `${method} ${path} is "${auth}"`);
-    const successes = rows.flatMap((row) => row.expect).filter((expected) => expected < 300);
+    const successes = rows.flatMap((row) => row.expect).filter((expected) => expected < 400);
     assert.ok(successes.includes(status), `${method} ${path} succeeds with ${status}`);
   }
 });
@@ -57,6 +58,7 @@ async function buildScene(row, actorName) {
   const actor = await buildActor(actorName, { owner, member, chat });
   const scene = { actorName, actor, chat, owner, member, anotherUser: await register(server, 'other') };
   scene.message = await buildMessage(row, scene);
+  if (row.media) Object.assign(scene, await buildMedia(row, scene));
   if (actorName === 'former') await removeMember(owner, chat, actor);
   if (actorName === 'revoked') expectStatus(await owner.delete(`/v1/devices/${actor.device.id}`), 204);
   scene.before = await getChat(owner, chat);
@@ -73,10 +75,34 @@ async function buildActor(name, { owner, chat }) {
   return actor;
 }
 
-// The message the row is about. Who cannot have one of their own uses the member's.
-async function buildMessage(row, { actorName, actor, chat, member }) {
-  const ownsOne = row.message === 'own' && !['anonymous', 'stranger'].includes(actorName);
-  return postMessage(ownsOne ? actor : member, chat, 'of the matrix');
+// Who cannot have one of their own uses the member's.
+const ownerOf = (whose, { actorName, actor, member }) => (whose === 'own' && !['anonymous', 'stranger'].includes(actorName) ? actor : member);
+
+// The message the row is about.
+async function buildMessage(row, scene) {
+  return postMessage(ownerOf(row.message, scene), scene.chat, 'of the matrix');
+}
+
+const MEDIA = {
+  pending: (owner, bytes) => announce(owner, bytes),
+  inParts: (owner) => announce(owner, someBytes(), { size: 40 * MIB, content_type: 'video/mp4' }),
+  uploaded: async (owner, bytes) => {
+    const media = await announce(owner, bytes);
+    await sendOk(media.upload, bytes);
+    return media;
+  },
+  ready: (owner, bytes) => upload(owner, bytes),
+  used: async (owner, bytes, chat) => {
+    const media = await upload(owner, bytes);
+    await postMessage(owner, chat, 'with media', { attachments: [media.id] });
+    return media;
+  },
+};
+
+// The media the row is about, and its bytes.
+async function buildMedia(row, scene) {
+  const bytes = someBytes();
+  return { bytes, media: await MEDIA[row.media](ownerOf(row.by, scene), bytes, scene.chat) };
 }
 
 const TARGETS = {
@@ -93,8 +119,14 @@ async function idsFor(row, scene) {
     message_id: scene.message.id,
     user_id: row.target && TARGETS[row.target](scene),
     device_id: parametersOf(row.route).includes('device_id') ? await ownDevice(scene) : undefined,
+    media_id: scene.media?.id,
+    object: row.blob && objectOf(scene.media),
   };
 }
+
+// The URL that the owner was given, for uploading or for fetching.
+const urlOf = (media) => new URL(media.url ?? media.upload.url);
+const objectOf = (media) => urlOf(media).pathname.replace('/blobs/', '');
 
 // A device of the actor that is not the one it asks with.
 async function ownDevice({ actor, anotherUser, actorName, owner }) {
@@ -105,12 +137,15 @@ async function ownDevice({ actor, anotherUser, actorName, owner }) {
 const BODIES = {
   registration: () => ({ username: uniqueName(), password: PASSWORD }),
   login: (scene) => ({ username: scene.anotherUser.username, password: PASSWORD }),
+  acknowledgement: (scene) => ({ id: scene.message.id }),
+  withMedia: (scene) => ({ attachments: [scene.media.id] }),
 };
 
 async function ask(row, scene, ids) {
   const [method, template] = row.route.split(' ');
   const path = template.replace(/\{([^}]*)\}/g, (_, name) => ids[name]) + (row.query ? `?${row.query}` : '');
   if (row.stream) return askForStream(scene, path);
+  if (row.blob) return askForBlob(row, scene, method, path);
   const body = typeof row.body === 'string' ? BODIES[row.body](scene) : row.body;
   return scene.actor.request(method, path, { body });
 }
@@ -121,6 +156,13 @@ async function askForStream({ actor }, path) {
   if (stream.status === 200) assert.equal((await stream.next('ready')).user_id, actor.id);
   stream.cut();
   return { method: 'GET', path, status: stream.status, text: stream.summary() };
+}
+
+// As the presigned URL says, but for its path; or with nothing of what it signs.
+async function askForBlob(row, { actor, media, bytes }, method, path) {
+  const search = row.blob === 'signed' ? urlOf(media).search : '';
+  if (method === 'GET') return actor.get(path + search);
+  return actor.request(method, path + search, { raw: bytes, headers: { 'Content-Type': null, ...media.upload.headers } });
 }
 
 // A refused request must have changed nothing that the chat's owner can see.
@@ -162,6 +204,15 @@ const OTHERS = {
     anotherUsers: async ({ anotherUser }) => anotherUser.id,
     aChat: async ({ chat }) => chat.id,
     nobodys: async () => NOBODY,
+  },
+  media_id: {
+    anotherUsers: async ({ anotherUser }) => (await upload(anotherUser, someBytes())).id,
+    aUser: async ({ anotherUser }) => anotherUser.id,
+    nobodys: async () => NOBODY,
+  },
+  object: {
+    anotherUsers: async ({ anotherUser }) => objectOf(await upload(anotherUser, someBytes())),
+    nobodys: async () => `${NOBODY}-${'0'.repeat(32)}`,
   },
   device_id: {
     anotherUsers: async ({ anotherUser }) => anotherUser.device.id,

@@ -1,61 +1,10 @@
 // A real browser: pages need fetch and EventSource and nothing else.
-//
-// Needs Chromium and the package playwright-core; without one of them it is skipped, or fails when CI is set.
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import http from 'node:http';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
+import { BROWSER_DEADLINE_MS, openPage, skip, startSite } from '../support/browser.mjs';
 import { PASSWORD, createGroup, expectStatus, postMessage, register, uniqueName } from '../support/client.mjs';
 import { startServerFor } from '../support/server.mjs';
 import { eventually } from '../support/wait.mjs';
-
-const CHROMIUM = process.env.PARLEY_CHROMIUM ?? '/usr/bin/chromium';
-const ARGUMENTS = [
-  '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-  '--disable-background-networking', '--disable-component-update', '--disable-sync',
-];
-const BROWSER_DEADLINE_MS = 30_000;
-
-const { chromium } = await import('playwright-core').catch(() => ({}));
-const missing = [!chromium && 'playwright-core', !existsSync(CHROMIUM) && CHROMIUM].filter(Boolean);
-const skip = missing.length > 0 && !process.env.CI ? `not installed: ${missing.join(', ')}` : false;
-
-test('what the browser tests need is installed', { skip }, () => assert.deepEqual(missing, []));
-
-const profile = mkdtempSync(path.join(tmpdir(), 'parley-browser-'));
-const browser = missing.length === 0 ? await launch() : null;
-after(async () => {
-  await browser?.close();
-  rmSync(profile, { recursive: true, force: true });
-});
-
-function launch() {
-  return chromium.launchPersistentContext(profile, { executablePath: CHROMIUM, args: ARGUMENTS, headless: true });
-}
-
-// A web site of its own, with one empty page.
-async function startSite(t) {
-  const site = http.createServer((request, response) => {
-    response.setHeader('Content-Type', 'text/html; charset=utf-8');
-    response.end('<!doctype html><title>A page</title>');
-  });
-  await new Promise((resolve) => site.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    site.closeAllConnections();
-    site.close();
-  });
-  return `http://127.0.0.1:${site.address().port}`;
-}
-
-async function openPage(t, url) {
-  const page = await browser.newPage();
-  page.setDefaultTimeout(BROWSER_DEADLINE_MS);
-  t.after(() => page.close());
-  await page.goto(url);
-  return page;
-}
 
 // --- what runs inside the page
 

@@ -10,7 +10,7 @@ import { openReadyFor } from '../support/events.mjs';
 import { runParley, startServerFor } from '../support/server.mjs';
 import { ID } from '../support/shapes.mjs';
 
-const COMMANDS = ['serve', 'migrate', 'cleanup', 'user', 'config', 'version', 'routes'];
+const COMMANDS = ['serve', 'migrate', 'cleanup', 'fsck', 'media', 'user', 'config', 'version', 'routes'];
 
 const SETTINGS = [
   'LISTEN', 'DB', 'DATA_DIR', 'NODE', 'REGISTRATION', 'PUBLIC_URL', 'CORS_ORIGINS', 'TRUSTED_PROXY', 'PASSWORD_COST', 'SESSION_IDLE',
@@ -56,7 +56,7 @@ test('every command explains itself', async () => {
 });
 
 test('what is no command is refused', async () => {
-  for (const args of [[], ['dance'], ['serve', '--fast'], ['user'], ['user', 'dance'], ['config', '--chek'], ['routes', 'extra']]) {
+  for (const args of [[], ['dance'], ['serve', '--fast'], ['user'], ['user', 'dance'], ['config', '--chek'], ['routes', 'extra'], ['fsck', '--fix'], ['media'], ['media', 'setup', 'x']]) {
     const { code, stderr, stdout } = await runParley(args);
     assert.notEqual(code, 0, `${args.join(' ')}: ${stdout}`);
     assert.notEqual(code, null);

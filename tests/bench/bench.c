@@ -22,6 +22,7 @@ static const struct scenario {
     { "posts", "durable posts a second and their latency", scenario_posts },
     { "deliveries", "events a second to many streams, each message once and in order", scenario_deliveries },
     { "memory", "bytes of an idle stream", scenario_memory },
+    { "cleanup", "posting while expired messages and media are removed", scenario_cleanup },
 };
 #define SCENARIO_COUNT (sizeof scenarios / sizeof scenarios[0])
 
@@ -71,6 +72,8 @@ enum option_code {
     OPTION_POSTERS,
     OPTION_AHEAD,
     OPTION_IDLE,
+    OPTION_EXPIRED,
+    OPTION_OBJECTS,
     OPTION_HELP
 };
 
@@ -91,6 +94,8 @@ static const struct option option_names[] = {
     { "posters", required_argument, NULL, OPTION_POSTERS },
     { "ahead", required_argument, NULL, OPTION_AHEAD },
     { "idle", required_argument, NULL, OPTION_IDLE },
+    { "expired", required_argument, NULL, OPTION_EXPIRED },
+    { "objects", required_argument, NULL, OPTION_OBJECTS },
     { "help", no_argument, NULL, OPTION_HELP },
     { NULL, 0, NULL, 0 },
 };
@@ -115,7 +120,9 @@ static void print_help(void) {
            "  --posters N          deliveries: connections that post back to back (32)\n"
            "  --ahead EVENTS       deliveries: undelivered events at which posters wait (500000; 0: never)\n"
            "  --settle SECONDS     deliveries: without any event before the rest counts as lost (20)\n"
-           "  --idle LIST          memory: rows (1000,10000,19000)\n");
+           "  --idle LIST          memory: rows (1000,10000,19000)\n"
+           "  --expired N          cleanup: messages that are past retention (1000000)\n"
+           "  --objects N          cleanup: media that go with them (10000)\n");
 }
 
 static bool parse_number(const char *text, uint32_t minimum, uint32_t maximum, uint32_t *ret_number) {
@@ -149,6 +156,8 @@ static void options_set_quick(struct options *options) {
     options->connections = (struct size_list){ 4, { 1, 128, 256, 384 } };
     options->streams = (struct size_list){ 1, { 1000 } };
     options->idle_streams = (struct size_list){ 1, { 1000 } };
+    options->expired_messages = 20000;
+    options->expired_objects = 100;
 }
 
 static struct options options_default(void) {
@@ -167,6 +176,8 @@ static struct options options_default(void) {
         .poster_count = 32,
         .events_ahead = 500000,
         .idle_streams = { 3, { 1000, 10000, 19000 } },
+        .expired_messages = 1000000,
+        .expired_objects = 10000,
     };
 }
 
@@ -208,6 +219,10 @@ static bool option_take(struct options *options, int code, const char *value) {
         return parse_single(value, 0, UINT32_MAX, &options->events_ahead);
     case OPTION_IDLE:
         return parse_list(value, 1000000, &options->idle_streams);
+    case OPTION_EXPIRED:
+        return parse_single(value, 1, 100000000, &options->expired_messages);
+    case OPTION_OBJECTS:
+        return parse_single(value, 1, 1000000, &options->expired_objects);
     default:
         return false;
     }

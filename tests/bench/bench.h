@@ -47,12 +47,15 @@ struct options {
     uint32_t poster_count;
     uint32_t events_ahead; /* undelivered events at which posters wait; 0: never */
     struct size_list idle_streams;
+    uint32_t expired_messages;
+    uint32_t expired_objects;
 };
 
 /* A scenario prints its table, and fails when an answer was wrong or missing, or an event lost, doubled or out of order. */
 enum outcome scenario_posts(const struct options *options) MUST_USE;
 enum outcome scenario_deliveries(const struct options *options) MUST_USE;
 enum outcome scenario_memory(const struct options *options) MUST_USE;
+enum outcome scenario_cleanup(const struct options *options) MUST_USE;
 enum outcome scenario_machine(const struct options *options) MUST_USE;
 
 /* True once SIGINT or SIGTERM came: every loop ends early, so that servers are stopped and folders removed. Any thread. */

@@ -27,6 +27,14 @@ void histogram_record(struct histogram *histogram, uint64_t value_ns) {
         histogram->max_ns = value_ns;
 }
 
+void histogram_add(struct histogram *histogram, const struct histogram *other) {
+    for (uint64_t bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++)
+        histogram->buckets[bucket] += other->buckets[bucket];
+    histogram->count += other->count;
+    if (other->max_ns > histogram->max_ns)
+        histogram->max_ns = other->max_ns;
+}
+
 uint64_t histogram_percentile(const struct histogram *histogram, uint32_t parts_per_million) {
     uint64_t wanted = (histogram->count * parts_per_million + 999999) / 1000000;
     uint64_t seen = 0;

@@ -16,5 +16,7 @@ struct histogram {
 };
 
 void histogram_record(struct histogram *histogram, uint64_t value_ns);
+/* Adds all values of `other`. */
+void histogram_add(struct histogram *histogram, const struct histogram *other);
 /* The value that `parts_per_million` of all recorded values do not exceed (p99.99 is 999900); 0 when there is none. */
 uint64_t histogram_percentile(const struct histogram *histogram, uint32_t parts_per_million);

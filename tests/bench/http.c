@@ -120,23 +120,29 @@ static bool receive_answer(int fd, char *bytes, struct http_answer *ret_answer) 
     return false;
 }
 
-enum outcome http_get(uint16_t port, const char *path, const char *token, char *ret_body, size_t capacity) {
-    char request[HTTP_REQUEST_BYTES_MAX], bytes[HTTP_ANSWER_BYTES_MAX];
-    int len = snprintf(request, sizeof request,
-                       "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAuthorization: Bearer %s\r\nConnection: close\r\n\r\n", path, port, token);
+enum outcome http_call(const struct http_call *call, char *ret_body, size_t capacity) {
+    char bytes[HTTP_ANSWER_BYTES_MAX];
     struct http_answer answer = { 0 };
-    int fd = http_connect(port, 0);
-    bool answered = fd >= 0 && send(fd, request, (size_t)len, MSG_NOSIGNAL) == len && receive_answer(fd, bytes, &answer);
+    int fd = http_connect(call->port, 0);
+    bool answered = fd >= 0 && send(fd, call->bytes, call->len, MSG_NOSIGNAL) == (ssize_t)call->len && receive_answer(fd, bytes, &answer);
     if (fd >= 0)
         close(fd);
-    if (!answered || answer.status != 200) {
-        complain("GET %s: %s %d", path, answered ? "status" : "no answer,", answered ? answer.status : errno);
+    if (!answered || answer.status != call->expected_status) {
+        complain("%s: %s %d", call->what, answered ? "status" : "no answer,", answered ? answer.status : errno);
         return OUTCOME_FAILED;
     }
     size_t body_len = answer.body_len < capacity ? answer.body_len : capacity - 1;
     memcpy(ret_body, bytes + answer.head_len, body_len);
     ret_body[body_len] = '\0';
     return OUTCOME_OK;
+}
+
+enum outcome http_get(uint16_t port, const char *path, const char *token, char *ret_body, size_t capacity) {
+    char request[HTTP_REQUEST_BYTES_MAX];
+    int len = snprintf(request, sizeof request,
+                       "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAuthorization: Bearer %s\r\nConnection: close\r\n\r\n", path, port, token);
+    const struct http_call call = { .port = port, .what = path, .bytes = request, .len = (size_t)len, .expected_status = 200 };
+    return http_call(&call, ret_body, capacity);
 }
 
 /* ---- Fields of a JSON body ---- */

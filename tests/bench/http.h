@@ -32,6 +32,16 @@ bool http_watch(int epoll_fd, int fd, uint64_t tag);
 enum http_progress http_parse_head(const char *bytes, size_t len, struct http_answer *ret_answer);
 /* Finds head and body. */
 enum http_progress http_parse(const char *bytes, size_t len, struct http_answer *ret_answer);
+/* One request on a connection of its own, whose answer has to have `expected_status`; the body's first `capacity` - 1 bytes, ended by NUL. `what` names it in
+ * complaints. Waits, at most BENCH_ANSWER_LIMIT_NS. */
+struct http_call {
+    uint16_t port;
+    const char *what;
+    const char *bytes;
+    size_t len;
+    int expected_status;
+};
+enum outcome http_call(const struct http_call *call, char *ret_body, size_t capacity) MUST_USE;
 /* One GET on a connection of its own; the body's first `capacity` - 1 bytes, ended by NUL. Waits, at most BENCH_ANSWER_LIMIT_NS. */
 enum outcome http_get(uint16_t port, const char *path, const char *token, char *ret_body, size_t capacity) MUST_USE;
 

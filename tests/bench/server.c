@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -132,6 +133,7 @@ static uint16_t listening_port(const struct server *server) {
     if (!file)
         return 0;
     unsigned port = 0;
+    (void)fseeko(file, server->log_start, SEEK_SET);
     while (port == 0 && fgets(line, sizeof line, file)) {
         const char *address = strstr(line, "event=listening") ? strstr(line, "address=127.0.0.1:") : NULL;
         if (!address || !strchr(address, '\n') || sscanf(address, "address=127.0.0.1:%u", &port) != 1 || port > UINT16_MAX)
@@ -170,6 +172,8 @@ enum outcome server_start(struct server *server) {
     snprintf(path, sizeof path, "%s", server->path);
     log_path(server, log);
     char *const arguments[] = { path, command, NULL };
+    struct stat status;
+    server->log_start = stat(log, &status) == 0 ? status.st_size : 0;
     pid_t pid = launch(arguments, log, log);
     if (pid < 0) {
         complain("cannot start %s: %s", server->path, strerror(errno));

@@ -17,6 +17,7 @@ struct server {
     char folder[PATH_MAX]; /* owned: removed by server_release; empty when there is none */
     pid_t pid;             /* 0 when it does not run */
     uint16_t port;         /* on 127.0.0.1 */
+    off_t log_start;       /* where this process began in the log, which earlier ones wrote, too */
 };
 
 struct server_memory {

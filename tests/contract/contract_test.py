@@ -135,6 +135,12 @@ class Routes(unittest.TestCase):
         only_200 = changed(['paths', '/v1/ships', 'post', 'responses', '201'], None)
         self.assertEqual(route_failures(ROUTES, only_200), {'POST /v1/ships': 'success is 201, documented is 200'})
 
+    def test_206_and_304_beside_200_are_free_but_not_the_reverse(self):
+        partly = changed(['paths', '/v1/radio', 'get', 'responses'], {'200': {}, '206': {}, '304': {}})
+        self.assertEqual(route_failures(ROUTES, partly), {})
+        only_206 = changed(['paths', '/v1/radio', 'get', 'responses'], {'206': {}})
+        self.assertEqual(route_failures(ROUTES, only_206), {'GET /v1/radio': 'success is 200, documented is 206'})
+
     def test_status_list_is_exact(self):
         routes = ROUTES.replace('user 201', 'user 201,200')
         self.assertEqual(route_failures(routes), {})

@@ -12,6 +12,10 @@ struct everything {
     bool flag;
     int choice;
     struct id_list ids;
+    struct integer number;
+    const uint8_t *hex;
+    uint64_t id;
+    struct part_list parts;
 };
 
 static const struct choice choices[] = { { "one", 1 }, { "two", 2 }, { NULL, 0 } };
@@ -22,6 +26,10 @@ static const struct field fields[] = {
     { .name = "flag", .type = FIELD_BOOL, .offset = offsetof(struct everything, flag) },
     { .name = "choice", .type = FIELD_CHOICE, .offset = offsetof(struct everything, choice), .choices = choices },
     { .name = "ids", .type = FIELD_IDS, .max = 5, .offset = offsetof(struct everything, ids) },
+    { .name = "number", .type = FIELD_INTEGER, .min = -5, .max = 500, .offset = offsetof(struct everything, number) },
+    { .name = "hex", .type = FIELD_HEX, .min = 4, .max = 4, .offset = offsetof(struct everything, hex) },
+    { .name = "id", .type = FIELD_ID, .offset = offsetof(struct everything, id) },
+    { .name = "parts", .type = FIELD_PARTS, .min = 1, .max = 3, .offset = offsetof(struct everything, parts) },
 };
 static const struct form form = { fields, sizeof(fields) / sizeof(fields[0]), sizeof(struct everything) };
 
@@ -44,6 +52,11 @@ static void check_form(const struct everything *body) {
     MUST(body->ids.ids != NULL ? body->ids.count <= 5 : body->ids.count == 0);
     for (size_t i = 0; i < body->ids.count; i++)
         MUST(body->ids.ids[i] >= 1 && body->ids.ids[i] <= INT64_MAX);
+    MUST(!body->number.given || (body->number.value >= -5 && body->number.value <= 500));
+    MUST(body->id <= INT64_MAX);
+    MUST(body->parts.parts != NULL ? body->parts.count >= 1 && body->parts.count <= 3 : body->parts.count == 0);
+    for (size_t i = 0; i < body->parts.count; i++)
+        MUST(body->parts.parts[i].number >= 1 && body->parts.parts[i].number <= 10000);
 }
 
 static void check_refusal(enum err err, const struct refusal *refusal) {

@@ -94,7 +94,7 @@ test('the transcript prints what README.md says', async () => {
 test('every setting that README.md names exists, with the default that it states', () => {
   const { stdout, status } = spawnSync(path.join(REPOSITORY, 'build/parley'), ['config'], { env: plainEnvironment(), encoding: 'utf8' });
   assert.equal(status, 0);
-  for (const name of new Set(README.match(/PARLEY_[A-Z_]+/g))) assert.match(stdout, new RegExp(`\\b${name}\\b`));
+  for (const name of new Set(README.match(/PARLEY_[A-Z0-9_]+/g))) assert.match(stdout, new RegExp(`\\b${name}\\b`));
   for (const [, name, value] of README.matchAll(/^\| `(PARLEY_\w+)` \| `([^`]+)` \|/gm)) {
     const line = stdout.split('\n').find((text) => text.includes(name));
     assert.ok(line.includes(value), `${name}: the default is not ${value}: ${line}`);

@@ -5,9 +5,10 @@ import { createHash } from 'node:crypto';
 const HASH_BYTES = 16;
 export const CHAIN_START = '00'.repeat(HASH_BYTES);
 
-// The hash of a message's original text, salted; 32 hex digits.
-export function bodyHash(saltHex, text) {
-  return shortHash(Buffer.from(saltHex, 'hex'), Buffer.from(text, 'utf8'));
+// The hash of a message's original text and attachments, salted; 32 hex digits.
+export function bodyHash(saltHex, text, attachments = []) {
+  const links = attachments.map(({ id, md5 }) => Buffer.from(`\0${id}:${md5}`));
+  return shortHash(Buffer.from(saltHex, 'hex'), Buffer.from(text, 'utf8'), ...links);
 }
 
 // The chain after a message; `previous` and `hash` are 32 hex digits, `senderId` a decimal string.
@@ -27,7 +28,7 @@ export function checkChain(messages, previous = CHAIN_START) {
 
 // Either the hash itself, or what it is made of.
 function hashOf(message) {
-  return message.body_hash ?? bodyHash(message.salt, message.text);
+  return message.body_hash ?? bodyHash(message.salt, message.text, message.attachments);
 }
 
 function shortHash(...parts) {

@@ -16,6 +16,14 @@ test('the body hash covers the salt and the text', () => {
   assert.equal(bodyHash(SALT, text), sha256Half(SALT + Buffer.from(text).toString('hex')));
 });
 
+test('the body hash covers the attachments in their order', () => {
+  const one = { id: '7', md5: '0'.repeat(32), content_type: 'image/png' };
+  const two = { id: '8', md5: '1'.repeat(32) };
+  const bytes = SALT + Buffer.from(`\0${one.id}:${one.md5}\0${two.id}:${two.md5}`).toString('hex');
+  assert.equal(bodyHash(SALT, '', [one, two]), sha256Half(bytes));
+  assert.notEqual(bodyHash(SALT, '', [two, one]), sha256Half(bytes));
+});
+
 test('the chain covers the one before, the seq, the sender and the body hash', () => {
   const hash = bodyHash(SALT, 'hello');
   const bytes = CHAIN_START + '0000000000000001' + '0000000000000102' + hash;

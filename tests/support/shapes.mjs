@@ -5,6 +5,7 @@ export const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 export const ID = /^[1-9]\d{0,18}$/;
 export const TOKEN = /^[A-Za-z0-9_-]{43}$/;
 const HASH = /^[0-9a-f]{32}$/;
+const SHA256 = /^[0-9a-f]{64}$/;
 
 export function checkUser(user) {
   checkKeys(user, ['id', 'username', 'display_name', 'created_at']);
@@ -24,7 +25,9 @@ export function checkList(list) {
   assert.match(list.as_of, /^\d+$/);
 }
 
-const CHAT_KEYS = ['id', 'type', 'title', 'history', 'rev', 'last_seq', 'last_rev', 'last_id', 'member_count', 'created_at', 'created_by'];
+const CHAT_KEYS = [
+  'id', 'type', 'title', 'history', 'message_ttl_s', 'until_delivered', 'rev', 'last_seq', 'last_rev', 'last_id', 'member_count', 'created_at', 'created_by',
+];
 
 // A chat as REST answers it.
 export function checkChat(chat) {
@@ -42,20 +45,22 @@ export function checkEventChat(chat) {
 function checkChatValues(chat) {
   assert.match(chat.id, ID);
   assert.match(chat.created_at, TIME);
-  for (const number of ['rev', 'last_seq', 'last_rev', 'member_count']) assert.ok(Number.isInteger(chat[number]), number);
+  for (const number of ['rev', 'last_seq', 'last_rev', 'member_count', 'message_ttl_s']) assert.ok(Number.isInteger(chat[number]), number);
+  assert.equal(typeof chat.until_delivered, 'boolean');
 }
 
 const MESSAGE_KEYS = ['id', 'chat_id', 'sender_id', 'seq', 'rev', 'created_at', 'chain'];
+const MESSAGE_OPTIONS = ['client_key', 'attachments', 'expires_at'];
 
 // A message nobody changed, as it was posted.
 export function checkNewMessage(message) {
-  checkKeys(message, [...MESSAGE_KEYS, 'text', 'salt'], ['client_key']);
+  checkKeys(message, [...MESSAGE_KEYS, 'text', 'salt'], MESSAGE_OPTIONS);
   checkMessageValues(message);
   assert.match(message.salt, HASH);
 }
 
 export function checkEditedMessage(message) {
-  checkKeys(message, [...MESSAGE_KEYS, 'text', 'edited_at', 'body_hash'], ['client_key']);
+  checkKeys(message, [...MESSAGE_KEYS, 'text', 'edited_at', 'body_hash'], MESSAGE_OPTIONS);
   checkMessageValues(message);
   assert.match(message.edited_at, TIME);
   assert.match(message.body_hash, HASH);
@@ -74,6 +79,69 @@ function checkMessageValues(message) {
   for (const number of ['seq', 'rev']) assert.ok(Number.isInteger(message[number]) && message[number] >= 1, number);
   assert.match(message.created_at, TIME);
   assert.match(message.chain, HASH);
+  if ('expires_at' in message) assert.match(message.expires_at, TIME);
+  if ('attachments' in message) checkAttachments(message.attachments);
+}
+
+const FILE_KEYS = ['id', 'content_type', 'size', 'md5'];
+const FILE_OPTIONS = ['sha256', 'file_name', 'width', 'height', 'duration_ms', 'blurhash'];
+
+function checkAttachments(attachments) {
+  assert.ok(attachments.length > 0);
+  for (const attachment of attachments) {
+    checkKeys(attachment, FILE_KEYS, [...FILE_OPTIONS, 'thumbnail']);
+    checkFileValues(attachment);
+    if (!attachment.thumbnail) continue;
+    checkKeys(attachment.thumbnail, FILE_KEYS, FILE_OPTIONS);
+    checkFileValues(attachment.thumbnail);
+  }
+}
+
+function checkFileValues(file) {
+  assert.match(file.id, ID);
+  assert.match(file.md5, HASH);
+  assert.ok(Number.isInteger(file.size) && file.size >= 1);
+  if ('sha256' in file) assert.match(file.sha256, SHA256);
+  for (const number of ['width', 'height', 'duration_ms']) assert.ok(!(number in file) || Number.isInteger(file[number]), number);
+}
+
+// Media as its owner sees it, before and after it was completed.
+export function checkPendingMedia(media) {
+  checkKeys(media, [...FILE_KEYS, 'state', 'created_at', 'expires_at', 'upload'], [...FILE_OPTIONS, 'thumbnail_id']);
+  assert.equal(media.state, 'pending');
+  checkFileValues(media);
+  for (const time of ['created_at', 'expires_at']) assert.match(media[time], TIME);
+  if (media.upload.kind === 'multipart') checkKeys(media.upload, ['kind', 'part_size', 'part_count', 'parts_url']);
+  else checkSingleUpload(media.upload);
+}
+
+function checkSingleUpload(upload) {
+  assert.equal(upload.kind, 'single');
+  checkPresigned(upload, ['kind']);
+}
+
+// A request that a client is to send to the storage.
+export function checkPresigned(presigned, extra = []) {
+  checkKeys(presigned, ['method', 'url', 'headers', 'expires_at', ...extra]);
+  assert.equal(presigned.method, 'PUT');
+  assert.ok(new URL(presigned.url).searchParams.get('X-Amz-Signature'));
+  assert.match(presigned.expires_at, TIME);
+}
+
+export function checkReadyMedia(media) {
+  checkKeys(media, [...FILE_KEYS, 'state', 'created_at', 'url', 'url_expires_at'], [...FILE_OPTIONS, 'thumbnail_id', 'expires_at']);
+  assert.equal(media.state, 'ready');
+  checkFileValues(media);
+  for (const time of ['created_at', 'url_expires_at']) assert.match(media[time], TIME);
+}
+
+// Media as somebody else sees it, who has it in a message.
+export function checkSharedMedia(media) {
+  const { state, url, url_expires_at, ...attachment } = media;
+  assert.equal(state, 'ready');
+  assert.ok(new URL(url).searchParams.get('X-Amz-Signature'));
+  assert.match(url_expires_at, TIME);
+  checkAttachments([attachment]);
 }
 
 export function checkKeys(object, required, optional = []) {

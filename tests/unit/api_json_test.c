@@ -7,6 +7,11 @@ struct sample_form {
     bool flag;
     int color;
     struct id_list ids;
+    struct flag maybe;
+    struct integer number;
+    const uint8_t *hex;
+    uint64_t id;
+    struct part_list parts;
 };
 
 static const struct choice COLORS[] = { { "red", 1 }, { "blue", 2 }, { NULL, 0 } };
@@ -15,7 +20,12 @@ static const struct field FIELDS[] = {
     { "note", FIELD_BYTES, false, 2, 4, offsetof(struct sample_form, note), NULL },
     { "flag", FIELD_BOOL, false, 0, 0, offsetof(struct sample_form, flag), NULL },
     { "color", FIELD_CHOICE, false, 0, 0, offsetof(struct sample_form, color), COLORS },
-    { "ids", FIELD_IDS, false, 0, 0, offsetof(struct sample_form, ids), NULL },
+    { "ids", FIELD_IDS, false, 1, 2, offsetof(struct sample_form, ids), NULL },
+    { "maybe", FIELD_FLAG, false, 0, 0, offsetof(struct sample_form, maybe), NULL },
+    { "number", FIELD_INTEGER, false, -1, INT64_C(5) << 40, offsetof(struct sample_form, number), NULL },
+    { "hex", FIELD_HEX, false, 2, 2, offsetof(struct sample_form, hex), NULL },
+    { "id", FIELD_ID, false, 0, 0, offsetof(struct sample_form, id), NULL },
+    { "parts", FIELD_PARTS, false, 1, 2, offsetof(struct sample_form, parts), NULL },
 };
 static const struct form FORM_OF_SAMPLE = FORM(sample_form, FIELDS);
 
@@ -68,6 +78,30 @@ static void what_is_absent_is_zero(void **state) {
     assert_false(form->flag);
     assert_int_equal(form->color, 0);
     assert_null(form->ids.ids);
+    assert_false(form->maybe.given);
+    assert_false(form->number.given);
+    assert_int_equal(form->number.value, 0);
+    assert_null(form->hex);
+    assert_int_equal(form->id, 0);
+    assert_null(form->parts.parts);
+    release();
+}
+
+static void numbers_digits_and_parts_are_read(void **state) {
+    (void)state;
+    const char *json = "{\"name\":\"a\",\"maybe\":false,\"number\":5497558138880,\"hex\":\"aF01\",\"id\":\"7\","
+                       "\"parts\":[{\"number\":10000,\"md5\":\"000102030405060708090a0b0c0d0e0f\"}]}";
+    assert_int_equal(read_bytes(json, strlen(json)), OK);
+    const struct sample_form *form = request.form;
+    assert_true(form->maybe.given);
+    assert_false(form->maybe.value);
+    assert_true(form->number.given);
+    assert_int_equal(form->number.value, INT64_C(5) << 40);
+    assert_memory_equal(form->hex, "\xaf\x01", 2);
+    assert_int_equal(form->id, 7);
+    assert_int_equal(form->parts.count, 1);
+    assert_int_equal(form->parts.parts[0].number, 10000);
+    assert_int_equal(form->parts.parts[0].md5[15], 0x0f);
     release();
 }
 
@@ -119,6 +153,54 @@ static void each_wrong_field_is_named(void **state) {
     assert_refused("{\"name\":\"a\",\"ids\":\"1\"}", ERR_BAD_FIELD, "ids");
     assert_refused("{\"name\":\"a\",\"ids\":[1]}", ERR_BAD_FIELD, "ids");
     assert_refused("{\"name\":\"a\",\"ids\":[\"01\"]}", ERR_BAD_FIELD, "ids");
+    assert_refused("{\"name\":\"a\",\"ids\":[]}", ERR_BAD_FIELD, "ids");
+    assert_refused("{\"name\":\"a\",\"ids\":[\"1\",\"2\",\"3\"]}", ERR_BAD_FIELD, "ids");
+    assert_refused("{\"name\":\"a\",\"maybe\":null}", ERR_BAD_FIELD, "maybe");
+    assert_refused("{\"name\":\"a\",\"id\":7}", ERR_BAD_FIELD, "id");
+    assert_refused("{\"name\":\"a\",\"id\":\"0\"}", ERR_BAD_FIELD, "id");
+}
+
+static void wrong_numbers_and_digits_are_named(void **state) {
+    (void)state;
+    static const char *const NUMBERS[] = { "-2", "5497558138881", "1.0", "1e3", "\"1\"", "true", "null" };
+    static const char *const DIGITS[] = { "\"\"", "\"aF0\"", "\"aF01a\"", "\"aF01aF\"", "\"aFg1\"", "\" aF1\"", "12", "null" };
+    char json[100];
+    for (size_t i = 0; i < COUNT_OF(NUMBERS); i++) {
+        snprintf(json, sizeof(json), "{\"name\":\"a\",\"number\":%s}", NUMBERS[i]);
+        assert_refused(json, ERR_BAD_FIELD, "number");
+    }
+    for (size_t i = 0; i < COUNT_OF(DIGITS); i++) {
+        snprintf(json, sizeof(json), "{\"name\":\"a\",\"hex\":%s}", DIGITS[i]);
+        assert_refused(json, ERR_BAD_FIELD, "hex");
+    }
+}
+
+static void wrong_parts_are_named(void **state) {
+    (void)state;
+#define MD5_TEXT "\"md5\":\"000102030405060708090a0b0c0d0e0f\""
+    static const char *const PARTS[] = {
+        "{}",
+        "[]",
+        "[1]",
+        "[{}]",
+        "[{\"number\":1}]",
+        "[{" MD5_TEXT "}]",
+        "[{\"number\":0," MD5_TEXT "}]",
+        "[{\"number\":-1," MD5_TEXT "}]",
+        "[{\"number\":10001," MD5_TEXT "}]",
+        "[{\"number\":4294967297," MD5_TEXT "}]",
+        "[{\"number\":\"1\"," MD5_TEXT "}]",
+        "[{\"number\":1,\"md5\":\"00\"}]",
+        "[{\"number\":1,\"md5\":null}]",
+        "[{\"number\":1," MD5_TEXT ",\"more\":1}]",
+        "[{\"number\":1," MD5_TEXT "},{\"number\":1," MD5_TEXT "}]",
+        "[{\"number\":1," MD5_TEXT "},{\"number\":2," MD5_TEXT "},{\"number\":3," MD5_TEXT "}]",
+    };
+    char json[400];
+    for (size_t i = 0; i < COUNT_OF(PARTS); i++) {
+        snprintf(json, sizeof(json), "{\"name\":\"a\",\"parts\":%s}", PARTS[i]);
+        assert_refused(json, ERR_BAD_FIELD, "parts");
+    }
 }
 
 static void an_unknown_name_is_shown_in_part(void **state) {
@@ -133,9 +215,15 @@ static void an_unknown_name_is_shown_in_part(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_whole_form_is_read),        cmocka_unit_test(what_is_absent_is_zero),
-        cmocka_unit_test(what_is_not_json_is_refused), cmocka_unit_test(brackets_in_strings_are_not_depth),
-        cmocka_unit_test(each_wrong_field_is_named),   cmocka_unit_test(an_unknown_name_is_shown_in_part),
+        cmocka_unit_test(a_whole_form_is_read),
+        cmocka_unit_test(what_is_absent_is_zero),
+        cmocka_unit_test(what_is_not_json_is_refused),
+        cmocka_unit_test(brackets_in_strings_are_not_depth),
+        cmocka_unit_test(each_wrong_field_is_named),
+        cmocka_unit_test(an_unknown_name_is_shown_in_part),
+        cmocka_unit_test(numbers_digits_and_parts_are_read),
+        cmocka_unit_test(wrong_numbers_and_digits_are_named),
+        cmocka_unit_test(wrong_parts_are_named),
     };
     json_start();
     return cmocka_run_group_tests(tests, NULL, NULL);

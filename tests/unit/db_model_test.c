@@ -47,6 +47,7 @@ struct step {
     char name[32];
     char password[16];
     uint64_t member_ids[8];
+    uint64_t media_ids[16];
     uint8_t tokens[2][SHA256_SIZE];
 };
 
@@ -168,6 +169,45 @@ static void add_key(struct run *run, struct step *step, uint64_t place) {
     step->command.idempotency.request[14] = chance(run, 10);
 }
 
+/* Mostly none. */
+static int64_t any_ttl_ms(struct run *run, unsigned percent) {
+    static const int64_t ttls_ms[] = { SECOND_MS, 60 * SECOND_MS, HOUR_MS, 3 * DAY_MS };
+    return chance(run, percent) ? ttls_ms[roll(&run->dice, COUNT_OF(ttls_ms))] : 0;
+}
+
+/* Mostly one of the newest. */
+static const struct media *any_media(struct run *run) {
+    const struct model *model = &run->model;
+    size_t range = chance(run, 80) && model->media_count > 12 ? 12 : model->media_count;
+    return &model->media[model->media_count - 1 - roll(&run->dice, range)].media;
+}
+
+/* Mostly one of the user's own that is ready. */
+static uint64_t attachable(struct run *run, uint64_t user_id) {
+    const struct model *model = &run->model;
+    bool any = chance(run, 15);
+    for (size_t i = model->media_count; i-- > 0 && !any;) {
+        const struct media *media = &model->media[i].media;
+        if (media->owner_id == user_id && media->state == MEDIA_READY && chance(run, 40))
+            return media->id;
+    }
+    return model->media_count > 0 && chance(run, 95) ? any_media(run)->id : nobody(run);
+}
+
+static void add_media(struct run *run, struct step *step) {
+    size_t count = 0;
+    for (size_t wanted = 1 + roll(&run->dice, 3); wanted > 0; wanted--) {
+        uint64_t id = attachable(run, step->command.actor_id);
+        bool repeats = false;
+        for (size_t i = 0; i < count; i++)
+            repeats = repeats || step->media_ids[i] == id;
+        if (!repeats)
+            step->media_ids[count++] = id;
+    }
+    step->command.in.message_post.media_ids = step->media_ids;
+    step->command.in.message_post.media_count = count;
+}
+
 static void make_post(struct run *run, struct step *step) {
     uint64_t chat_id = any_chat(run);
     size_t size = 0;
@@ -180,6 +220,9 @@ static void make_post(struct run *run, struct step *step) {
     step->command.in.message_post.text = text;
     step->command.in.message_post.text_size = size;
     step->command.in.message_post.client_key = chance(run, 30) ? step->name : NULL;
+    step->command.in.message_post.ttl_ms = any_ttl_ms(run, 12);
+    if (chance(run, 25))
+        add_media(run, step);
     add_key(run, step, chat_id);
 }
 
@@ -228,8 +271,12 @@ static void make_chat_update(struct run *run, struct step *step) {
     step->command.type = COMMAND_CHAT_UPDATE;
     step->command.actor_id = any_member(run, chat_id);
     step->command.in.chat_update.chat_id = chat_id;
-    step->command.in.chat_update.title = chance(run, 60) ? step->name : NULL;
-    step->command.in.chat_update.set_history = chance(run, 50);
+    step->command.in.chat_update.title = chance(run, 40) ? step->name : NULL;
+    step->command.in.chat_update.set_history = chance(run, 40);
+    step->command.in.chat_update.set_ttl = chance(run, 30);
+    step->command.in.chat_update.message_ttl_ms = any_ttl_ms(run, 30);
+    step->command.in.chat_update.set_until_delivered = chance(run, 30);
+    step->command.in.chat_update.until_delivered = chance(run, 50);
     step->command.in.chat_update.history = chance(run, 40) ? HISTORY_ALL : HISTORY_FROM_JOIN;
 }
 
@@ -263,6 +310,8 @@ static void make_group_of(struct run *run, struct step *step) {
     step->command.in.chat_create.title = step->name;
     step->command.in.chat_create.member_ids = step->member_ids;
     step->command.in.chat_create.member_count = count;
+    step->command.in.chat_create.message_ttl_ms = any_ttl_ms(run, 10);
+    step->command.in.chat_create.until_delivered = chance(run, 20);
     add_key(run, step, 1);
 }
 
@@ -275,6 +324,7 @@ static void make_direct(struct run *run, struct step *step) {
     step->command.in.chat_create.type = CHAT_DIRECT;
     step->command.in.chat_create.member_ids = step->member_ids;
     step->command.in.chat_create.member_count = 1;
+    step->command.in.chat_create.until_delivered = chance(run, 30);
     add_key(run, step, step->member_ids[0]);
 }
 
@@ -383,13 +433,96 @@ static void make_ticket(struct run *run, struct step *step) {
     step->command.in.ticket_create.ticket = step->tokens[0];
 }
 
+static void make_media(struct run *run, struct step *step) {
+    struct media *media = &step->command.in.media_create.media;
+    snprintf(step->name, sizeof step->name, "file %u", (unsigned)roll(&run->dice, 100));
+    step->command.type = COMMAND_MEDIA_CREATE;
+    step->command.actor_id = any_user(run);
+    *media = (struct media){ .content_type = chance(run, 70) ? "image/png" : "text/plain", .size = 1 + (int64_t)roll(&run->dice, 9000) };
+    media->file_name = chance(run, 50) ? step->name : NULL;
+    media->has_sha256 = chance(run, 20);
+    random_hash(run, step->tokens[0]);
+    memcpy(media->md5, step->tokens[0], MD5_SIZE);
+    if (media->has_sha256)
+        random_hash(run, media->sha256);
+    if (chance(run, 40))
+        media->width = 640, media->height = 480;
+    if (chance(run, 25))
+        media->thumbnail_id = attachable(run, step->command.actor_id);
+    step->command.in.media_create.upload_until_ms = atomic_load(&wall_ms) + HOUR_MS;
+    add_key(run, step, 2);
+}
+
+static void make_media_change(struct run *run, struct step *step) {
+    if (run->model.media_count == 0)
+        return make_media(run, step);
+    const struct media *media = any_media(run);
+    uint64_t at = roll(&run->dice, 100);
+    step->command.actor_id = chance(run, 92) ? media->owner_id : any_user(run);
+    step->command.type = at < 70   ? COMMAND_MEDIA_COMPLETE
+                         : at < 80 ? COMMAND_MEDIA_DELETE
+                         : at < 90 ? COMMAND_MEDIA_SIGN
+                                   : COMMAND_MEDIA_BEGIN;
+    switch ((int)step->command.type) {
+    case COMMAND_MEDIA_COMPLETE:
+        step->command.in.media_complete.media_id = media->id;
+        break;
+    case COMMAND_MEDIA_DELETE:
+        step->command.in.media_delete.media_id = media->id;
+        break;
+    case COMMAND_MEDIA_SIGN:
+        step->command.in.media_sign.media_id = media->id;
+        step->command.in.media_sign.upload_until_ms = atomic_load(&wall_ms) + (int64_t)roll(&run->dice, 2 * HOUR_MS);
+        break;
+    case COMMAND_MEDIA_BEGIN:
+        snprintf(step->name, sizeof step->name, "upload %u", (unsigned)roll(&run->dice, 100));
+        step->command.in.media_begin.media_id = media->id;
+        step->command.in.media_begin.upload_id = step->name;
+        break;
+    }
+}
+
+static void make_media_forget(struct run *run, struct step *step) {
+    size_t count = 0;
+    for (size_t i = 0; i < run->model.media_count && count < COUNT_OF(step->media_ids) - 1; i++) {
+        const struct model_media *entry = &run->model.media[i];
+        if (!entry->removed && entry->media.state == MEDIA_DOOMED && chance(run, 60))
+            step->media_ids[count++] = entry->media.id;
+    }
+    step->media_ids[count] = run->model.media_count > 0 ? any_media(run)->id : nobody(run);
+    step->command.type = COMMAND_MEDIA_FORGET;
+    step->command.in.media_forget.media_ids = step->media_ids;
+    step->command.in.media_forget.count = count + 1;
+}
+
+static void make_lease(struct run *run, struct step *step) {
+    step->command.type = COMMAND_LEASE;
+    step->command.in.lease.name = chance(run, 50) ? "one" : "other";
+    step->command.in.lease.holder = 1 + roll(&run->dice, 2);
+    step->command.in.lease.until_ms = chance(run, 30) ? 0 : atomic_load(&wall_ms) + (int64_t)roll(&run->dice, 60 * SECOND_MS);
+}
+
+/* Mostly all that there is, so that messages that wait for it do go. */
+static void make_ack(struct run *run, struct step *step) {
+    const struct model_device *device = any_device(run);
+    step->command.type = COMMAND_EVENTS_ACK;
+    step->command.actor_id = device->device.user_id;
+    step->command.device_id = device->device.id;
+    step->command.in.events_ack.id = run->model.head;
+    if (chance(run, 30) && run->model.event_count > 0)
+        step->command.in.events_ack.id = run->model.events[roll(&run->dice, run->model.event_count)].event.id;
+    if (chance(run, 4))
+        step->command.in.events_ack.id = ID_MAX;
+}
+
 static const struct {
     unsigned weight;
     void (*make)(struct run *run, struct step *step);
 } makers[] = {
-    { 400, make_post },       { 110, make_edit },      { 60, make_delete },        { 100, make_member_put }, { 45, make_member_remove },
-    { 40, make_chat_update }, { 4, make_chat_delete }, { 70, make_chat },          { 10, make_account },     { 20, make_user_update },
-    { 8, make_password },     { 40, make_session },    { 20, make_device_remove }, { 40, make_ticket },      { 15, make_ticket_use },
+    { 400, make_post },       { 110, make_edit },        { 60, make_delete },        { 100, make_member_put }, { 45, make_member_remove },
+    { 40, make_chat_update }, { 4, make_chat_delete },   { 70, make_chat },          { 10, make_account },     { 20, make_user_update },
+    { 8, make_password },     { 40, make_session },      { 20, make_device_remove }, { 40, make_ticket },      { 15, make_ticket_use },
+    { 70, make_media },       { 90, make_media_change }, { 6, make_media_forget },   { 8, make_lease },        { 40, make_ack },
 };
 
 static void make_any(struct run *run, struct step *step) {
@@ -443,6 +576,7 @@ static void run_round(struct run *run, size_t count, void (*make)(struct run *ru
     assert_non_null(steps);
     for (size_t i = 0; i < count; i++)
         make(run, &steps[i]);
+    run->model.alone = count == 1;
     submit_all(run, steps, count);
     apply_all(run, steps, count);
 }
@@ -461,14 +595,32 @@ static void create_first_users(struct run *run) {
     apply_all(run, steps, FIRST_USERS);
 }
 
+/* Somebody else's media, by somebody who may see it or not. Alone, so that what is seen is certain. */
+static void make_forward(struct run *run, struct step *step) {
+    make_post(run, step);
+    if (run->model.media_count == 0)
+        return;
+    step->media_ids[0] = any_media(run)->id;
+    step->command.in.message_post.media_ids = step->media_ids;
+    step->command.in.message_post.media_count = 1;
+}
+
 /* The moment at which something of the past is just over, or just not yet. */
 static int64_t edge_ms(struct run *run) {
     const struct model *model = &run->model;
     int64_t past_ms = model->now_ms;
     if (model->event_count > 0)
         past_ms = model->events[model->event_count - 1 - roll(&run->dice, model->event_count < 300 ? model->event_count : 300)].created_ms;
-    int64_t spans_ms[] = { model->config->retention_ms, model->config->retention_ms, model->config->edit_window_ms,
-                           model->config->delete_window_ms, TICKET_FIRST_USE_MS };
+    int64_t spans_ms[] = { model->config->retention_ms,
+                           model->config->retention_ms,
+                           model->config->edit_window_ms,
+                           model->config->delete_window_ms,
+                           TICKET_FIRST_USE_MS,
+                           SECOND_MS,
+                           60 * SECOND_MS,
+                           HOUR_MS,
+                           model->config->media_unused_ms,
+                           model->config->media_grace_ms };
     int64_t span_ms = spans_ms[roll(&run->dice, COUNT_OF(spans_ms))];
     return span_ms == CONFIG_FOREVER ? 0 : past_ms + span_ms + (int64_t)roll(&run->dice, 2);
 }
@@ -490,20 +642,19 @@ static bool advance(struct run *run) {
     return at_edge;
 }
 
-static void sweep_once(struct run *run, bool dry_run, bool *ret_more) {
-    struct command sweep = { .type = COMMAND_SWEEP, .in.sweep = { .dry_run = dry_run } };
-    assert_int_equal(store_run(run->fixture->store, &sweep), OK);
-    *ret_more = sweep.out.sweep.more;
-    command_release(&sweep);
+/* What is only counted changes nothing. */
+static void count_all(struct run *run) {
+    for (enum sweep_kind kind = 0; kind < SWEEP_KINDS; kind++) {
+        struct command sweep = { .type = COMMAND_SWEEP, .in.sweep = { .kind = kind, .dry_run = true } };
+        assert_int_equal(store_run(run->fixture->store, &sweep), OK);
+        command_release(&sweep);
+    }
+    assert_int_equal(run->model.frames_taken, run->model.frame_count);
 }
 
-static void sweep_all(struct run *run) {
-    bool more = true;
-    sweep_once(run, true, &more);
-    assert_false(more);
-    assert_int_equal(run->model.frames_taken, run->model.frame_count);
-    for (more = true; more;)
-        sweep_once(run, false, &more);
+static void clean(struct run *run) {
+    count_all(run);
+    sweep_all(run->fixture);
     model_sweep(&run->model);
     assert_int_equal(store_floor(run->fixture->store), run->model.floor);
     assert_int_equal(store_head(run->fixture->store), run->model.head);
@@ -520,6 +671,11 @@ static void restart(struct run *run) {
     config->group_max = 3 + (int64_t)roll(&run->dice, 6);
     config->session_idle_ms = chance(run, 50) ? 90 * DAY_MS : 3 * DAY_MS;
     config->session_max_ms = chance(run, 50) ? 365 * DAY_MS : 10 * DAY_MS;
+    config->dormant_after_ms = chance(run, 50) ? 30 * DAY_MS : HOUR_MS;
+    config->media_unused_ms = chance(run, 50) ? DAY_MS : HOUR_MS;
+    config->media_grace_ms = chance(run, 50) ? 10 * HOUR_MS : 60 * SECOND_MS;
+    config->media_pending = 1 + (int64_t)roll(&run->dice, 10);
+    config->media_quota = chance(run, 50) ? 0 : 15000;
     fixture_reopen(run->fixture);
     assert_int_equal(store_head(run->fixture->store), run->model.head);
     assert_int_equal(store_floor(run->fixture->store), run->model.floor);
@@ -528,16 +684,18 @@ static void restart(struct run *run) {
 static void take_step(struct run *run) {
     bool at_edge = advance(run);
     if (at_edge && chance(run, 30))
-        sweep_all(run);
+        clean(run);
     if (at_edge && chance(run, 50))
         check_all(&run->model, run->fixture->reader, &run->dice);
     if (chance(run, 6))
         run_round(run, BURST_COMMANDS, chance(run, 70) ? make_post : make_any);
     run_round(run, 1 + roll(&run->dice, ROUND_COMMANDS), make_any);
+    for (uint64_t forwards = roll(&run->dice, 6); forwards > 0; forwards--)
+        run_round(run, 1, make_forward);
     if (chance(run, 20))
         run_round(run, 5, make_touch);
     if (chance(run, 15))
-        sweep_all(run);
+        clean(run);
     if (chance(run, 20))
         restart(run);
     if (chance(run, 20))

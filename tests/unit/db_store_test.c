@@ -164,14 +164,6 @@ static void tokens_are_judged(void **state) {
     assert_int_equal(verdict, TOKEN_GOOD);
 }
 
-static void sweep_all(struct fixture *fixture) {
-    struct command sweep = { .out.sweep.more = true };
-    while (sweep.out.sweep.more) {
-        sweep = (struct command){ .type = COMMAND_SWEEP };
-        assert_int_equal(store_run(fixture->store, &sweep), OK);
-    }
-}
-
 /* With a short retention the text is hidden at once; the sweep cuts the log and old tokens are told so. */
 static void retention_hides_and_cuts(void **state) {
     struct fixture *fixture = *state;

@@ -197,6 +197,39 @@ enum err delete_message(struct fixture *fixture, uint64_t user_id, uint64_t chat
     return run_and_release(fixture, &command);
 }
 
+static uint64_t sweep_kind(struct fixture *fixture, enum sweep_kind kind) {
+    struct command sweep;
+    uint64_t rows = 0;
+    do {
+        sweep = (struct command){ .type = COMMAND_SWEEP, .in.sweep = { .kind = kind, .last = kind + 1 == SWEEP_KINDS } };
+        assert_int_equal(run_and_release(fixture, &sweep), OK);
+        rows += sweep.out.sweep.rows;
+    } while (sweep.out.sweep.more);
+    assert_int_equal(sweep.out.sweep.overdue_ms, 0);
+    return rows;
+}
+
+uint64_t sweep_all(struct fixture *fixture) {
+    uint64_t rows = 0;
+    for (enum sweep_kind kind = 0; kind < SWEEP_KINDS; kind++)
+        rows += sweep_kind(fixture, kind);
+    return rows;
+}
+
+uint64_t count_rows(const struct config *config, const struct query *query) {
+    char problem[256];
+    struct db *db = NULL;
+    bool row = false;
+    assert_int_equal(db_open(config->db, DB_READER, &db, problem, sizeof problem), OK);
+    struct statement *statement = db_query(db, query);
+    assert_int_equal(db->driver->step(statement, &row), OK);
+    assert_true(row);
+    uint64_t count = db->driver->column_id(statement, 0);
+    db->driver->finish(statement);
+    db_close(db);
+    return count;
+}
+
 struct frame **feed_of(struct fixture *fixture, uint64_t user_id, uint64_t after_id, size_t *ret_count) {
     struct frame **frames = NULL;
     size_t count = 0;

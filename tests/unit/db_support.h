@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 
+#include "db/driver.h"
 #include "db/reader.h"
 
 struct fixture {
@@ -61,6 +62,12 @@ enum err put_member(struct fixture *fixture, uint64_t actor_id, uint64_t chat_id
 enum err remove_member(struct fixture *fixture, uint64_t actor_id, uint64_t chat_id, uint64_t user_id);
 enum err edit(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, uint64_t message_id, const char *text);
 enum err delete_message(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, uint64_t message_id);
+
+/* Runs all sweeps, one after the other, each until nothing is left to do; returns the rows taken. The last of them ends the run. */
+uint64_t sweep_all(struct fixture *fixture);
+
+/* What a query that gives one number finds in the tables themselves. */
+uint64_t count_rows(const struct config *config, const struct query *query);
 
 /* The whole feed of a user after `after_id`, page by page; frames are owned by the caller (drop_all). */
 struct frame **feed_of(struct fixture *fixture, uint64_t user_id, uint64_t after_id, size_t *ret_count);

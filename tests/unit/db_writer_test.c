@@ -349,6 +349,31 @@ static void execute(const struct fixture *fixture, const char *sql) {
     db_close(db);
 }
 
+/* A database as the first release left it. */
+static const char undo_step_2[] =
+    "ALTER TABLE user DROP COLUMN media_bytes; ALTER TABLE device DROP COLUMN acked_id; ALTER TABLE chat DROP COLUMN message_ttl_ms;"
+    "ALTER TABLE chat DROP COLUMN until_delivered; ALTER TABLE event DROP COLUMN attachments; ALTER TABLE event DROP COLUMN expires_ms;"
+    "DROP TABLE media; DROP TABLE attachment; DROP TABLE expiry; DROP TABLE delivery; DROP TABLE lease;"
+    "DELETE FROM migration WHERE step = 2;";
+
+static void an_older_database_is_carried_on(void **state) {
+    struct fixture *fixture = *state;
+    uint64_t ann = make_user(fixture, "ann"), chat = make_group(fixture, ann, NULL, 0), old = post_ok(fixture, ann, chat, "of old");
+    fixture_close(fixture);
+    execute(fixture, undo_step_2);
+    fixture_open(fixture);
+    struct message message;
+    struct chat_of_member seen;
+    assert_int_equal(read_message(fixture->reader, ann, chat, old, &fixture->arena, &message), OK);
+    assert_string_equal(message.text, "of old");
+    assert_true(!message.attachments && message.expires_ms == 0 && message.deleted_ms == 0);
+    assert_int_equal(read_chat(fixture->reader, ann, chat, &fixture->arena, &seen), OK);
+    assert_true(seen.chat.message_ttl_ms == 0 && !seen.chat.until_delivered);
+    assert_int_equal(edit(fixture, ann, chat, old, "of late"), OK);
+    post_ok(fixture, ann, chat, "new");
+    assert_int_equal(sweep_all(fixture), 0);
+}
+
 static void a_newer_schema_is_refused(void **state) {
     struct fixture *fixture = *state;
     struct store *store = NULL;
@@ -377,6 +402,7 @@ int main(void) {
         TEST(a_feed_skips_what_others_said),
         TEST(migrations_are_applied_once),
         TEST(the_secret_outlives_a_restart),
+        TEST(an_older_database_is_carried_on),
         TEST(a_newer_schema_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

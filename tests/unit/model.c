@@ -25,7 +25,7 @@ static const char *keep(struct model *model, const char *text, size_t size) {
     return copy;
 }
 
-static const char *keep_string(struct model *model, const char *text) { return text ? keep(model, text, strlen(text)) : NULL; }
+const char *model_keep(struct model *model, const char *text) { return text ? keep(model, text, strlen(text)) : NULL; }
 
 void model_init(struct model *model, const struct config *config) { *model = (struct model){ .config = config }; }
 
@@ -34,8 +34,10 @@ void model_release(struct model *model) {
         frame_drop(model->frames[i].frame);
     for (size_t i = 0; i < model->string_count; i++)
         free(model->strings[i]);
-    void *arrays[] = { model->users,    model->devices, model->tickets, model->chats,  model->stays,
-                       model->messages, model->events,  model->keys,    model->frames, model->strings };
+    for (size_t i = 0; i < model->message_count; i++)
+        free(model->messages[i].links);
+    void *arrays[] = { model->users,  model->devices, model->tickets, model->chats,   model->stays, model->messages,
+                       model->events, model->keys,    model->frames,  model->strings, model->media };
     for (size_t i = 0; i < COUNT_OF(arrays); i++)
         free(arrays[i]);
 }
@@ -141,13 +143,15 @@ static struct model_event *last_event(struct model *model) { return &model->even
 
 /* ---- Accounts ----------------------------------------------------------------------------------------------------------------------- */
 
-static void add_device(struct model *model, uint64_t device_id, uint64_t user_id, const char *name, const uint8_t *token) {
+/* It begins with what comes after `head`. */
+static void add_device(struct model *model, uint64_t device_id, uint64_t user_id, const char *name, const uint8_t *token, uint64_t head) {
     struct model_device *device = ADD(model->devices, model->device_count);
     *device = (struct model_device){ .device = { .id = device_id,
                                                  .user_id = user_id,
-                                                 .name = keep_string(model, name),
+                                                 .name = model_keep(model, name),
                                                  .created_ms = model->now_ms,
-                                                 .seen_ms = model->now_ms } };
+                                                 .seen_ms = model->now_ms,
+                                                 .acked_id = head } };
     memcpy(device->token, token, SHA256_SIZE);
 }
 
@@ -173,12 +177,13 @@ static enum err apply_user_create(struct model *model, const struct command *com
         return OK;
     struct user *user = ADD(model->users, model->user_count);
     *user = (struct user){ .id = command->out.id, .created_ms = model->now_ms };
-    user->username = keep_string(model, command->in.user_create.username);
-    user->display_name = keep_string(model, command->in.user_create.display_name);
-    user->password = keep_string(model, command->in.user_create.password);
+    user->username = model_keep(model, command->in.user_create.username);
+    user->display_name = model_keep(model, command->in.user_create.display_name);
+    user->password = model_keep(model, command->in.user_create.password);
     assert_int_equal(command->out.time_ms, model->now_ms);
     for (size_t i = 0; i < command->in.user_create.token_count; i++)
-        add_device(model, command->out.device_ids[i], user->id, command->in.user_create.device_name, command->in.user_create.tokens[i]);
+        add_device(model, command->out.device_ids[i], user->id, command->in.user_create.device_name, command->in.user_create.tokens[i],
+                   model->head);
     return OK;
 }
 
@@ -188,7 +193,7 @@ static enum err apply_user_update(struct model *model, const struct command *com
         return ERR_NOT_FOUND;
     if (strcmp(user->display_name, command->in.user_update.display_name) == 0)
         return OK;
-    user->display_name = keep_string(model, command->in.user_update.display_name);
+    user->display_name = model_keep(model, command->in.user_update.display_name);
     append(model, NULL, EVENT_USER_UPDATED, user->id, user->id)->name = user->display_name;
     return OK;
 }
@@ -200,7 +205,7 @@ static enum err apply_password_set(struct model *model, const struct command *co
         return ERR_NOT_FOUND;
     if (expected && (!user->password || strcmp(user->password, expected) != 0))
         return ERR_CONFLICT;
-    user->password = keep_string(model, command->in.password_set.password);
+    user->password = model_keep(model, command->in.password_set.password);
     for (size_t i = 0; i < model->device_count; i++) {
         struct model_device *device = &model->devices[i];
         if (!device->removed && device->device.user_id == user->id && device->device.id != command->device_id)
@@ -232,8 +237,9 @@ static enum err apply_session_create(struct model *model, const struct command *
     struct model_device *oldest = oldest_device(model, user->id, &count);
     if (count >= (size_t)model->config->devices_per_user)
         remove_device(model, oldest, REMOVAL_REPLACED);
+    uint64_t head = model->head;
     append(model, NULL, EVENT_DEVICE_ADDED, user->id, command->out.device_id);
-    add_device(model, command->out.device_id, user->id, command->in.session_create.device_name, command->in.session_create.token);
+    add_device(model, command->out.device_id, user->id, command->in.session_create.device_name, command->in.session_create.token, head);
     return OK;
 }
 
@@ -249,6 +255,15 @@ static enum err apply_device_touch(struct model *model, const struct command *co
     struct model_device *device = model_device(model, command->device_id);
     if (device && device->device.seen_ms < command->in.device_touch.seen_ms)
         device->device.seen_ms = command->in.device_touch.seen_ms;
+    return OK;
+}
+
+static enum err apply_events_ack(struct model *model, const struct command *command) {
+    struct model_device *device = model_device(model, command->device_id);
+    if (command->in.events_ack.id > model->head)
+        return ERR_BAD_FIELD;
+    if (device && device->device.acked_id < command->in.events_ack.id)
+        device->device.acked_id = command->in.events_ack.id;
     return OK;
 }
 
@@ -280,7 +295,7 @@ static enum err apply_ticket_use(struct model *model, const struct command *comm
 
 /* ---- Idempotency -------------------------------------------------------------------------------------------------------------------- */
 
-static struct model_key *find_key(const struct model *model, const struct command *command) {
+struct model_key *model_find_key(const struct model *model, const struct command *command) {
     int64_t period = model->now_ms / IDEMPOTENCY_PERIOD_MS;
     for (size_t i = model->key_count; command->idempotency.given && i-- > 0;) {
         struct model_key *key = &model->keys[i];
@@ -290,11 +305,11 @@ static struct model_key *find_key(const struct model *model, const struct comman
     return NULL;
 }
 
-static bool same_request(const struct model_key *key, const struct command *command) {
+bool model_same_request(const struct model_key *key, const struct command *command) {
     return memcmp(key->request, command->idempotency.request, HASH128_SIZE) == 0;
 }
 
-static void note_key(struct model *model, const struct command *command, uint64_t result_id) {
+void model_note_key(struct model *model, const struct command *command, uint64_t result_id) {
     if (!command->idempotency.given)
         return;
     struct model_key *key = ADD(model->keys, model->key_count);
@@ -339,25 +354,27 @@ static void create_chat(struct model *model, const struct command *command, uint
     *entry = (struct model_chat){ .chat = { .id = command->out.id,
                                             .type = command->in.chat_create.type,
                                             .history = command->in.chat_create.history,
-                                            .title = keep_string(model, command->in.chat_create.title),
+                                            .title = model_keep(model, command->in.chat_create.title),
                                             .created_by = command->actor_id,
                                             .created_ms = model->now_ms,
                                             .direct_low = low,
-                                            .direct_high = high } };
+                                            .direct_high = high,
+                                            .message_ttl_ms = command->in.chat_create.message_ttl_ms,
+                                            .until_delivered = command->in.chat_create.until_delivered } };
     append(model, &entry->chat, EVENT_CHAT_CREATED, command->actor_id, 0);
     add_stay(model, &entry->chat, command->actor_id, direct ? ROLE_MEMBER : ROLE_OWNER);
     for (size_t i = 0; i < command->in.chat_create.member_count; i++)
         add_stay(model, &entry->chat, command->in.chat_create.member_ids[i], ROLE_MEMBER);
     last_event(model)->chat = entry->chat;
     assert_false(command->out.existed);
-    note_key(model, command, command->out.id);
+    model_note_key(model, command, command->out.id);
 }
 
 static enum err apply_chat_create(struct model *model, const struct command *command) {
     const uint64_t *member_ids = command->in.chat_create.member_ids;
-    const struct model_key *key = find_key(model, command);
+    const struct model_key *key = model_find_key(model, command);
     if (key)
-        return same_request(key, command) ? answer_existing(model, command, key->result_id) : ERR_IDEMPOTENCY_MISMATCH;
+        return model_same_request(key, command) ? answer_existing(model, command, key->result_id) : ERR_IDEMPOTENCY_MISMATCH;
     for (size_t i = 0; i < command->in.chat_create.member_count; i++) {
         if (!model_user(model, member_ids[i]))
             return ERR_BAD_FIELD;
@@ -393,20 +410,37 @@ static enum err enter_group(const struct model *model, const struct command *com
     return err == OK && (*ret_chat)->type == CHAT_DIRECT ? ERR_DIRECT_CHAT : err;
 }
 
+/* The chat's values after the update. */
+static struct chat updated(struct model *model, const struct command *command, const struct chat *chat) {
+    struct chat next = *chat;
+    if (command->in.chat_update.title && strcmp(command->in.chat_update.title, chat->title) != 0)
+        next.title = model_keep(model, command->in.chat_update.title);
+    if (command->in.chat_update.set_history)
+        next.history = command->in.chat_update.history;
+    if (command->in.chat_update.set_ttl)
+        next.message_ttl_ms = command->in.chat_update.message_ttl_ms;
+    if (command->in.chat_update.set_until_delivered)
+        next.until_delivered = command->in.chat_update.until_delivered;
+    return next;
+}
+
 static enum err apply_chat_update(struct model *model, const struct command *command) {
     struct chat *chat;
     struct stay *own;
-    enum err err = enter_group(model, command, command->in.chat_update.chat_id, &chat, &own);
+    enum err err = enter(model, command, command->in.chat_update.chat_id, &chat, &own);
     if (err != OK)
         return err;
-    if (own->role < ROLE_ADMIN)
+    if (chat->type == CHAT_DIRECT && (command->in.chat_update.title || command->in.chat_update.set_history))
+        return ERR_DIRECT_CHAT;
+    if (chat->type == CHAT_GROUP && own->role < ROLE_ADMIN)
         return ERR_FORBIDDEN;
-    const char *title = command->in.chat_update.title;
-    enum chat_history history = command->in.chat_update.set_history ? command->in.chat_update.history : chat->history;
-    if ((!title || strcmp(title, chat->title) == 0) && history == chat->history)
+    struct chat next = updated(model, command, chat);
+    if (next.title == chat->title && next.history == chat->history && next.message_ttl_ms == chat->message_ttl_ms &&
+        next.until_delivered == chat->until_delivered)
         return OK;
-    chat->title = title ? keep_string(model, title) : chat->title;
-    chat->history = history;
+    if (next.until_delivered != chat->until_delivered)
+        model_chat(model, chat->id)->blanked_id = 0;
+    *chat = next;
     append(model, chat, EVENT_CHAT_UPDATED, command->actor_id, 0);
     last_event(model)->chat = *chat;
     return OK;
@@ -549,8 +583,10 @@ static void hash_parts(const void *const *parts, const size_t *sizes, size_t cou
 }
 
 void model_body_hash(const struct message *message, uint8_t out[HASH128_SIZE]) {
+    const struct model_message *entry = (const struct model_message *)(const void *)message;
     if (message->original)
-        hash_parts((const void *[]){ message->seal, message->text }, (size_t[]){ HASH128_SIZE, message->text_size }, 2, out);
+        hash_parts((const void *[]){ message->seal, message->text, entry->links ? entry->links : "" },
+                   (size_t[]){ HASH128_SIZE, message->text_size, entry->links_size }, 3, out);
     else
         memcpy(out, message->seal, HASH128_SIZE);
 }
@@ -567,6 +603,7 @@ static void extend_chain(struct chat *chat, struct message *message) {
     memcpy(chat->chain, message->chain, HASH128_SIZE);
 }
 
+/* Of a message that is one of the model's. */
 static void seal(struct message *message) {
     uint8_t hash[HASH128_SIZE];
     model_body_hash(message, hash);
@@ -574,7 +611,39 @@ static void seal(struct message *message) {
     message->original = false;
 }
 
-static bool expired(const struct model *model, const struct message *message) { return message->created_ms <= model_cutoff_ms(model); }
+static bool past_retention(const struct model *model, const struct message *message) {
+    return message->created_ms <= model_cutoff_ms(model);
+}
+
+static bool expired(const struct model *model, const struct message *message) {
+    return past_retention(model, message) || (message->expires_ms && message->expires_ms <= model->now_ms);
+}
+
+int64_t model_gone_ms(const struct model *model, const struct model_message *entry) {
+    const struct message *message = &entry->message;
+    const struct model_chat *chat = model_chat(model, message->chat_id);
+    int64_t gone_ms = chat ? chat->chat.deleted_ms : 0;
+    bool expires = message->expires_ms && message->expires_ms <= model->now_ms;
+    if (message->deleted_ms)
+        return message->deleted_ms;
+    return expires && (!gone_ms || message->expires_ms < gone_ms) ? message->expires_ms : gone_ms;
+}
+
+static void blank(struct message *message, int64_t deleted_ms) {
+    if (message->original)
+        seal(message);
+    message->text = message->client_key = message->attachments = NULL;
+    message->text_size = message->attachments_size = 0;
+    message->deleted_ms = deleted_ms;
+}
+
+struct message model_shown(const struct model *model, const struct model_message *entry) {
+    struct model_message copy = *entry;
+    int64_t gone_ms = model_gone_ms(model, entry);
+    if (gone_ms && !copy.message.deleted_ms)
+        blank(&copy.message, gone_ms);
+    return copy.message;
+}
 
 /* The answer is the message as it is after the batch, so only what no later command of the batch may have changed is compared. */
 static enum err answer_repeated(const struct model *model, const struct command *command, uint64_t message_id) {
@@ -582,11 +651,18 @@ static enum err answer_repeated(const struct model *model, const struct command 
         return OK;
     const struct model_message *message = model_message(model, message_id);
     assert_true(command->out.existed && command->out.id == message_id);
-    if (message && !expired(model, &message->message))
+    if (message && !past_retention(model, &message->message))
         check_repeated(&message->message, command->out.frame);
     else
         check_gone(message_id, command->out.frame);
     return OK;
+}
+
+static int64_t expiry_of(const struct model *model, const struct command *command, const struct chat *chat) {
+    int64_t own_ms = command->in.message_post.ttl_ms ? command->in.message_post.ttl_ms : INT64_MAX;
+    int64_t chat_ms = chat->message_ttl_ms ? chat->message_ttl_ms : INT64_MAX;
+    int64_t ttl_ms = own_ms < chat_ms ? own_ms : chat_ms;
+    return ttl_ms == INT64_MAX ? 0 : model->now_ms + ttl_ms;
 }
 
 static enum err apply_message_post(struct model *model, const struct command *command) {
@@ -595,9 +671,12 @@ static enum err apply_message_post(struct model *model, const struct command *co
     enum err err = enter(model, command, command->in.message_post.chat_id, &chat, &own);
     if (err != OK)
         return err;
-    const struct model_key *key = find_key(model, command);
+    const struct model_key *key = model_find_key(model, command);
     if (key)
-        return same_request(key, command) ? answer_repeated(model, command, key->result_id) : ERR_IDEMPOTENCY_MISMATCH;
+        return model_same_request(key, command) ? answer_repeated(model, command, key->result_id) : ERR_IDEMPOTENCY_MISMATCH;
+    err = model_may_attach(model, command);
+    if (err != OK)
+        return err;
     struct model_event *event = append(model, chat, EVENT_MESSAGE_CREATED, command->actor_id, 0);
     struct model_message *entry = ADD(model->messages, model->message_count);
     *entry = (struct model_message){ .message = { .id = event->event.id,
@@ -607,13 +686,16 @@ static enum err apply_message_post(struct model *model, const struct command *co
                                                   .rev = event->event.rev,
                                                   .changed_id = event->event.id,
                                                   .text_size = command->in.message_post.text_size,
-                                                  .client_key = keep_string(model, command->in.message_post.client_key),
+                                                  .client_key = model_keep(model, command->in.message_post.client_key),
                                                   .created_ms = model->now_ms,
+                                                  .expires_ms = expiry_of(model, command, chat),
                                                   .original = true } };
+    if (command->in.message_post.media_count > 0)
+        model_attach(model, command, entry);
     entry->message.text = keep(model, command->in.message_post.text, command->in.message_post.text_size);
     read_salt(model->frames[model->frames_taken - 1].frame, entry->message.seal);
     extend_chain(chat, &entry->message);
-    note_key(model, command, event->event.id);
+    model_note_key(model, command, event->event.id);
     assert_true(command->out.id == event->event.id && !command->out.existed);
     assert_ptr_equal(command->out.frame, model->frames[model->frames_taken - 1].frame);
     return OK;
@@ -658,7 +740,8 @@ static enum err apply_message_edit(struct model *model, const struct command *co
         return ERR_ALREADY_DELETED;
     if (window_closed(model, message, model->config->edit_window_ms))
         return ERR_WINDOW_CLOSED;
-    seal(message);
+    if (message->original)
+        seal(message);
     message->text = keep(model, command->in.message_edit.text, command->in.message_edit.text_size);
     message->text_size = command->in.message_edit.text_size;
     message->edited_ms = model->now_ms;
@@ -680,10 +763,8 @@ static enum err apply_message_delete(struct model *model, const struct command *
         return OK;
     if (own->role < ROLE_ADMIN && window_closed(model, message, model->config->delete_window_ms))
         return ERR_WINDOW_CLOSED;
-    seal(message);
-    message->text = message->client_key = NULL;
-    message->text_size = 0;
-    message->deleted_ms = model->now_ms;
+    model_detach(model, model_message(model, message->id));
+    blank(message, model->now_ms);
     note_change(model, chat, message, EVENT_MESSAGE_DELETED, command->actor_id);
     return OK;
 }
@@ -699,6 +780,10 @@ static enum err (*const appliers[])(struct model *model, const struct command *c
     [COMMAND_CHAT_DELETE] = apply_chat_delete,     [COMMAND_MEMBER_PUT] = apply_member_put,
     [COMMAND_MEMBER_REMOVE] = apply_member_remove, [COMMAND_MESSAGE_POST] = apply_message_post,
     [COMMAND_MESSAGE_EDIT] = apply_message_edit,   [COMMAND_MESSAGE_DELETE] = apply_message_delete,
+    [COMMAND_EVENTS_ACK] = apply_events_ack,       [COMMAND_MEDIA_CREATE] = apply_media_create,
+    [COMMAND_MEDIA_BEGIN] = apply_media_begin,     [COMMAND_MEDIA_COMPLETE] = apply_media_complete,
+    [COMMAND_MEDIA_DELETE] = apply_media_delete,   [COMMAND_MEDIA_SIGN] = apply_media_sign,
+    [COMMAND_MEDIA_FORGET] = apply_media_forget,   [COMMAND_LEASE] = apply_lease,
 };
 
 void model_apply(struct model *model, const struct command *command) {
@@ -724,8 +809,10 @@ static void cut_event(struct model *model, const struct event *event) {
     if (ends_chat)
         model_chat(model, event->owner_id)->forgotten = true;
     struct model_message *message = event->type == EVENT_MESSAGE_CREATED ? model_message(model, event->id) : NULL;
-    if (message)
-        message->removed = true;
+    if (!message)
+        return;
+    message->removed = true;
+    model_detach(model, message);
 }
 
 static bool session_over(const struct model *model, const struct device *device) {
@@ -747,6 +834,45 @@ static void end_sessions(struct model *model) {
         assert_true(model->devices[i].removed || !session_over(model, &model->devices[i].device));
 }
 
+static void sweep_message(struct model *model, struct model_message *entry, int64_t gone_ms) {
+    model_detach(model, entry);
+    blank(&entry->message, gone_ms);
+}
+
+/* All up to there has reached every device that counts. */
+static uint64_t delivered_id(const struct model *model, const struct model_chat *chat) {
+    uint64_t least_id = chat->chat.last_id;
+    for (size_t i = 0; i < model->stay_count; i++) {
+        const struct stay *stay = &model->stays[i].stay;
+        bool counts = !model->stays[i].removed && stay->chat_id == chat->chat.id && stay->left_id > chat->blanked_id;
+        for (size_t k = 0; k < model->device_count && counts; k++) {
+            const struct device *device = &model->devices[k].device;
+            bool waits = !model->devices[k].removed && device->user_id == stay->user_id && device->acked_id < stay->left_id &&
+                         device->seen_ms > model->now_ms - model->config->dormant_after_ms;
+            if (waits && device->acked_id < least_id)
+                least_id = device->acked_id;
+        }
+    }
+    return least_id;
+}
+
+static void sweep_chat(struct model *model, struct model_chat *chat) {
+    bool delivers = chat->chat.until_delivered && !chat->chat.deleted_ms && !chat->forgotten;
+    uint64_t up_to_id = delivers ? delivered_id(model, chat) : 0;
+    for (size_t i = 0; i < model->message_count; i++) {
+        struct model_message *entry = &model->messages[i];
+        if (entry->removed || entry->message.deleted_ms || entry->message.chat_id != chat->chat.id)
+            continue;
+        int64_t gone_ms = model_gone_ms(model, entry);
+        bool delivered = entry->message.id > chat->blanked_id && entry->message.id <= up_to_id;
+        if (gone_ms || delivered)
+            sweep_message(model, entry, gone_ms ? gone_ms : model->now_ms);
+    }
+    if (up_to_id > chat->blanked_id)
+        chat->blanked_id = up_to_id;
+    chat->purged = chat->chat.deleted_ms != 0;
+}
+
 void model_sweep(struct model *model) {
     static const struct command sweep = { .type = COMMAND_SWEEP };
     model->command = &sweep;
@@ -758,11 +884,12 @@ void model_sweep(struct model *model) {
         model->floor = event->event.id;
     }
     for (size_t i = 0; i < model->chat_count; i++)
-        model->chats[i].purged = model->chats[i].chat.deleted_ms != 0;
+        sweep_chat(model, &model->chats[i]);
     for (size_t i = 0; i < model->ticket_count; i++) {
         struct model_ticket *ticket = &model->tickets[i];
         if (!ticket->used && ticket->created_ms < model->now_ms - 2 * TICKET_FIRST_USE_MS)
             ticket->removed = true;
     }
     end_sessions(model);
+    model_doom(model);
 }

@@ -7,6 +7,7 @@
 #include "unit.h"
 
 #include "core/config.h"
+#include "core/limits.h"
 #include "db/command.h"
 
 struct model_device {
@@ -24,8 +25,9 @@ struct model_ticket {
 
 struct model_chat {
     struct chat chat;
-    bool purged;    /* cleanup has blanked it */
-    bool forgotten; /* its end is below the floor */
+    uint64_t blanked_id; /* until_delivered: all up to there was looked at */
+    bool purged;         /* cleanup has blanked it */
+    bool forgotten;      /* its end is below the floor */
 };
 
 struct model_stay {
@@ -34,8 +36,23 @@ struct model_stay {
 };
 
 struct model_message {
-    struct message message; /* seal: the salt of the posted text as long as it is `original` */
-    bool removed;           /* below the floor */
+    struct message message;                   /* first. seal: the salt of the posted text as long as it is `original` */
+    uint64_t attached[2 * LIMIT_ATTACHMENTS]; /* media it refers to, thumbnails among them */
+    size_t attached_count;
+    char *links; /* what the chain takes of its attachments */
+    size_t links_size;
+    bool removed; /* below the floor */
+};
+
+struct model_media {
+    struct media media;
+    bool removed; /* forgotten */
+};
+
+struct model_lease {
+    const char *name; /* static */
+    uint64_t holder;
+    int64_t until_ms;
 };
 
 /* An event and, for those that carry a chat's whole values, what these were. */
@@ -66,6 +83,7 @@ struct model {
     int64_t now_ms; /* of all commands until it is moved */
     uint64_t head, floor;
     const struct command *command; /* the one that is applied */
+    bool alone;                    /* nothing else can be in its batch */
 
     struct user *users;
     size_t user_count;
@@ -81,7 +99,11 @@ struct model {
     size_t message_count;
     struct model_event *events; /* by id */
     size_t event_count;
-    size_t first_event; /* above the floor */
+    size_t first_event;        /* above the floor */
+    struct model_media *media; /* by id */
+    size_t media_count;
+    struct model_lease leases[4];
+    size_t lease_count;
     struct model_key *keys;
     size_t key_count;
     struct model_frame *frames;
@@ -111,3 +133,35 @@ struct stay *model_membership(const struct model *model, uint64_t chat_id, uint6
 int64_t model_cutoff_ms(const struct model *model);
 /* The hash of the posted text, whatever became of it. */
 void model_body_hash(const struct message *message, uint8_t out[HASH128_SIZE]);
+/* Whether the user sees a media in some message. */
+bool model_sees(const struct model *model, uint64_t user_id, uint64_t media_id);
+/* NULL when it was forgotten, or never was. */
+struct model_media *model_media(const struct model *model, uint64_t media_id);
+/* Since when readers are told that the message is deleted; 0: it is not. */
+int64_t model_gone_ms(const struct model *model, const struct model_message *entry);
+/* The message as readers get it now. */
+struct message model_shown(const struct model *model, const struct model_message *entry);
+
+/* ---- Between model.c and model_media.c ---- */
+
+/* A copy that lives as long as the model; NULL stays NULL. */
+const char *model_keep(struct model *model, const char *text);
+struct model_key *model_find_key(const struct model *model, const struct command *command);
+bool model_same_request(const struct model_key *key, const struct command *command);
+void model_note_key(struct model *model, const struct command *command, uint64_t result_id);
+
+enum err apply_media_create(struct model *model, const struct command *command);
+enum err apply_media_begin(struct model *model, const struct command *command);
+enum err apply_media_complete(struct model *model, const struct command *command);
+enum err apply_media_delete(struct model *model, const struct command *command);
+enum err apply_media_sign(struct model *model, const struct command *command);
+enum err apply_media_forget(struct model *model, const struct command *command);
+enum err apply_lease(struct model *model, const struct command *command);
+/* Whether a post may refer to its media. */
+enum err model_may_attach(const struct model *model, const struct command *command);
+/* Refers the message to them, and renders them. */
+void model_attach(struct model *model, const struct command *command, struct model_message *entry);
+/* Takes the message's references away. */
+void model_detach(struct model *model, struct model_message *entry);
+/* Takes what was never used, or not for long enough. */
+void model_doom(struct model *model);

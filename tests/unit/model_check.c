@@ -2,6 +2,7 @@
 
 #include "core/clock.h"
 #include "core/id.h"
+#include "db_support.h"
 
 #define CHECK_ARENA_BYTES (64 * 1024 * 1024)
 #define FIELD_SIZE 256
@@ -96,6 +97,8 @@ void read_salt(const struct frame *frame, uint8_t out[HASH128_SIZE]) {
 
 static void check_blank(const struct json *json) {
     check_absent(json, "\"text\":");
+    check_absent(json, "\"attachments\":");
+    check_absent(json, "\"expires_at\":");
     check_absent(json, "\"client_key\":");
     check_absent(json, "\"salt\":");
 }
@@ -124,8 +127,24 @@ static void check_body_hash(const struct json *json, const struct message *messa
     check_hash(json, "body_hash", hash);
 }
 
+static void check_attachments(const struct json *json, const struct message *message) {
+    char *list;
+    if (!message->attachments)
+        return check_absent(json, "\"attachments\":");
+    assert_true(asprintf(&list, "\"attachments\":[%s]", message->attachments) > 0);
+    if (!has(json, list))
+        fail_msg("expected %s in %.*s", list, (int)json->size, json->bytes);
+    free(list);
+}
+
 static void check_shown(const struct json *json, const struct message *message) {
     check_text(json, message->text, message->text_size);
+    check_attachments(json, message);
+    assert_int_equal(json->frame->expires_ms, message->expires_ms);
+    if (message->expires_ms)
+        check_time(json, "expires_at", message->expires_ms);
+    else
+        check_absent(json, "\"expires_at\":");
     if (message->client_key)
         check_string(json, "client_key", message->client_key);
     else
@@ -152,7 +171,7 @@ static void check_message_frame(const struct model *model, const struct model_ev
     struct json json = object(frame);
     const struct model_message *entry = model_any_message(model, event->event.ref_id);
     const struct message *message = &entry->message;
-    const struct model_chat *chat = model_chat(model, message->chat_id);
+    int64_t gone_ms = model_gone_ms(model, entry);
     if (entry->removed || message->created_ms <= model_cutoff_ms(model)) {
         check_gone(message->id, frame);
         return check_number(&json, "seq", message->seq);
@@ -160,9 +179,10 @@ static void check_message_frame(const struct model *model, const struct model_ev
     check_repeated(message, frame);
     check_number(&json, "rev", message->rev);
     assert_true(frame->changed_id == message->changed_id);
-    if (message->deleted_ms || chat->chat.deleted_ms) {
+    if (gone_ms) {
         check_field(&json, "\"deleted\":true");
-        check_time(&json, "deleted_at", message->deleted_ms ? message->deleted_ms : chat->chat.deleted_ms);
+        check_time(&json, "deleted_at", gone_ms);
+        assert_int_equal(frame->expires_ms, 0);
         check_blank(&json);
         check_body_hash(&json, message);
     } else if (message->changed_id > span->high || message->id < span->low) {
@@ -181,6 +201,8 @@ static void check_chat_body(const struct model_event *event, const struct frame 
     check_number(&json, "last_rev", chat->last_rev);
     check_number(&json, "last_seq", chat->last_seq);
     check_number(&json, "member_count", chat->member_count);
+    check_number(&json, "message_ttl_s", (uint64_t)chat->message_ttl_ms / 1000);
+    check_field(&json, "\"until_delivered\":%s", chat->until_delivered ? "true" : "false");
     check_absent(&json, "\"my_role\":");
     if (event->event.type == EVENT_MEMBER_ADDED || event->event.type == EVENT_MEMBER_UPDATED) {
         check_id(&json, "user_id", event->member.user_id);
@@ -380,6 +402,8 @@ static void check_chat(const struct chat *chat, const struct chat *expected) {
     assert_int_equal(chat->changed_rev, expected->changed_rev);
     assert_int_equal(chat->member_count, expected->member_count);
     assert_int_equal(chat->owner_count, expected->owner_count);
+    assert_int_equal(chat->message_ttl_ms, expected->message_ttl_ms);
+    assert_int_equal(chat->until_delivered, expected->until_delivered);
     assert_memory_equal(chat->chain, expected->chain, HASH128_SIZE);
     if (expected->title)
         assert_string_equal(chat->title, expected->title);
@@ -447,7 +471,7 @@ static void check_stays(struct check *check, uint64_t user_id, uint64_t after_id
 /* ---- History ------------------------------------------------------------------------------------------------------------------------ */
 
 struct visible {
-    const struct message *message;
+    struct message message; /* as it is shown */
     bool withheld;
 };
 
@@ -490,31 +514,36 @@ static struct history expect_history(struct check *check, uint64_t user_id, uint
             continue;
         bool withheld = !everything && !stay_at(model, chat_id, user_id, message->changed_id);
         if (everything || stay_at(model, chat_id, user_id, message->id))
-            history.items[history.count++] = (struct visible){ message, withheld };
+            history.items[history.count++] = (struct visible){ model_shown(model, &model->messages[i]), withheld };
     }
     return history;
 }
 
 static void check_message(const struct message *message, const struct visible *expected) {
-    assert_int_equal(message->id, expected->message->id);
-    assert_int_equal(message->chat_id, expected->message->chat_id);
-    assert_int_equal(message->sender_id, expected->message->sender_id);
-    assert_int_equal(message->seq, expected->message->seq);
-    assert_int_equal(message->rev, expected->message->rev);
-    assert_int_equal(message->changed_id, expected->message->changed_id);
-    assert_int_equal(message->created_ms, expected->message->created_ms);
-    assert_int_equal(message->edited_ms, expected->message->edited_ms);
-    assert_int_equal(message->deleted_ms, expected->message->deleted_ms);
+    assert_int_equal(message->id, expected->message.id);
+    assert_int_equal(message->chat_id, expected->message.chat_id);
+    assert_int_equal(message->sender_id, expected->message.sender_id);
+    assert_int_equal(message->seq, expected->message.seq);
+    assert_int_equal(message->rev, expected->message.rev);
+    assert_int_equal(message->changed_id, expected->message.changed_id);
+    assert_int_equal(message->created_ms, expected->message.created_ms);
+    assert_int_equal(message->edited_ms, expected->message.edited_ms);
+    assert_int_equal(message->deleted_ms, expected->message.deleted_ms);
+    assert_int_equal(message->expires_ms, expected->message.expires_ms);
     assert_int_equal(message->withheld, expected->withheld);
-    assert_int_equal(message->original, expected->message->original);
-    assert_memory_equal(message->seal, expected->message->seal, HASH128_SIZE);
-    assert_memory_equal(message->chain, expected->message->chain, HASH128_SIZE);
-    if (expected->withheld || expected->message->deleted_ms) {
+    assert_int_equal(message->original, expected->message.original);
+    assert_memory_equal(message->seal, expected->message.seal, HASH128_SIZE);
+    assert_memory_equal(message->chain, expected->message.chain, HASH128_SIZE);
+    if (expected->withheld || expected->message.deleted_ms) {
         assert_null(message->text);
+        assert_null(message->attachments);
+        assert_null(message->client_key);
         assert_int_equal(message->text_size, 0);
     } else {
-        assert_int_equal(message->text_size, expected->message->text_size);
-        assert_memory_equal(message->text, expected->message->text, message->text_size);
+        assert_int_equal(message->text_size, expected->message.text_size);
+        assert_memory_equal(message->text, expected->message.text, message->text_size);
+        assert_int_equal(message->attachments_size, expected->message.attachments_size);
+        assert_memory_equal(message->attachments, expected->message.attachments, message->attachments_size);
     }
 }
 
@@ -523,7 +552,7 @@ static size_t least(size_t one, size_t other) { return one < other ? one : other
 /* How many of them have an id below `id`. */
 static size_t count_below(const struct history *history, uint64_t id) {
     size_t count = 0;
-    while (count < history->count && history->items[count].message->id < id)
+    while (count < history->count && history->items[count].message.id < id)
         count++;
     return count;
 }
@@ -582,7 +611,7 @@ static void check_one(struct check *check, const struct history *history, uint64
     struct message message;
     const struct visible *expected = NULL;
     for (size_t i = 0; i < history->count; i++) {
-        if (history->items[i].message->id == message_id)
+        if (history->items[i].message.id == message_id)
             expected = &history->items[i];
     }
     enum err err = read_message(check->reader, history->user_id, history->chat_id, message_id, &check->arena, &message);
@@ -604,7 +633,7 @@ static void check_history(struct check *check, uint64_t user_id, uint64_t chat_i
         check_walk(check, &history, PAGE_AROUND, id, 1 + roll(check->dice, 12));
         check_one(check, &history, id);
         if (history.count > 0)
-            check_one(check, &history, history.items[roll(check->dice, history.count)].message->id);
+            check_one(check, &history, history.items[roll(check->dice, history.count)].message.id);
     }
 }
 
@@ -629,6 +658,15 @@ static void check_chat_of(struct check *check, uint64_t user_id, uint64_t chat_i
 
 /* ---- Accounts ----------------------------------------------------------------------------------------------------------------------- */
 
+static int64_t bytes_of(const struct model *model, uint64_t user_id) {
+    int64_t bytes = 0;
+    for (size_t i = 0; i < model->media_count; i++) {
+        const struct model_media *entry = &model->media[i];
+        bytes += entry->removed || entry->media.owner_id != user_id ? 0 : entry->media.size;
+    }
+    return bytes;
+}
+
 static void check_user(struct check *check, const struct user *expected) {
     struct user user;
     struct device *devices = NULL;
@@ -636,6 +674,7 @@ static void check_user(struct check *check, const struct user *expected) {
     assert_int_equal(read_user(check->reader, expected->id, &check->arena, &user), OK);
     assert_string_equal(user.username, expected->username);
     assert_string_equal(user.display_name, expected->display_name);
+    assert_int_equal(user.media_bytes, bytes_of(check->model, expected->id));
     assert_int_equal(user.password != NULL, expected->password != NULL);
     if (expected->password)
         assert_string_equal(user.password, expected->password);
@@ -680,12 +719,86 @@ static void check_accounts(struct check *check) {
         check_ticket(check, &model->tickets[i]);
 }
 
+/* ---- Media -------------------------------------------------------------------------------------------------------------------------- */
+
+static void check_media(const struct media *media, const struct media *expected) {
+    assert_int_equal(media->id, expected->id);
+    assert_int_equal(media->owner_id, expected->owner_id);
+    assert_int_equal(media->state, expected->state);
+    assert_int_equal(media->size, expected->size);
+    assert_int_equal(media->thumbnail_id, expected->thumbnail_id);
+    assert_int_equal(media->created_ms, expected->created_ms);
+    assert_int_equal(media->expires_ms, expected->expires_ms);
+    assert_int_equal(media->upload_until_ms, expected->upload_until_ms);
+    assert_memory_equal(media->token, expected->token, MEDIA_TOKEN_BYTES);
+    assert_memory_equal(media->md5, expected->md5, MD5_SIZE);
+    assert_string_equal(media->content_type, expected->content_type);
+    assert_int_equal(media->upload_id != NULL, expected->upload_id != NULL);
+}
+
+/* All rows, page by page. */
+static void check_media_rows(struct check *check) {
+    uint64_t after_id = 0;
+    size_t total = 0, expected = 0, count, limit = 1 + roll(check->dice, 40);
+    for (size_t i = 0; i < check->model->media_count; i++)
+        expected += !check->model->media[i].removed;
+    do {
+        struct media *media = NULL;
+        assert_int_equal(read_all_media(check->reader, after_id, limit, &check->arena, &media, &count), OK);
+        for (size_t i = 0; i < count; i++) {
+            const struct model_media *entry = model_media(check->model, media[i].id);
+            assert_true(entry && media[i].id > after_id);
+            check_media(&media[i], &entry->media);
+            after_id = media[i].id;
+        }
+        total += count;
+    } while (count == limit);
+    assert_int_equal(total, expected);
+}
+
+/* Owners see their own, others what they see in a message. */
+static void check_sights(struct check *check, uint64_t user_id) {
+    for (size_t i = 0; i < check->model->media_count; i++) {
+        const struct model_media *entry = &check->model->media[i];
+        struct media media;
+        bool alive = !entry->removed && entry->media.state != MEDIA_DOOMED;
+        bool seen =
+            entry->media.owner_id == user_id || (entry->media.state == MEDIA_READY && model_sees(check->model, user_id, entry->media.id));
+        enum err err = read_media(check->reader, user_id, entry->media.id, &check->arena, &media);
+        assert_int_equal(err, alive && seen ? OK : ERR_NOT_FOUND);
+        if (err == OK)
+            check_media(&media, &entry->media);
+    }
+    arena_release(&check->arena);
+}
+
+/* No row refers to what is not there, none is missing, and nothing else waits for its time. */
+static void check_references(struct check *check) {
+    static const struct query attachments = { "SELECT count(*) FROM attachment" };
+    static const struct query stray = { "SELECT count(*) FROM attachment a WHERE NOT EXISTS (SELECT 1 FROM media x WHERE x.id = a.media_id"
+                                        " AND x.state = 2) OR NOT EXISTS (SELECT 1 FROM event m WHERE m.id = a.message_id"
+                                        " AND m.attachments IS NOT NULL AND m.owner_id = a.chat_id)" };
+    static const struct query expiries = { "SELECT count(*) FROM expiry" };
+    const struct model *model = check->model;
+    size_t attached = 0, expiring = 0;
+    for (size_t i = 0; i < model->message_count; i++) {
+        const struct model_message *entry = &model->messages[i];
+        attached += entry->attached_count;
+        expiring += !entry->removed && entry->message.expires_ms && !entry->message.deleted_ms;
+    }
+    assert_int_equal(count_rows(model->config, &attachments), attached);
+    assert_int_equal(count_rows(model->config, &stray), 0);
+    assert_int_equal(count_rows(model->config, &expiries), expiring);
+}
+
 void check_all(const struct model *model, struct reader *reader, struct dice *dice) {
     static struct check check; /* static: what a failing test leaves behind is no leak */
     check = (struct check){ .model = model, .reader = reader, .dice = dice };
     arena_init(&check.arena, CHECK_ARENA_BYTES);
     check_accounts(&check);
     check_tokens(&check);
+    check_media_rows(&check);
+    check_references(&check);
     check_log(&check, 0);
     check_log(&check, any_position(&check));
     for (size_t i = 0; i < model->user_count; i++) {
@@ -694,6 +807,7 @@ void check_all(const struct model *model, struct reader *reader, struct dice *di
         check_feed(&check, user_id, any_position(&check));
         check_stays(&check, user_id, any_position(&check));
         check_chat_list(&check, user_id);
+        check_sights(&check, user_id);
         for (size_t k = 0; k < model->chat_count; k++)
             check_chat_of(&check, user_id, model->chats[k].chat.id);
     }

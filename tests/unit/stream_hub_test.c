@@ -306,6 +306,31 @@ static void a_stream_resumes_after_its_token(void **state) {
     close_client(&second);
 }
 
+/* From the ring or from the store: what is past its own time is not shown any more. */
+static void an_expired_message_is_replayed_without_its_text(void **state) {
+    struct world *world = *state;
+    uint64_t anna = make_user(world->fixture, "anna"), ben = make_user(world->fixture, "ben");
+    uint64_t chat = make_group(world->fixture, anna, &ben, 1), token = store_head(world->fixture->store);
+    struct client first = open_stream(world, ben, START_AT_HEAD, 0);
+    wait_for(&first, "ready");
+    struct command command = { .type = COMMAND_MESSAGE_POST,
+                               .actor_id = anna,
+                               .in.message_post = { .chat_id = chat, .text = "for a moment", .text_size = 12, .ttl_ms = 1 } };
+    post_ok(world->fixture, anna, chat, "before");
+    assert_int_equal(store_run(world->fixture->store, &command), OK);
+    command_release(&command);
+    post_ok(world->fixture, anna, chat, "after");
+    wait_for(&first, "for a moment");                                   /* live */
+    wait_for(&first, "\n\nid: ");                                       /* a heartbeat: the moment is over */
+    struct client second = open_stream(world, ben, START_AFTER, token); /* the links are there: from the ring */
+    wait_for(&second, "after");
+    check_feed(world, &second, true);
+    assert_true(has_seen(&second, "before") && has_seen(&second, "\"deleted_at\""));
+    assert_false(has_seen(&second, "for a moment"));
+    close_client(&first);
+    close_client(&second);
+}
+
 /* ---- Trouble ---- */
 
 static void who_does_not_read_catches_up_later(void **state) {
@@ -617,6 +642,7 @@ int main(void) {
         HUB_TEST(a_head_request_gets_the_head_alone),
         HUB_TEST(tokens_that_are_not_good_are_reset),
         HUB_TEST(a_stream_resumes_after_its_token),
+        HUB_TEST(an_expired_message_is_replayed_without_its_text),
         HUB_TEST(who_does_not_read_catches_up_later),
         HUB_TEST(what_the_hub_does_not_hear_it_reads),
         HUB_TEST(a_removed_device_is_told_and_cut_off),

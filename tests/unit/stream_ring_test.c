@@ -174,6 +174,38 @@ static void trimming_drops_what_is_too_old(void **state) {
     ring_release(&ring);
 }
 
+static struct frame *expiring_frame(enum event_type type, uint64_t position, int64_t expires_ms) {
+    struct event event = { .id = id_at(position),
+                           .owner_id = CHAT,
+                           .type = type,
+                           .ref_id = id_at(1),
+                           .rev = position,
+                           .message = { .id = id_at(1), .text = "short lived", .text_size = 11, .expires_ms = expires_ms } };
+    if (type == EVENT_MESSAGE_DELETED)
+        event.message.deleted_ms = 1;
+    struct frame *frame = frame_of(&event);
+    if (type == EVENT_MESSAGE_EDITED)
+        assert_true(frame_set_withheld(frame, &event));
+    return frame;
+}
+
+static void what_is_past_its_time_is_not_shown(void **state) {
+    (void)state;
+    struct ring ring = new_ring(64, 1 << 20);
+    append(&ring, expiring_frame(EVENT_MESSAGE_CREATED, 1, 5000), 0);
+    append_message(&ring, 2, "stays");
+    append(&ring, expiring_frame(EVENT_MESSAGE_EDITED, 3, 5000), 0);
+    for (uint64_t position = 1; position <= 3; position++) {
+        const struct ring_slot *slot = ring_at(&ring, position);
+        assert_ptr_equal(ring_shown(slot, 4999), slot->frame);
+        assert_ptr_equal(ring_shown(slot, 5000), position == 2 ? slot->frame : NULL);
+    }
+    append(&ring, expiring_frame(EVENT_MESSAGE_DELETED, 4, 5000), 0); /* nothing is left that could expire */
+    for (uint64_t position = 1; position <= 4; position++)
+        assert_non_null(ring_shown(ring_at(&ring, position), 5000));
+    ring_release(&ring);
+}
+
 #define MODEL_EVENTS 20000
 
 /* What the model knows of each position: its message's position, and of each message its newest version. */
@@ -236,6 +268,7 @@ int main(void) {
         cmocka_unit_test(edits_beyond_the_limit_are_forgotten),
         cmocka_unit_test(trimming_drops_what_the_store_dropped),
         cmocka_unit_test(trimming_drops_what_is_too_old),
+        cmocka_unit_test(what_is_past_its_time_is_not_shown),
         cmocka_unit_test(the_ring_shows_each_message_as_it_is_now),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,31 @@
+/* Owns the table of sweeps, and those that the store does by itself. */
+#include "jobs/sweeps.h"
+
+static enum err run_sweep(struct sweeping *sweeping, struct command *command, struct cleanup_step *step) {
+    enum err err = store_run(sweeping->target->store, command);
+    if (err == OK) {
+        step->rows = command->out.sweep.rows;
+        step->overdue_ms = command->out.sweep.overdue_ms;
+        step->more = command->out.sweep.more;
+    }
+    command_release(command);
+    return err;
+}
+
+static enum err sweep_rows(struct sweeping *sweeping, enum sweep_kind kind, struct cleanup_step *step) {
+    struct command command = { .type = COMMAND_SWEEP, .in.sweep = { .kind = kind, .dry_run = sweeping->dry_run } };
+    return run_sweep(sweeping, &command, step);
+}
+
+const struct sweep sweeps[SWEEP_COUNT] = {
+    { "log", sweep_rows, SWEEP_LOG },          { "expired", sweep_rows, SWEEP_EXPIRED },   { "delivered", sweep_rows, SWEEP_DELIVERED },
+    { "chats", sweep_rows, SWEEP_CHATS },      { "media", sweep_rows, SWEEP_MEDIA },       { "objects", sweep_objects, SWEEP_KINDS },
+    { "uploads", sweep_uploads, SWEEP_KINDS }, { "sessions", sweep_rows, SWEEP_SESSIONS }, { "tickets", sweep_rows, SWEEP_TICKETS },
+    { "invites", sweep_rows, SWEEP_INVITES },  { "keys", sweep_rows, SWEEP_KEYS },
+};
+
+enum err sweeps_finish(struct sweeping *sweeping) {
+    struct command command = { .type = COMMAND_SWEEP, .in.sweep = { .kind = SWEEP_KEYS, .last = true } };
+    struct cleanup_step step;
+    return run_sweep(sweeping, &command, &step);
+}
