@@ -45,6 +45,21 @@ api_tests() {
     node_tests "$@"
 }
 
+# A command with a Ceph gateway of its own, which tests find by the environment.
+with_ceph() {
+    local folder status
+    folder=$(mktemp -d) || return
+    # Not by a pipe: the daemons keep what they inherit.
+    OWNER=$$ tests/support/ceph.sh start "$folder/cluster" >"$folder/settings" || return
+    PARLEY_TEST_S3_ENDPOINT=$(sed -n 's/^endpoint=//p' "$folder/settings") \
+        PARLEY_TEST_S3_ACCESS_KEY=$(sed -n 's/^access_key=//p' "$folder/settings") \
+        PARLEY_TEST_S3_SECRET_KEY=$(sed -n 's/^secret_key=//p' "$folder/settings") "$@"
+    status=$?
+    tests/support/ceph.sh stop "$folder/cluster"
+    rm -rf "$folder"
+    return "$status"
+}
+
 sanitized_tests() {
     grep -vE '^ *(#|$)' tests/api/sanitized.txt | sed 's|^|tests/api/|'
 }

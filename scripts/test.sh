@@ -17,7 +17,8 @@ suite contract scripts/contract.sh
 [ -f tests/package.json ] && suite packages npm install --prefix tests --no-audit --no-fund --no-save
 suite presign node_tests tests/storage/presign.test.mjs
 suite support node_tests $(find tests/support tests/verify -name "*.test.mjs")
-suite api api_tests build/parley tests/api/*.test.mjs
+suite storage node_tests tests/storage/life.test.mjs tests/storage/browser.test.mjs
+suite api with_ceph api_tests build/parley tests/api/*.test.mjs
 suite api-asan api_tests build/parley-asan $(sanitized_tests)
 suite api-tsan api_tests build/parley-tsan $(sanitized_tests)
 [ -d tests/readme ] && suite readme node_tests tests/readme/*.test.mjs
