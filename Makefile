@@ -25,6 +25,7 @@ BENCH_SOURCES := $(wildcard tests/bench/*.c)
 FUZZ_SOURCES := $(wildcard tests/fuzz/*.c)
 FUZZ_TESTS := $(filter %_fuzz.c,$(FUZZ_SOURCES))
 TOOL_SOURCES := $(wildcard tests/storage/*_tool.c)
+STORAGE_SOURCES := $(filter-out $(TOOL_SOURCES),$(wildcard tests/storage/*.c))
 HEADERS := $(wildcard core/*.h db/*.h media/*.h stream/*.h api/*.h jobs/*.h cli/*.h)
 ALL_C := $(SOURCES) $(HEADERS) $(wildcard tests/*/*.c tests/*/*.h)
 
@@ -110,6 +111,11 @@ build/bench: $(patsubst %.c,build/obj/%.o,$(BENCH_SOURCES)) build/obj/libparley.
 	@echo "ld $@"
 	@$(CC) $(FLAGS) $^ -o $@ $(LINK) $(PACKAGE_LIBS) -lm
 
+# The contract of media/storage.h, for any storage, under the sanitizers.
+build/storage_conformance: $(patsubst %.c,build/obj-asan/%.o,$(STORAGE_SOURCES)) build/obj-asan/libparley.a
+	@echo "ld $@"
+	@$(CC) $(FLAGS-asan) $^ -o $@ $(LINK) $(PACKAGE_LIBS) $(CMOCKA_LIBS)
+
 # Programs by which tests in other languages reach functions of the product.
 build/tools/%: build/obj/tests/storage/%_tool.o build/obj/libparley.a
 	@mkdir -p $(@D)
@@ -146,7 +152,7 @@ test: ## install what is missing, build, and run every test suite
 
 .PHONY: binaries
 BINARIES := build/parley $(addprefix build/parley,-fault -asan -tsan) $(call UNIT,) $(call UNIT,-asan) $(call UNIT,-tsan) \
-            $(FAULT_PROGRAMS) $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_TESTS)) build/bench \
+            $(FAULT_PROGRAMS) $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_TESTS)) build/bench build/storage_conformance \
             $(patsubst tests/storage/%_tool.c,build/tools/%,$(TOOL_SOURCES))
 binaries: $(BINARIES) ## build everything that tests run
 
@@ -167,7 +173,7 @@ check: ## what every commit must pass, in a minute
 	@$(MAKE) --output-sync=target --keep-going check-warnings check-format check-layers check-contract check-static unit-asan
 	@echo "check: passed"
 
-CHECKED_C := $(SOURCES) $(BENCH_SOURCES) $(FAULT_SOURCES) $(FAULT_TESTS) $(UNIT_TESTS) $(UNIT_SUPPORT) $(FUZZ_SOURCES) $(TOOL_SOURCES)
+CHECKED_C := $(SOURCES) $(BENCH_SOURCES) $(FAULT_SOURCES) $(FAULT_TESTS) $(UNIT_TESTS) $(UNIT_SUPPORT) $(FUZZ_SOURCES) $(TOOL_SOURCES) $(STORAGE_SOURCES)
 
 .PHONY: check-warnings check-format check-layers check-contract check-static
 check-warnings: $(patsubst %.c,build/obj-check/%.o,$(CHECKED_C))

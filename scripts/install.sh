@@ -14,6 +14,8 @@ packages_to_run() {
 packages_to_test() {
     packages_to_run
     echo libcmocka-dev jq python3 python3-yaml
+    # A real S3 service; nothing of it runs but what tests start.
+    echo radosgw ceph-mon ceph-osd
     # Any Node from 18 on will do: one that is there is not replaced by Debian's.
     has_command node || echo nodejs
     if [ -f tests/package.json ]; then

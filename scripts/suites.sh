@@ -51,7 +51,8 @@ with_ceph() {
     folder=$(mktemp -d) || return
     # Not by a pipe: the daemons keep what they inherit.
     OWNER=$$ tests/support/ceph.sh start "$folder/cluster" >"$folder/settings" || return
-    PARLEY_TEST_S3_ENDPOINT=$(sed -n 's/^endpoint=//p' "$folder/settings") \
+    PARLEY_TEST_S3_FOLDER=$folder/cluster \
+        PARLEY_TEST_S3_ENDPOINT=$(sed -n 's/^endpoint=//p' "$folder/settings") \
         PARLEY_TEST_S3_ACCESS_KEY=$(sed -n 's/^access_key=//p' "$folder/settings") \
         PARLEY_TEST_S3_SECRET_KEY=$(sed -n 's/^secret_key=//p' "$folder/settings") "$@"
     status=$?

@@ -17,6 +17,8 @@ suite contract scripts/contract.sh
 [ -f tests/package.json ] && suite packages npm install --prefix tests --no-audit --no-fund --no-save
 suite presign node_tests tests/storage/presign.test.mjs
 suite support node_tests $(find tests/support tests/verify -name "*.test.mjs")
+suite storage-local scripts/storage.sh local
+suite storage-s3 scripts/storage.sh s3
 suite storage node_tests tests/storage/life.test.mjs tests/storage/browser.test.mjs
 suite api with_ceph api_tests build/parley tests/api/*.test.mjs
 suite api-asan api_tests build/parley-asan $(sanitized_tests)

@@ -2,6 +2,8 @@
 #include "tests/storage/world.h"
 
 #include <inttypes.h>
+#include <limits.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/clock.h"
@@ -22,6 +24,17 @@ struct storage *world_open(const struct config *config) {
     return storage;
 }
 
+/* For the local storage, which knows no prefixes: its folder holds the keys of one. */
+static void use_own_folder(struct config *config) {
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof(folder), "%s/%016" PRIx64, config->data_dir, random_u64());
+    if (mkdir(folder, 0700) != 0)
+        fail_msg("%s cannot be made", folder);
+    free(config->data_dir);
+    config->data_dir = strdup(folder);
+    assert_non_null(config->data_dir);
+}
+
 int world_set_up(void **state) {
     char problem[WORLD_PROBLEM_SIZE] = "", prefix[64];
     struct world *world = calloc(1, sizeof(*world));
@@ -31,6 +44,7 @@ int world_set_up(void **state) {
     setenv("PARLEY_S3_PREFIX", prefix, 1);
     if (config_load(&world->config, problem, sizeof(problem)) != OK)
         fail_msg("settings: %s", problem);
+    use_own_folder(&world->config);
     arena_init(&world->arena, ARENA_BYTES);
     world->storage = world_open(&world->config);
     world->is_local = storage_is_local(world->storage);
