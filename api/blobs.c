@@ -10,6 +10,7 @@
 #include "api/conditions.h"
 #include "api/handlers.h"
 #include "api/head.h"
+#include "api/rate.h"
 #include "api/server_internal.h"
 #include "core/clock.h"
 #include "core/content_type.h"
@@ -17,6 +18,8 @@
 #include "media/local.h"
 
 struct blob {
+    struct list_node node; /* in server->blobs */
+    uint64_t address;      /* its client's, hashed */
     const char *key;
     /* Receiving */
     struct local_put put;
@@ -96,6 +99,8 @@ static enum err check_headers(struct request *request, const struct signed_part 
     return err;
 }
 
+static enum err refuse_expired(struct request *request) { return request_refuse(request, ERR_URL_EXPIRED, NULL, "ask for a new URL"); }
+
 static enum err check_signature(struct request *request) {
     struct signed_part part;
     if (request->headers.amz_count > LIMIT_AMZ_HEADERS)
@@ -106,25 +111,46 @@ static enum err check_signature(struct request *request) {
     if (err == ERR_BAD_SIGNATURE)
         return request_refuse(request, err, NULL, "method, path, query or headers are not those that the URL was made for");
     if (err == ERR_URL_EXPIRED)
-        return request_refuse(request, err, NULL, "ask for a new URL");
-    return err == OK ? check_headers(request, &part) : err;
+        return refuse_expired(request);
+    if (err != OK)
+        return err;
+    request->blob->put.until_ms = sigv4_expires_ms(&part.request);
+    return check_headers(request, &part);
+}
+
+/* Nobody may keep all others from transferring. */
+static enum err check_share(struct request *request, uint64_t address) {
+    const struct server *server = request->server;
+    size_t all = 0, own = 0;
+    LIST_EACH(&server->blobs, node) {
+        all++;
+        own += LIST_ITEM(node, const struct blob, node)->address == address;
+    }
+    if (all >= LIMIT_BLOBS)
+        return request_refuse(request, ERR_OVERLOADED, NULL, "too many transfers");
+    if (server->config->rate_limit && own >= LIMIT_BLOBS_PER_ADDRESS)
+        return request_refuse(request, ERR_OVERLOADED, NULL, "too many transfers from one address");
+    return OK;
 }
 
 static enum err begin(struct request *request) {
     struct server *server = request->server;
     if (!storage_is_local(server->storage))
         return request_refuse(request, ERR_NOT_FOUND, NULL, "media is not stored by this server");
-    if (server->blob_count >= LIMIT_BLOBS)
-        return request_refuse(request, ERR_OVERLOADED, NULL, "too many transfers");
+    uint64_t address = rate_address_key(server->rate, RATE_OF_ADDRESS, request->address.bytes);
+    enum err err = check_share(request, address);
+    if (err != OK)
+        return err;
     struct blob *blob = ARENA_NEW(&request->arena, struct blob);
     if (blob == NULL)
         return ERR_NO_MEMORY;
     blob->fd = -1;
+    blob->address = address;
     blob->key = request_decode(request, request->object);
     if (blob->key == NULL)
         return ERR_NO_MEMORY;
     request->blob = blob;
-    server->blob_count++;
+    list_append(&server->blobs, &blob->node);
     if (strlen(blob->key) >= STORAGE_KEY_SIZE)
         return request_refuse(request, ERR_BAD_SIGNATURE, NULL, "this cannot be an object");
     return OK;
@@ -154,13 +180,26 @@ static enum err read_put(struct request *request) {
     return OK;
 }
 
+/* What is on its way takes room beside what was reserved for it: so it must not be on its way many times. */
+static enum err check_copies(struct request *request) {
+    const struct local_put *put = &request->blob->put;
+    size_t copies = 0;
+    LIST_EACH(&request->server->blobs, node) {
+        const struct local_put *other = &LIST_ITEM(node, const struct blob, node)->put;
+        copies += other->key != NULL && other->part == put->part && strcmp(other->key, put->key) == 0;
+    }
+    return copies <= LIMIT_BLOB_COPIES ? OK : request_refuse(request, ERR_OVERLOADED, NULL, "this is being uploaded several times already");
+}
+
 enum err blob_put_admit(struct request *request) {
     enum err err = begin(request);
     if (err == OK && request->headers.content_length == NULL)
         err = request_refuse(request, ERR_BAD_REQUEST, "Content-Length", "this header is required");
     if (err == OK)
         err = check_signature(request);
-    return err == OK ? read_put(request) : err;
+    if (err == OK)
+        err = read_put(request);
+    return err == OK ? check_copies(request) : err;
 }
 
 enum err blob_get_admit(struct request *request) {
@@ -193,6 +232,8 @@ static enum err explain(struct request *request, enum err err) {
     if (err == ERR_STORAGE_UNAVAILABLE)
         log_event(LOG_ERROR, "storage_failed", "request_id=%s route=%s problem=\"%s\"", request->id, request->route->path,
                   storage_problem());
+    if (err == ERR_URL_EXPIRED)
+        return refuse_expired(request);
     if (err == ERR_BAD_DIGEST)
         return request_refuse(request, err, NULL, "the body is not the one whose length and MD5 were announced");
     if (err == ERR_NOT_FOUND && request->method == METHOD_PUT)
@@ -354,6 +395,6 @@ void blob_end(struct request *request) {
     if (request->blob == NULL)
         return;
     blob_release(request);
+    list_remove(&request->blob->node);
     request->blob = NULL;
-    request->server->blob_count--;
 }

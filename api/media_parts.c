@@ -261,6 +261,19 @@ static enum err etag_of(const struct gathering *gathering, struct etag *etag) {
     return OK;
 }
 
+/* Joining may take long, and nothing holds the row meanwhile: as after an upload URL, it stays until what could still appear is deleted again. */
+static enum err keep_row(struct request *request, uint64_t media_id) {
+    struct command command = {
+        .type = COMMAND_MEDIA_SIGN,
+        .actor_id = request->session.user_id,
+        .device_id = request->session.device_id,
+        .in.media_sign = { media_id, link_upload_until_ms(request) },
+    };
+    enum err err = store_run(request->server->store, &command);
+    command_release(&command);
+    return err == ERR_CONFLICT ? OK : err; /* another try has completed it: the parts are gone */
+}
+
 static enum err join(struct request *request, const struct media *media, const char *key, struct etag *etag) {
     struct gathering gathering = { ARENA_ARRAY(&request->arena, struct part, etag->parts), 0 };
     if (gathering.parts == NULL)
@@ -268,6 +281,8 @@ static enum err join(struct request *request, const struct media *media, const c
     enum err err = gather(request, media, key, &gathering);
     if (err == OK)
         err = etag_of(&gathering, etag);
+    if (err == OK)
+        err = keep_row(request, media->id);
     if (err == OK)
         err = storage_multipart_complete(request->server->storage, key, media->upload_id, gathering.parts, gathering.count);
     return err;

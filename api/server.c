@@ -57,6 +57,7 @@ enum err server_start(const struct server_parts *parts, struct server **ret_serv
     server->hub = parts->hub;
     server->storage = parts->storage;
     server->secure_cookies = strncasecmp(parts->config->public_url, "https://", 8) == 0;
+    list_init(&server->blobs);
     json_start();
     routes_start();
     enum err err = start_parts(server, problem, problem_size);

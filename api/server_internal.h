@@ -5,6 +5,7 @@
 
 #include "api/server.h"
 #include "core/crypto.h"
+#include "core/list.h"
 
 struct auth;
 struct http;
@@ -23,7 +24,7 @@ struct server {
     struct workers *readers;
     struct workers *hashers;
     struct workers *storers; /* wait for the storage */
-    unsigned blob_count;     /* the loop's: transfers (blobs.h) */
+    struct list_node blobs;  /* the loop's: transfers (blobs.h) */
     _Atomic bool draining;
     bool secure_cookies; /* the public URL is https */
 };

@@ -54,6 +54,8 @@
 #define LIMIT_STORAGE_ANSWER_BYTES (4 * 1024 * 1024) /* of the storage's XML */
 #define LIMIT_BLOB_BLOCK_BYTES (64 * 1024)           /* read from a local object at once */
 #define LIMIT_BLOBS 512                              /* transfers of local objects at once: a file and a block each */
+#define LIMIT_BLOBS_PER_ADDRESS (LIMIT_BLOBS / 4)    /* of one client, which may be as slow as it likes */
+#define LIMIT_BLOB_COPIES 8                          /* the same file or part received at once: only one of them was reserved */
 #define LIMIT_AMZ_HEADERS 8                          /* of a presigned request */
 #define LIMIT_MESSAGE_TTL_MIN_MS 1000
 #define LIMIT_MESSAGE_TTL_MS (INT64_C(366) * 24 * 3600 * 1000)

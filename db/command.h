@@ -183,7 +183,8 @@ struct command {
         struct {
             uint64_t media_id;
         } media_delete;
-        /* New upload URLs for a PENDING one are about to be given out: they will work until then. CONFLICT: it is READY meanwhile. */
+        /* New upload URLs for a PENDING one are about to be given out, or its parts are about to be joined: its object may appear until then. CONFLICT: it
+         * is READY meanwhile. */
         struct {
             uint64_t media_id;
             int64_t upload_until_ms;

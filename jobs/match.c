@@ -63,10 +63,12 @@ int64_t match_settled_ms(const struct config *config) { return clock_now_ms() - 
 
 /* ---- Uploads ---- */
 
+/* One of a media object that is complete is what a crash left of it. */
 static bool is_stale(const struct listed_upload *upload, const struct match *match, int64_t settled_ms) {
     if (!match->is_ours || upload->begun_ms > settled_ms)
         return false;
-    return match->media == NULL || match->media->upload_id == NULL || strcmp(match->media->upload_id, upload->upload_id) != 0;
+    const struct media *media = match->media;
+    return media == NULL || media->state == MEDIA_READY || media->upload_id == NULL || strcmp(media->upload_id, upload->upload_id) != 0;
 }
 
 enum err match_stale_uploads(struct reader *reader, const struct config *config, struct arena *arena, struct listed_upload *uploads,

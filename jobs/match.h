@@ -16,7 +16,7 @@ enum err match_keys(struct reader *reader, const char *prefix, const char *const
  * says what it is. What is younger may still be on its way. */
 int64_t match_settled_ms(const struct config *config);
 
-/* Of a page of multipart uploads, those that nobody will ever complete: their row is gone, or knows another upload, or none. Moves them to the
+/* Of a page of multipart uploads, those that nobody will ever complete: their row is gone, or complete, or knows another upload, or none. Moves them to the
  * front and returns their number in *ret_count. Those begun after match_settled_ms() may be about to be noted in their row, and are left out. */
 enum err match_stale_uploads(struct reader *reader, const struct config *config, struct arena *arena, struct listed_upload *uploads,
                              size_t count, size_t *ret_count) MUST_USE;

@@ -40,6 +40,16 @@ static enum err delete_objects(struct storage *storage, const struct media *medi
     return err;
 }
 
+/* What cannot be deleted must not keep all others: they go one by one. Moves those that are gone to the front and returns their number. A storage that
+ * is down has refused so much by then that it is not asked again for each. */
+static size_t delete_each(struct storage *storage, struct media *media, const char *const *keys, size_t count) {
+    size_t gone = 0;
+    for (size_t i = 0; i < count; i++)
+        if (delete_objects(storage, &media[i], &keys[i], 1) == OK)
+            media[gone++] = media[i];
+    return gone;
+}
+
 static enum err forget_rows(struct sweeping *sweeping, const struct media *media, size_t count, struct cleanup_step *step) {
     uint64_t ids[LIMIT_SWEEP_OBJECTS];
     for (size_t i = 0; i < count; i++)
@@ -52,18 +62,21 @@ static enum err forget_rows(struct sweeping *sweeping, const struct media *media
     return err;
 }
 
-static enum err delete_and_forget(struct sweeping *sweeping, const struct media *media, size_t count, struct arena *arena,
+static enum err delete_and_forget(struct sweeping *sweeping, struct media *media, size_t count, struct arena *arena,
                                   struct cleanup_step *step) {
     const char **keys = make_keys(media, count, sweeping->target->config->s3_prefix, arena);
     if (keys == NULL)
         return ERR_NO_MEMORY;
     fault_die_at("die_at_cleanup_step");
     enum err err = delete_objects(sweeping->target->storage, media, keys, count);
-    if (err != OK)
+    if (err == ERR_STORAGE_UNAVAILABLE && count > 1)
+        count = delete_each(sweeping->target->storage, media, keys, count);
+    else if (err != OK)
         return err;
     count_objects(media, count, step);
     fault_die_at("die_at_cleanup_step");
-    return forget_rows(sweeping, media, count, step);
+    enum err forget_err = forget_rows(sweeping, media, count, step);
+    return err == OK ? forget_err : err;
 }
 
 static enum err take_doomed(struct sweeping *sweeping, struct arena *arena, struct cleanup_step *step) {

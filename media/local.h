@@ -25,12 +25,14 @@ struct local_put {
     uint64_t size;
     bool has_md5;
     uint8_t md5[MD5_SIZE];
+    int64_t until_ms; /* the end of its URL, by wall time; 0: none */
 };
 /* ERR_NOT_FOUND: no such multipart upload; ERR_BAD_REQUEST: the key cannot be an object's; ERR_STORAGE_UNAVAILABLE: the disk. */
 enum err local_upload_begin(struct storage *storage, const struct local_put *put, struct local_upload **ret_upload) MUST_USE;
-/* ERR_BODY_TOO_LARGE: more than announced. */
+/* ERR_BODY_TOO_LARGE: more than announced; ERR_URL_EXPIRED: it is past its URL's end. */
 enum err local_upload_write(struct local_upload *upload, const void *bytes, size_t size) MUST_USE;
-/* ERR_BAD_DIGEST: bytes or number of bytes are not those announced. In every case the upload is over and freed. */
+/* ERR_BAD_DIGEST: bytes or number of bytes are not those announced; ERR_URL_EXPIRED: an upload that ends later than its URL leaves nothing, because the
+ * row that would find it may be gone. In every case the upload is over and freed. */
 enum err local_upload_finish(struct local_upload *upload, char ret_etag[STORAGE_ETAG_SIZE]) MUST_USE;
 void local_upload_abort(struct local_upload *upload); /* NULL is fine */
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -310,6 +311,14 @@ static enum err join_into(struct local *local, struct join *join, const struct p
     return err;
 }
 
+/* Tries to join the same upload wait for each other: who comes later finds it joined, instead of copying all its bytes once more. Closing unlocks. */
+static enum err upload_lock(int folder_fd) {
+    while (flock(folder_fd, LOCK_EX) != 0)
+        if (errno != EINTR)
+            return local_failed("locking an upload");
+    return faccessat(folder_fd, UPLOAD_NAME, F_OK, 0) == 0 ? OK : local_failed("opening an upload");
+}
+
 enum err local_multipart_complete(struct storage *storage, const char *key, const char *upload_id, const struct part *parts, size_t count) {
     struct local *local = local_of(storage);
     struct join join = { .out_fd = -1 };
@@ -319,13 +328,13 @@ enum err local_multipart_complete(struct storage *storage, const char *key, cons
     enum err err = upload_open(local, key, upload_id, join.record.content_type, &join.folder_fd);
     if (err != OK)
         return err;
-    err = join_into(local, &join, &place, parts, count);
+    err = upload_lock(join.folder_fd);
+    if (err == OK)
+        err = join_into(local, &join, &place, parts, count);
+    if (err == OK) /* The object is there: what is left of the upload goes now, or with the next clean-up. */
+        (void)upload_forget(local, upload_id);
     close(join.folder_fd);
-    if (err != OK)
-        return err;
-    /* The object is there: what is left of the upload goes now, or with the next clean-up. */
-    (void)upload_forget(local, upload_id);
-    return OK;
+    return err;
 }
 
 /* ---- Listing uploads: by their ids ---- */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "media/local_folder.h"
 
 #define WRITEBACK_BYTES (8 * 1024 * 1024) /* after so many the disk begins to write, so that the sync at the end is short */
@@ -71,10 +72,17 @@ static void write_back(struct local_upload *upload) {
     upload->written_back = upload->received;
 }
 
+static enum err check_time(const struct local_upload *upload) {
+    return upload->put.until_ms == 0 || clock_now_ms() < upload->put.until_ms ? OK : ERR_URL_EXPIRED;
+}
+
 enum err local_upload_write(struct local_upload *upload, const void *bytes, size_t size) {
     if (size > upload->put.size - upload->received)
         return ERR_BODY_TOO_LARGE;
-    enum err err = write_all(upload->fd, bytes, size);
+    enum err err = check_time(upload);
+    if (err != OK)
+        return err;
+    err = write_all(upload->fd, bytes, size);
     if (err != OK)
         return err;
     md5_add(upload->md5, bytes, size);
@@ -97,6 +105,10 @@ static enum err put_part_in_place(struct local_upload *upload) {
 
 static enum err put_in_place(struct local_upload *upload, const struct record *record) {
     enum err err = record_write(upload->fd, record);
+    if (err == OK && fsync(upload->fd) != 0)
+        err = local_failed("storing a file");
+    if (err == OK) /* only now: what takes long is done */
+        err = check_time(upload);
     if (err != OK)
         return err;
     if (upload->put.upload_id != NULL)

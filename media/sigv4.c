@@ -378,16 +378,20 @@ static bool parse_expires(const char *text, int64_t *ret_expires_s) {
     return true;
 }
 
-static bool check_claims(const struct sigv4_credentials *credentials, const struct sigv4_request *request, struct claims *claims) {
+static bool read_times(struct claims *claims) {
     int64_t expires_s;
-    if (strcmp(claims->algorithm, ALGORITHM) != 0 || strcmp(claims->payload_hash, request->payload_hash) != 0)
-        return false;
-    if (strcmp(claims->token, has_token(credentials) ? credentials->session_token : "") != 0)
-        return false;
     if (!parse_date(claims->date, &claims->signed_ms) || !parse_expires(claims->expires, &expires_s))
         return false;
     claims->expires_ms = claims->signed_ms + expires_s * 1000;
     return true;
+}
+
+static bool check_claims(const struct sigv4_credentials *credentials, const struct sigv4_request *request, struct claims *claims) {
+    if (strcmp(claims->algorithm, ALGORITHM) != 0 || strcmp(claims->payload_hash, request->payload_hash) != 0)
+        return false;
+    if (strcmp(claims->token, has_token(credentials) ? credentials->session_token : "") != 0)
+        return false;
+    return read_times(claims);
 }
 
 /* The next name of a list like "host;range": its bytes, and *list after it. NULL at the end. */
@@ -491,6 +495,11 @@ enum err sigv4_verify(const struct sigv4_credentials *credentials, const struct 
         return err;
     bool is_valid_now = request->time_ms < claims.expires_ms && request->time_ms >= claims.signed_ms - AHEAD_MAX_MS;
     return is_valid_now ? OK : ERR_URL_EXPIRED;
+}
+
+int64_t sigv4_expires_ms(const struct sigv4_request *request) {
+    struct claims claims;
+    return read_claims(request, &claims) && read_times(&claims) ? claims.expires_ms : 0;
 }
 
 bool sigv4_signs(const struct sigv4_request *request, const char *header) {

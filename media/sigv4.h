@@ -58,5 +58,7 @@ void sigv4_date(int64_t time_ms, char out[SIGV4_DATE_SIZE]);
  * signed header is missing or came twice; `host` must be signed, and so must every x-amz- header that was sent. ERR_URL_EXPIRED: it fits, but its time
  * is over (or begins more than 15 minutes from now). ERR_NO_MEMORY. */
 enum err sigv4_verify(const struct sigv4_credentials *credentials, const struct sigv4_request *request) MUST_USE;
+/* When the URL of a verified request stops working. */
+int64_t sigv4_expires_ms(const struct sigv4_request *request);
 /* Whether the arguments say that the header was signed. */
 bool sigv4_signs(const struct sigv4_request *request, const char *header);

@@ -73,6 +73,14 @@ async function refusedPut(media, bytes, status, code, changed) {
   await eventually(() => incomingFiles().length === 0, 'nothing left behind');
 }
 
+// An upload whose body is still to come.
+async function beginPut(t, of, media, size) {
+  const { pathname, search } = new URL(media.upload.url);
+  const raw = await RawSocket.connectFor(t, of.port);
+  raw.write(requestBytes('PUT', pathname + search, { ...media.upload.headers, Host: `127.0.0.1:${of.port}`, 'Content-Length': size }));
+  return raw;
+}
+
 function withQuery(url, name, value) {
   const changed = new URL(url);
   if (value === null) changed.searchParams.delete(name);
@@ -232,6 +240,22 @@ test('an expired URL is refused', async (t) => {
   const { url } = await complete(bob, media);
   await eventually(async () => expectProblem(await put(media.upload, content), 403, 'url_expired'), 'the end of the upload URL');
   await eventually(async () => expectProblem(await exchange(url), 403, 'url_expired'), 'the end of the download URL');
+});
+
+test('an upload that ends after its URL leaves nothing, not even when its row is gone', async (t) => {
+  const other = await startServerFor(t, { env: { PARLEY_MEDIA_UPLOAD_TTL: '1s', PARLEY_CLEANUP_INTERVAL: '100ms' } });
+  const bob = await register(other, 'bob');
+  const bytes = someBytes(100);
+  const media = await announce(bob, bytes);
+  const raw = await beginPut(t, other, media, bytes.length);
+  raw.write(bytes.subarray(0, 50));
+  expectStatus(await bob.delete(`/v1/media/${media.id}`), 204);
+  await delay(3500); // the row goes a second after the URL
+  raw.write(bytes.subarray(50));
+  await raw.until(() => parseResponses(raw.received).length > 0);
+  expectProblem(parseResponses(raw.received)[0], 403, 'url_expired');
+  assert.deepEqual(storedFiles(other), []);
+  await eventually(() => incomingFiles(other).length === 0, 'nothing left behind');
 });
 
 test('parts are received, and only those that were signed', async (t) => {
@@ -468,17 +492,35 @@ test('a slow reader gets everything, one that stops reading is cut off', async (
   stopped.destroy();
 });
 
+// Begins uploads, `each` of every media, and resolves with the answers to those that are refused when there are so many.
+async function beginMany(t, of, all, each, refused) {
+  const raws = await Promise.all(all.flatMap((media) => Array.from({ length: each }, () => beginPut(t, of, media, 10))));
+  const answered = () => raws.filter((raw) => parseResponses(raw.received).length > 0);
+  await eventually(() => answered().length >= refused, 'refusals');
+  const answers = answered().map((raw) => parseResponses(raw.received)[0]);
+  for (const raw of raws) raw.destroy();
+  assert.equal(answers.length, refused);
+  for (const answer of answers) expectProblem(answer, 503, 'overloaded');
+}
+
+const announceMany = (account, count) => Promise.all(Array.from({ length: count }, () => announce(account, someBytes(10))));
+
 test('more transfers than the server takes at once are refused for now', async (t) => {
   const content = someBytes(10);
   const media = await announce(alice, content);
-  const { pathname, search } = new URL(media.upload.url);
-  const head = requestBytes('PUT', pathname + search, { ...media.upload.headers, Host: `127.0.0.1:${server.port}`, 'Content-Length': 10 });
-  const raws = await Promise.all(Array.from({ length: 520 }, () => RawSocket.connectFor(t, server.port)));
-  for (const raw of raws) raw.write(head);
-  const answered = () => raws.filter((raw) => parseResponses(raw.received).length > 0);
-  await eventually(() => answered().length >= 8, 'refusals');
-  for (const raw of answered()) expectProblem(parseResponses(raw.received)[0], 503, 'overloaded');
-  for (const raw of raws) raw.destroy();
+  await beginMany(t, server, await announceMany(alice, 130), 4, 8);
+  await eventually(async () => (await put(media.upload, content)).status === 200, 'an upload after that');
+});
+
+test('one address takes no more than its share of them', async (t) => {
+  const other = await startServerFor(t, { env: { PARLEY_RATE_LIMIT: 'on', PARLEY_MEDIA_PENDING: '100' } });
+  await beginMany(t, other, await announceMany(await register(other, 'bob'), 34), 4, 8);
+});
+
+test('the same file is received a few times at once, not many', async (t) => {
+  const content = someBytes(10);
+  const media = await announce(alice, content);
+  await beginMany(t, server, [media], 12, 4);
   await eventually(async () => (await put(media.upload, content)).status === 200, 'an upload after that');
 });
 

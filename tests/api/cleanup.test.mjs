@@ -1,15 +1,18 @@
 // `parley cleanup`: what it deletes, what it says, and that what expired is nowhere any more, neither in the database nor in the storage.
 import assert from 'node:assert/strict';
+import { cpSync } from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
 import { bucketOf } from '../support/bucket.mjs';
 import { NO_CLOCK } from '../support/cleanup.mjs';
 import { Client, createGroup, expectProblem, expectStatus, postMany, postMessage, register } from '../support/client.mjs';
 import { DAY_MS, EXPIRING_SETTINGS, GONE_FILE, GONE_TEXT, KEPT_FILE, advance, checkReadable, checkSwept, fillExpiring, inParts, postFile, uploadText } from '../support/expiring.mjs';
-import { announce, sendParts } from '../support/media.mjs';
+import { announce, complete, fetchContent, sendParts } from '../support/media.mjs';
 import { startServerFor } from '../support/server.mjs';
 import { STORAGES } from '../support/storages.mjs';
 import { eventually } from '../support/wait.mjs';
 
+const HOUR_MS = 3_600_000;
 const FILE = { content_type: 'application/octet-stream' };
 
 // What is uploaded and not used is due at once, and so is what no message has any more.
@@ -133,6 +136,17 @@ test('a storage that is down keeps nothing else from being cleaned up, and gets 
   }, 'it is back');
 });
 
+test('a file that cannot be deleted keeps no other from going', async (t) => {
+  const server = await startServerFor(t, { env: AT_ONCE });
+  const alice = await register(server, 'alice');
+  const [stuck, gone] = [await uploadText(alice, KEPT_FILE), await uploadText(alice, GONE_FILE)];
+  await bucketOf(server).block((await bucketOf(server).keys()).find((key) => key.startsWith(stuck.id)));
+  for (const media of [stuck, gone]) expectStatus(await alice.delete(`/v1/media/${media.id}`), 204);
+  const { stderr } = await cleanUp(server, { status: 1 });
+  assert.match(stderr, /deleting/);
+  assert.equal(server.dataContains(GONE_FILE), false);
+});
+
 test('what is due for longer than the deadline is reported, once', { skip: NO_CLOCK }, async (t) => {
   const env = { ...AT_ONCE, ...NO_STORAGE, PARLEY_CLEANUP_DEADLINE: '1h', PARLEY_CLEANUP_INTERVAL: '100ms' };
   const server = await startServerFor(t, { clock: true, env: { ...AT_ONCE, PARLEY_CLEANUP_INTERVAL: '0' } });
@@ -165,6 +179,23 @@ for (const storage of STORAGES) {
     assert.equal(server.dataContains(GONE_FILE), false);
   });
 }
+
+test('what a crash left of an upload in parts goes although its file is there', { skip: NO_CLOCK }, async (t) => {
+  const server = await startServerFor(t, { clock: true, env: { PARLEY_CLEANUP_INTERVAL: '0', PARLEY_MEDIA_PART_ABOVE: '1000B' } });
+  const alice = await register(server, 'alice');
+  const bytes = inParts(KEPT_FILE);
+  const media = await announce(alice, bytes, FILE);
+  await sendParts(alice, media, bytes);
+  const [id] = await bucketOf(server).uploads();
+  const [left, kept] = [path.join(server.dataDir, 'media', 'multipart', id), path.join(server.folder, id)];
+  cpSync(left, kept, { recursive: true });
+  await complete(alice, media);
+  cpSync(kept, left, { recursive: true });
+  await advance(server, 2 * HOUR_MS);
+  await cleanUp(server);
+  assert.deepEqual(await bucketOf(server).uploads(), []);
+  assert.ok((await fetchContent(alice, media.id)).bytes.equals(bytes));
+});
 
 test('cleanup explains what it cannot do', async (t) => {
   const server = await startServerFor(t);

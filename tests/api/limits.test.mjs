@@ -148,7 +148,7 @@ test('with limits off nothing is limited and nothing is said about limits', asyn
 });
 
 test('a full queue before the writer answers 503 at once, and loses nothing it accepted', async (t) => {
-  const server = await limited(t, { PARLEY_QUEUE_MAX: '1' });
+  const server = await limited(t, { PARLEY_QUEUE_MAX: '1', PARLEY_CLEANUP_INTERVAL: '0' });
   const alice = await register(server, 'alice');
   const chat = await createGroup(alice);
   const accepted = [];

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { after, test } from 'node:test';
+import { NO_CLOCK, cleanUp, startManual } from '../support/cleanup.mjs';
 import { createGroup, expectProblem, expectStatus, postMessage, register, registerMany } from '../support/client.mjs';
+import { advance } from '../support/expiring.mjs';
 import {
   MIB, announce, announcementOf, complete, fetchContent, fetchUrl, getMedia, listParts, md5Of, partsOf, send, sendOk, sendParts, signParts, someBytes,
   tryAnnounce, tryComplete, trySign, upload,
@@ -14,6 +16,7 @@ import { eventually } from '../support/wait.mjs';
 const GIB = 1024 * MIB;
 const TIB = 1024 * GIB;
 const PART = 5 * MIB; // the smallest that may be set
+const HOUR_MS = 3_600_000;
 const MD5 = '0123456789abcdef0123456789abcdef';
 
 const server = await startServer();
@@ -224,6 +227,22 @@ test('completing it many times at once completes it', async () => {
   const answers = await Promise.all(Array.from({ length: 10 }, () => tryComplete(alice, media)));
   for (const answer of answers) assert.equal(expectStatus(answer, 200).state, 'ready');
   assert.deepEqual((await fetchContent(alice, media.id)).bytes, bytes);
+});
+
+test('what is deleted while it is joined is looked for until it cannot appear any more', { skip: NO_CLOCK }, async (t) => {
+  const own = await startManual(t, { PARLEY_MEDIA_PART_ABOVE: '1000B', PARLEY_MEDIA_QUOTA: '2000B' }, true);
+  const alice = await register(own, 'alice');
+  const bytes = someBytes(2000);
+  const media = await announce(alice, bytes);
+  await sendParts(alice, media, bytes);
+  await advance(own, 2 * HOUR_MS); // the URLs of its parts have ended
+  await complete(alice, media);
+  expectStatus(await alice.delete(`/v1/media/${media.id}`), 204);
+  await cleanUp(own);
+  expectProblem(await tryAnnounce(alice, announcementOf(bytes)), 409, 'media_quota');
+  await advance(own, HOUR_MS + 2000);
+  await cleanUp(own);
+  await announce(alice, bytes);
 });
 
 test('a file just above the limit is one part', async () => {

@@ -42,6 +42,12 @@ export class FolderBucket {
     rmSync(this.#fileOf(key));
   }
 
+  // Puts in the object's place what cannot be deleted.
+  async block(key) {
+    rmSync(this.#fileOf(key));
+    mkdirSync(path.join(this.#fileOf(key), 'full'), { recursive: true });
+  }
+
   // The ids of multipart uploads that are neither completed nor aborted.
   async uploads() {
     const folder = path.join(this.folder, 'multipart');

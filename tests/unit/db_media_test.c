@@ -414,11 +414,13 @@ static void only_what_is_ready_and_seen_can_be_attached(void **state) {
     assert_int_equal(count_rows(&fixture->config, &count_attachments), 0);
 }
 
-static void who_reads_a_message_sees_its_media(void **state) {
-    struct fixture *fixture = *state;
+/* While `copies` messages that only ann reads have the media, too. */
+static void check_readers(struct fixture *fixture, size_t copies) {
     uint64_t ann = make_user(fixture, "ann"), bob = make_user(fixture, "bob"), late = make_user(fixture, "late"),
              eve = make_user(fixture, "eve");
-    uint64_t chat = make_group(fixture, ann, &bob, 1), id = ready(fixture, ann);
+    uint64_t chat = make_group(fixture, ann, &bob, 1), own = make_group(fixture, ann, NULL, 0), id = ready(fixture, ann);
+    for (size_t i = 0; i < copies; i++)
+        attach_ok(fixture, ann, own, id);
     assert_int_equal(see(fixture, bob, id), ERR_NOT_FOUND);
     uint64_t message = attach_ok(fixture, ann, chat, id);
     assert_int_equal(see(fixture, bob, id), OK);
@@ -437,7 +439,18 @@ static void who_reads_a_message_sees_its_media(void **state) {
     assert_int_equal(edit(fixture, ann, chat, message, "changed"), OK);
     assert_int_equal(see(fixture, bob, id), ERR_NOT_FOUND); /* the message is withheld */
     assert_int_equal(see(fixture, ann, id), OK);
+    for (int i = 0; i < 2; i++) { /* back, and away again */
+        assert_int_equal(put_member(fixture, ann, chat, bob, ROLE_MEMBER), OK);
+        assert_int_equal(see(fixture, bob, id), OK);
+        assert_int_equal(remove_member(fixture, bob, chat, bob), OK);
+        assert_int_equal(see(fixture, bob, id), ERR_NOT_FOUND);
+    }
+    assert_int_equal(see(fixture, eve, id), ERR_NOT_FOUND);
 }
+
+static void who_reads_a_message_sees_its_media(void **state) { check_readers(*state, 0); }
+
+static void who_reads_one_of_many_messages_sees_their_media(void **state) { check_readers(*state, 50); }
 
 static void media_of_messages_that_are_gone_are_not_seen(void **state) {
     struct fixture *fixture = *state;
@@ -827,6 +840,7 @@ int main(void) {
         MEDIA_TEST(a_message_shows_what_is_attached),
         MEDIA_TEST(only_what_is_ready_and_seen_can_be_attached),
         MEDIA_TEST(who_reads_a_message_sees_its_media),
+        MEDIA_TEST(who_reads_one_of_many_messages_sees_their_media),
         MEDIA_TEST(media_of_messages_that_are_gone_are_not_seen),
         MEDIA_TEST(forwarding_keeps_what_its_owner_let_go),
         MEDIA_TEST(a_thumbnail_goes_where_its_media_goes),

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "media/local.h"
 #include "tests/unit/unit.h"
 
@@ -148,6 +149,19 @@ static void what_was_not_announced_is_refused_and_leaves_nothing(void **state) {
     assert_int_equal(put_text(fixture, &put, "hell", etag), ERR_BAD_DIGEST);
     assert_int_equal(put_text(fixture, &put, "hello!", etag), ERR_BODY_TOO_LARGE);
     assert_content(fixture, "1-a", "hello");
+    assert_int_equal(files_below(fixture, ""), 1);
+}
+
+static void what_comes_after_the_end_of_its_url_is_refused_and_leaves_nothing(void **state) {
+    struct fixture *fixture = *state;
+    char etag[STORAGE_ETAG_SIZE];
+    struct local_put put = { .key = "1-a", .content_type = "text/plain", .size = 5, .until_ms = clock_now_ms() + 60000 };
+    assert_int_equal(put_text(fixture, &put, "hello", etag), OK);
+    put.key = "1-b";
+    put.until_ms = clock_now_ms();
+    assert_int_equal(put_text(fixture, &put, "hello", etag), ERR_URL_EXPIRED);
+    put.size = 0;
+    assert_int_equal(put_text(fixture, &put, "", etag), ERR_URL_EXPIRED);
     assert_int_equal(files_below(fixture, ""), 1);
 }
 
@@ -436,6 +450,41 @@ static void wrong_parts_are_a_conflict(void **state) {
     assert_content(fixture, "1-a", "onetwo");
 }
 
+struct joining {
+    struct fixture *fixture;
+    const char *upload_id;
+    struct part part;
+    enum err err;
+};
+
+static void *join_it(void *context) {
+    struct joining *joining = context;
+    joining->err = storage_multipart_complete(joining->fixture->storage, "1-a", joining->upload_id, &joining->part, 1);
+    return NULL;
+}
+
+static void of_many_that_join_an_upload_one_does(void **state) {
+    struct fixture *fixture = *state;
+    char id[STORAGE_UPLOAD_ID_SIZE];
+    pthread_t threads[RACERS];
+    struct joining joinings[RACERS];
+    size_t joined = 0;
+    assert_int_equal(storage_multipart_begin(fixture->storage, "1-a", "video/mp4", id), OK);
+    assert_int_equal(put_part(fixture, "1-a", id, 1, "one"), OK);
+    for (size_t i = 0; i < RACERS; i++) {
+        joinings[i] = (struct joining){ fixture, id, { 1, 3, "f97c5d29941bfb1b2fdab0874906ab82" }, OK };
+        assert_int_equal(pthread_create(&threads[i], NULL, join_it, &joinings[i]), 0);
+    }
+    for (size_t i = 0; i < RACERS; i++) {
+        pthread_join(threads[i], NULL);
+        joined += joinings[i].err == OK;
+        assert_true(joinings[i].err == OK || joinings[i].err == ERR_NOT_FOUND);
+    }
+    assert_int_equal(joined, 1);
+    assert_content(fixture, "1-a", "one");
+    assert_int_equal(files_below(fixture, ""), 1);
+}
+
 static void an_upload_is_of_its_key_only(void **state) {
     struct fixture *fixture = *state;
     char id[STORAGE_UPLOAD_ID_SIZE];
@@ -542,6 +591,7 @@ int main(void) {
         TEST(an_object_is_what_was_put),
         TEST(an_empty_object_is_one),
         TEST(what_was_not_announced_is_refused_and_leaves_nothing),
+        TEST(what_comes_after_the_end_of_its_url_is_refused_and_leaves_nothing),
         TEST(keys_never_leave_the_folder),
         TEST(keys_that_cannot_be_are_refused),
         cmocka_unit_test_setup_teardown(a_prefix_may_hold_slashes, set_up_prefixed, tear_down),
@@ -553,6 +603,7 @@ int main(void) {
         TEST(a_full_disk_is_said_and_leaves_nothing),
         TEST(parts_become_an_object),
         TEST(wrong_parts_are_a_conflict),
+        TEST(of_many_that_join_an_upload_one_does),
         TEST(an_upload_is_of_its_key_only),
         TEST(an_aborted_upload_is_gone),
         TEST(uploads_are_listed_page_by_page),

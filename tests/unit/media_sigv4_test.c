@@ -412,6 +412,7 @@ static void what_was_presigned_is_accepted(void **state) {
     assert_false(sigv4_signs(&arrival.request, "content-type-x"));
     assert_false(sigv4_signs(&arrival.request, "user-agent"));
     assert_false(sigv4_signs(&arrival.request, ""));
+    assert_int_equal(sigv4_expires_ms(&arrival.request), arrival.request.time_ms / 1000 * 1000 + EXPIRES_S * 1000);
     assert_verified(&arrival, OK);
 
     arrive(&arrival, &temporary_credentials);
