@@ -194,7 +194,6 @@ static void keys_may_hold_any_character(void **state) {
 struct multipart {
     const char *key;
     char id[STORAGE_UPLOAD_ID_SIZE];
-    char *first;
     struct part parts[2];
 };
 
@@ -208,15 +207,15 @@ static void put_part(struct world *world, const struct multipart *multipart, uns
 static struct multipart begin(struct world *world, const char *name) {
     struct multipart multipart = { .key = world_key(world, name) };
     assert_int_equal(storage_multipart_begin(world->storage, multipart.key, "video/mp4", multipart.id), OK);
-    multipart.first = arena_alloc(&world->arena, STORAGE_PART_MIN_BYTES);
-    assert_non_null(multipart.first);
-    memset(multipart.first, 'a', STORAGE_PART_MIN_BYTES);
     return multipart;
 }
 
 static void put_parts(struct world *world, struct multipart *multipart) {
+    char *first = arena_alloc(&world->arena, STORAGE_PART_MIN_BYTES);
+    assert_non_null(first);
+    memset(first, 'a', STORAGE_PART_MIN_BYTES);
     put_part(world, multipart, 2, "the end", 7, &multipart->parts[1]);
-    put_part(world, multipart, 1, multipart->first, STORAGE_PART_MIN_BYTES, &multipart->parts[0]);
+    put_part(world, multipart, 1, first, STORAGE_PART_MIN_BYTES, &multipart->parts[0]);
 }
 
 static void assert_parts(struct world *world, const struct multipart *multipart, const struct part *expected, size_t expected_count) {

@@ -121,7 +121,7 @@ ms bind port min = $3
 ms bind port max = $(($3 + 40))
 
 [client]
-rgw frontends = beast endpoint=127.0.0.1:$4
+rgw frontends = beast endpoint=127.0.0.1:$4 tcp_nodelay=1
 rgw dns name = s3.localhost
 rgw data = $dir/gateway
 rgw enable apis = s3
