@@ -13,7 +13,7 @@ int64_t clock_monotonic_us(void); /* never goes back; for latencies */
 
 /* The moment `delay_ms` from now, for pthread_cond_clockwait() on CLOCK_MONOTONIC, and for condition variables that were made with that clock. */
 struct timespec clock_deadline(int64_t delay_ms);
-/* Does nothing for that long. Only for test builds and for programs that wait for another; a server has a loop. */
+/* Does nothing for that long. For test builds, for programs that wait for another, and for a server's threads that may block; its loops never do. */
 void clock_sleep_ms(int64_t duration_ms);
 
 #define CLOCK_RFC3339_SIZE 25 /* "2026-11-21T01:02:03.456Z" and a NUL */

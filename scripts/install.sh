@@ -14,7 +14,7 @@ packages_to_run() {
 packages_to_test() {
     packages_to_run
     echo libcmocka-dev jq python3 python3-yaml
-    # A real S3 service; nothing of it runs but what tests start.
+    # A real S3 service; none runs but what tests start (under systemd the packages start ceph-crash, which finds nothing to do).
     echo radosgw ceph-mon ceph-osd
     # Any Node from 18 on will do: one that is there is not replaced by Debian's.
     has_command node || echo nodejs

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs the storage's contract (tests/storage/conformance.c).
 #
-# usage: scripts/storage.sh local|s3      s3: on a Ceph gateway of its own, which it also stops and starts again
+# usage: scripts/storage.sh local|s3      s3: on Ceph gateways of its own, which it also stops and starts again
 set -u
 cd "$(dirname "$0")/.."
 . scripts/suites.sh
@@ -13,14 +13,19 @@ conformance() {
     env PARLEY_DATA_DIR="$folder" "$@" "${sanitized[@]}" build/storage_conformance
 }
 
+# on_s3 STYLE ACL
 on_s3() {
-    conformance PARLEY_S3_ENDPOINT="$PARLEY_TEST_S3_ENDPOINT" PARLEY_S3_ACCESS_KEY="$PARLEY_TEST_S3_ACCESS_KEY" \
-        PARLEY_S3_SECRET_KEY="$PARLEY_TEST_S3_SECRET_KEY" PARLEY_S3_TIMEOUT=2s PARLEY_CORS_ORIGINS=https://chat.example.org \
+    local endpoint=$PARLEY_TEST_S3_ENDPOINT
+    [ "$1" = path ] || endpoint=http://s3.localhost:${endpoint##*:}
+    conformance PARLEY_S3_ENDPOINT="$endpoint" PARLEY_S3_STYLE="$1" PARLEY_S3_ACL="$2" \
+        PARLEY_S3_ACCESS_KEY="$PARLEY_TEST_S3_ACCESS_KEY" PARLEY_S3_SECRET_KEY="$PARLEY_TEST_S3_SECRET_KEY" \
+        PARLEY_S3_TIMEOUT=2s PARLEY_CORS_ORIGINS=https://chat.example.org \
         STORAGE_STOP="tests/support/ceph.sh gateway-stop $PARLEY_TEST_S3_FOLDER" \
         STORAGE_START="tests/support/ceph.sh gateway-start $PARLEY_TEST_S3_FOLDER"
 }
 
 case "${1:?local or s3}" in
 local) conformance ;;
-s3) with_ceph on_s3 ;;
+# Buckets by path and by subdomain, uploads with and without a signed ACL.
+s3) with_ceph on_s3 path private && with_ceph on_s3 virtual none ;;
 esac

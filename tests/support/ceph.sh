@@ -4,7 +4,8 @@
 # usage: ceph.sh start|stop|gateway-start|gateway-stop DIR
 #
 # `start` makes DIR anew, and prints one line NAME=VALUE for each of endpoint, access_key and secret_key. `stop` ends the daemons and removes DIR;
-# the gateway alone can be ended and started again, with its data kept, by the other two.
+# the gateway alone can be ended and started again, with its data kept, by the other two; for half a minute after that it may take seconds to
+# create a bucket, because it asks its predecessor, too.
 # environment: GATEWAY_PORT (default: a free one); OWNER, a process after whose end all is stopped and removed, however it ended.
 # Buckets are reached by path, and as BUCKET.s3.localhost:PORT. Needs the Debian packages radosgw, ceph-mon and ceph-osd, and no privileges.
 set -euo pipefail
