@@ -1,6 +1,6 @@
 // The life of a file: announced, uploaded, completed, sent, seen by who may see it and by nobody else, deleted.
 import assert from 'node:assert/strict';
-import { copyFileSync, readdirSync } from 'node:fs';
+import { copyFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { checkChain } from '../support/chain.mjs';
@@ -12,7 +12,7 @@ import {
   CookieClient, announce, announcementOf, complete, fetchContent, fetchUrl, getMedia, md5Of, send, sendOk, sha256Of, someBytes, tryAnnounce, tryComplete,
   trySign, upload,
 } from '../support/media.mjs';
-import { startServer, startServerFor } from '../support/server.mjs';
+import { listFiles, startServer, startServerFor } from '../support/server.mjs';
 import { checkDeletedMessage, checkEditedMessage, checkNewMessage, checkPendingMedia, checkReadyMedia, checkSharedMedia } from '../support/shapes.mjs';
 
 const NOBODY = '9223372036854775807';
@@ -200,11 +200,7 @@ test('a fresh URL is given out for what is not uploaded yet', async () => {
 });
 
 // Files of the embedded storage, by the path of their URLs.
-const objectFile = (target, url) => {
-  const name = path.basename(new URL(url).pathname);
-  const found = readdirSync(target.dataDir, { recursive: true }).find((file) => path.basename(file) === name);
-  return found && path.join(target.dataDir, found);
-};
+const objectFile = (target, url) => listFiles(target.dataDir).find((file) => path.basename(file) === path.basename(new URL(url).pathname));
 
 test('what the storage holds is compared with what was announced', async () => {
   const alice = await register(server, 'alice');

@@ -2,17 +2,10 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { randomBytes } from 'node:crypto';
+import { listFiles } from './server.mjs';
 
 export function bucketOf(server) {
   return server.env.PARLEY_S3_ENDPOINT ? new S3Bucket(server.env) : new FolderBucket(path.join(server.dataDir, 'media'));
-}
-
-function listFiles(folder) {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
-    const full = path.join(folder, entry.name);
-    return entry.isDirectory() ? listFiles(full) : [full];
-  });
 }
 
 // objects/OUTER/INNER/KEY, multipart/ID/upload and multipart/ID/00001 ...

@@ -222,7 +222,9 @@ function showStderrOnFailure() {
   for (const server of disposed) console.error(`--- server stderr (${server.folder})\n${server.stderrTail()}`);
 }
 
-function listFiles(folder) {
+// The files below a folder, which may be missing.
+export function listFiles(folder) {
+  if (!existsSync(folder)) return [];
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const full = path.join(folder, entry.name);
     if (entry.isDirectory()) return listFiles(full);
