@@ -19,6 +19,9 @@ SOURCES := $(wildcard core/*.c db/*.c media/*.c stream/*.c api/*.c jobs/*.c cli/
 LIBRARY_SOURCES := $(filter-out cli/main.c,$(SOURCES))
 UNIT_TESTS := $(wildcard tests/unit/*_test.c)
 UNIT_SUPPORT := $(filter-out $(UNIT_TESTS),$(wildcard tests/unit/*.c))
+DB_TESTS := $(wildcard tests/db/*_conformance.c)
+DB_BENCHES := $(wildcard tests/db/*_bench.c)
+DB_SUPPORT := $(filter-out $(DB_TESTS) $(DB_BENCHES),$(wildcard tests/db/*.c))
 FAULT_TESTS := $(wildcard tests/fault/*_test.c)
 FAULT_SOURCES := $(filter-out $(FAULT_TESTS),$(wildcard tests/fault/*.c))
 BENCH_SOURCES := $(wildcard tests/bench/*.c)
@@ -32,7 +35,7 @@ ALL_C := $(SOURCES) $(HEADERS) $(wildcard tests/*/*.c tests/*/*.h)
 # $(call once,NAME,command): runs the command when the variable is first used, and then remembers its output.
 comma := ,
 once = $(eval $(1) := $$(shell $(2)))$($(1))
-PACKAGES := libmicrohttpd sqlite3 jansson libcrypto libcurl expat
+PACKAGES := libmicrohttpd sqlite3 libmariadb jansson libcrypto libcurl expat
 PACKAGE_CFLAGS = $(call once,PACKAGE_CFLAGS,pkg-config --cflags $(PACKAGES))
 PACKAGE_LIBS = $(call once,PACKAGE_LIBS,pkg-config --libs $(PACKAGES))
 CMOCKA_LIBS = $(call once,CMOCKA_LIBS,pkg-config --libs cmocka)
@@ -70,13 +73,17 @@ build/unit$(1)/%: build/obj$(1)/tests/unit/%.o $$(patsubst %.c,build/obj$(1)/%.o
 	@mkdir -p $$(@D)
 	@$$(CC) $$(FLAGS$(1)) $$^ -o $$@ $$(LINK) $$(PACKAGE_LIBS) $$(CMOCKA_LIBS)
 
+build/db$(1)/%: build/obj$(1)/tests/db/%.o $$(patsubst %.c,build/obj$(1)/%.o,$$(DB_SUPPORT)) build/obj$(1)/libparley.a
+	@mkdir -p $$(@D)
+	@$$(CC) $$(FLAGS$(1)) $$^ -o $$@ $$(LINK) $$(PACKAGE_LIBS) $$(CMOCKA_LIBS)
+
 # It holds a copy of the contract.
 build/obj$(1)/api/contract.o: openapi.yaml
 
 # Whoever prints the version is compiled again when it changes.
 $$(patsubst %.c,build/obj$(1)/%.o,$$(VERSION_USERS)): build/version
 
--include $$(OBJECTS$(1):.o=.d) $$(patsubst %.c,build/obj$(1)/%.d,$$(UNIT_TESTS) $$(UNIT_SUPPORT) $$(FAULT_TESTS) $$(BENCH_SOURCES) $$(FUZZ_SOURCES) \
+-include $$(OBJECTS$(1):.o=.d) $$(patsubst %.c,build/obj$(1)/%.d,$$(UNIT_TESTS) $$(UNIT_SUPPORT) $$(DB_TESTS) $$(DB_BENCHES) $$(DB_SUPPORT) $$(FAULT_TESTS) $$(BENCH_SOURCES) $$(FUZZ_SOURCES) \
 	$$(TOOL_SOURCES))
 endef
 
@@ -133,6 +140,7 @@ FORCE:
 # ---- Goals ----------------------------------------------------------------------------------------------------------------------------
 
 UNIT = $(patsubst tests/unit/%.c,build/unit$(1)/%,$(UNIT_TESTS))
+DRIVER = $(patsubst tests/db/%.c,build/db$(1)/%,$(DB_TESTS))
 FAULT_PROGRAMS := $(patsubst tests/fault/%.c,build/fault/%,$(FAULT_TESTS))
 
 .PHONY: build
@@ -152,7 +160,7 @@ test: ## install what is missing, build, and run every test suite
 
 .PHONY: binaries
 BINARIES := build/parley $(addprefix build/parley,-fault -asan -tsan) $(call UNIT,) $(call UNIT,-asan) $(call UNIT,-tsan) \
-            $(FAULT_PROGRAMS) $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_TESTS)) build/bench build/storage_conformance \
+            $(call DRIVER,) $(call DRIVER,-asan) $(FAULT_PROGRAMS) $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_TESTS)) build/bench build/storage_conformance \
             $(patsubst tests/storage/%_tool.c,build/tools/%,$(TOOL_SOURCES))
 binaries: $(BINARIES) ## build everything that tests run
 
@@ -164,6 +172,11 @@ unit-asan: $(call UNIT,-asan) ## the same under AddressSanitizer and UBSan
 unit-tsan: $(call UNIT,-tsan) ## the same under ThreadSanitizer
 	@scripts/programs.sh $^
 
+.PHONY: driver
+driver: $(call DRIVER,) $(call DRIVER,-asan) ## run the tests of the database drivers, on SQLite and on a MariaDB of their own
+	@scripts/programs.sh $^
+	@tests/support/mariadb.sh run scripts/programs.sh $^
+
 .PHONY: fault
 fault: build/parley-fault $(FAULT_PROGRAMS) ## run the tests of the storage that forgets
 	@scripts/programs.sh $(FAULT_PROGRAMS)
@@ -173,7 +186,7 @@ check: ## what every commit must pass, in a minute
 	@$(MAKE) --output-sync=target --keep-going check-warnings check-format check-layers check-contract check-static unit-asan
 	@echo "check: passed"
 
-CHECKED_C := $(SOURCES) $(BENCH_SOURCES) $(FAULT_SOURCES) $(FAULT_TESTS) $(UNIT_TESTS) $(UNIT_SUPPORT) $(FUZZ_SOURCES) $(TOOL_SOURCES) $(STORAGE_SOURCES)
+CHECKED_C := $(SOURCES) $(BENCH_SOURCES) $(FAULT_SOURCES) $(FAULT_TESTS) $(UNIT_TESTS) $(UNIT_SUPPORT) $(DB_TESTS) $(DB_BENCHES) $(DB_SUPPORT) $(FUZZ_SOURCES) $(TOOL_SOURCES) $(STORAGE_SOURCES)
 
 .PHONY: check-warnings check-format check-layers check-contract check-static
 check-warnings: $(patsubst %.c,build/obj-check/%.o,$(CHECKED_C))

@@ -59,8 +59,9 @@ static const char *check_listen(const char *value) {
 }
 
 static const char *check_db(const char *value) {
-    if (strncmp(value, "sqlite:", 7) != 0 || value[7] == '\0')
-        return "is not sqlite:PATH";
+    bool is_known = strncmp(value, "sqlite:", 7) == 0 || strncmp(value, "mariadb:", 8) == 0;
+    if (!is_known || strchr(value, ':')[1] == '\0')
+        return "is not sqlite:PATH or mariadb://USER:PASSWORD@HOST:PORT/DATABASE";
     return NULL;
 }
 
@@ -111,7 +112,7 @@ static const struct setting settings[] = {
     { "PARLEY_DATA_DIR", STRING(data_dir, "data", NULL),
       .meaning = "folder of everything the server keeps on disk" },
     { "PARLEY_DB", STRING(db, "", check_db), .is_secret = true,
-      .meaning = "database, as sqlite:PATH; unset: parley.db in the data folder" },
+      .meaning = "database, as sqlite:PATH or mariadb://user:password@host:port/database; unset: parley.db in the data folder" },
     { "PARLEY_NODE", INTEGER(node, "0", 0, 1023),
       .meaning = "number of this node, different on every node that shares a database" },
     { "PARLEY_PUBLIC_URL", STRING(public_url, "", check_origin),

@@ -55,6 +55,8 @@ enum err {
     ERR_OVERLOADED,
     ERR_DATABASE_UNAVAILABLE,
     ERR_STORAGE_UNAVAILABLE,
+    ERR_DATABASE_BUSY,    /* another transaction was in the way: nothing was changed, and the same again may succeed at once */
+    ERR_DATABASE_UNKNOWN, /* of a commit: it may have happened or not */
     ERR_DRAINING,
     /* Programming, configuration or machine. */
     ERR_NO_MEMORY,

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct db_driver *const drivers[] = { &sqlite_driver };
+static const struct db_driver *const drivers[] = { &sqlite_driver, &mariadb_driver };
 
 enum err db_open(const char *url, enum db_mode mode, struct db **ret_db, char *problem, size_t problem_size) {
     for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
@@ -12,7 +12,7 @@ enum err db_open(const char *url, enum db_mode mode, struct db **ret_db, char *p
         if (strncmp(url, drivers[i]->scheme, length) == 0 && url[length] == ':')
             return drivers[i]->open(url + length + 1, mode, ret_db, problem, problem_size);
     }
-    snprintf(problem, problem_size, "PARLEY_DB: no driver for it; expected sqlite:PATH");
+    snprintf(problem, problem_size, "PARLEY_DB: no driver for it; expected sqlite:PATH or mariadb://USER:PASSWORD@HOST:PORT/DATABASE");
     return ERR_CONFIG;
 }
 

@@ -1,8 +1,13 @@
 /* The driver table: a connection, its statements, and nothing about chats.
  *
- * SQL is written once, in db/, with two placeholders that a driver turns into its dialect: `{ids}` is a table with one column `id` made from the JSON array
- * bound at ?1, `{pairs}` one with columns `a` and `b` made from a JSON array of two-element arrays at ?1. Values are always bound, never
- * pasted. A connection belongs to one thread at a time. */
+ * SQL is written once, in db/, with placeholders that a driver turns into its dialect. Three are tables made from the JSON array bound at ?1, and need an
+ * alias: `{ids}` has one column `id`, of numbers; `{names}` has one column `id`, of texts of at most 255 characters; `{pairs}` has columns `a` and `b`, from
+ * two-element arrays of numbers. `{straight}` is a join that keeps the order: a look-up on its right side for each row of its left. Values are
+ * always bound, never pasted.
+ *
+ * Numbers are 64 bits, bound and read as such and compared as signed. Texts are UTF-8 and compared byte by byte.
+ *
+ * A connection belongs to one thread at a time; which one may change. */
 #pragma once
 
 #include "core/arena.h"
@@ -32,7 +37,7 @@ struct query {
     const char *sql;
 };
 
-/* Gives row `index` of an array write its parameters. */
+/* Gives row `index` of an array write its parameters, all of them. */
 typedef void (*row_binder)(struct statement *statement, const void *rows, size_t index);
 
 struct db_driver {
@@ -44,9 +49,15 @@ struct db_driver {
     const char *(*problem)(struct db *db);
     /* Statements without parameters or rows, several allowed (migrations). */
     enum err (*execute)(struct db *db, const char *sql);
-    /* A writer's begin() takes the write lock, a reader's fixes the snapshot at its first read. */
+    /* A reader's snapshot is fixed at its first read at the latest. A writer's takes the write lock where the database has one; elsewhere (MariaDB) the
+     * transaction's first statement must update a row that all writers update, and a writer sees what others committed until then.
+     * A connection that was lost is opened again here, or by the next statement outside a transaction. */
     enum err (*begin)(struct db *db);
+    /* The transaction is over, whatever this returns, but for an error of an earlier statement, which is returned again: then roll back.
+     * ERR_DATABASE_UNKNOWN: the answer to the commit got lost. Only who knows what was written can tell what became of it: the writer (db/writer.c), before
+     * it answers anybody, takes the head of the log in a new transaction and looks for the commit's tag. */
     enum err (*commit)(struct db *db);
+    /* After ERR_DATABASE_BUSY and ERR_DATABASE_UNAVAILABLE nothing but this ends a transaction: until then every statement fails. Without one: nothing. */
     void (*rollback)(struct db *db);
     /* Ready to bind; any earlier run of the same query on this connection is over. NULL: the error is given by the step that follows. */
     struct statement *(*query)(struct db *db, const struct query *query);
@@ -58,10 +69,11 @@ struct db_driver {
     enum err (*step)(struct statement *statement, bool *ret_row);
     void (*finish)(struct statement *statement); /* ends the run; NULL is fine */
     bool (*is_null)(struct statement *statement, int column);
-    uint64_t (*column_id)(struct statement *statement, int column); /* NULL is 0 */
+    uint64_t (*column_id)(struct statement *statement, int column); /* of a number; NULL is 0 */
     const void *(*column_bytes)(struct statement *statement, int column,
-                                size_t *ret_size); /* valid until the next step; NULL when NULL or empty */
-    /* Runs `query` once per row, as one array write where the database has such. */
+                                size_t *ret_size); /* of a text or blob; valid until the next step; NULL when NULL or empty */
+    /* Runs `query`, which returns no rows, once per row, as one array write where the database has such: what the binder bound must live until
+     * this returns, and a parameter is a number in all rows, or a text, or bytes, or NULL. Inside a transaction: it may stop half-way. */
     enum err (*write_rows)(struct db *db, const struct query *query, const void *rows, size_t count, row_binder binder);
     /* Writer only: moves the log of recent writes into the database. ERR_OVERLOADED: it should be truncated, but readers are in the way.
      * NULL: the database does this itself. */
@@ -73,6 +85,7 @@ struct db {
 };
 
 extern const struct db_driver sqlite_driver;
+extern const struct db_driver mariadb_driver;
 
 /* Opens what `url` (PARLEY_DB) names, with the driver for its scheme. */
 enum err db_open(const char *url, enum db_mode mode, struct db **ret_db, char *problem, size_t problem_size) MUST_USE;

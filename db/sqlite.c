@@ -141,20 +141,25 @@ static const struct {
     const char *sql;
 } placeholders[] = {
     { "{ids}", "(SELECT value AS id FROM json_each(?1))" },
+    { "{names}", "(SELECT value AS id FROM json_each(?1))" },
     { "{pairs}", "(SELECT json_extract(value,'$[0]') AS a, json_extract(value,'$[1]') AS b FROM json_each(?1))" },
+    { "{straight}", "CROSS JOIN" },
 };
+
+/* Takes `text`, and gives it with the `size` bytes at `at` replaced; NULL when out of memory. */
+static char *replace(char *text, const char *at, size_t size, const char *sql) {
+    char *longer = sqlite3_mprintf("%.*s%s%s", (int)(at - text), text, sql, at + size);
+    free(text);
+    text = longer ? strdup(longer) : NULL;
+    sqlite3_free(longer);
+    return text;
+}
 
 static char *expand(const char *sql) {
     char *text = strdup(sql);
-    for (size_t i = 0; text && i < sizeof placeholders / sizeof *placeholders; i++) {
-        char *at = strstr(text, placeholders[i].name);
-        if (!at)
-            continue;
-        char *longer = sqlite3_mprintf("%.*s%s%s", (int)(at - text), text, placeholders[i].sql, at + strlen(placeholders[i].name));
-        free(text);
-        text = longer ? strdup(longer) : NULL;
-        sqlite3_free(longer);
-    }
+    for (size_t i = 0; text && i < sizeof placeholders / sizeof *placeholders; i++)
+        for (const char *at; text && (at = strstr(text, placeholders[i].name));)
+            text = replace(text, at, strlen(placeholders[i].name), placeholders[i].sql);
     return text;
 }
 

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 has_command() { command -v "$1" >/dev/null; }
 
 packages_to_run() {
-    echo gcc libc6-dev pkg-config libmicrohttpd-dev libsqlite3-dev libjansson-dev libssl-dev libcurl4-openssl-dev libexpat1-dev curl
+    echo gcc libc6-dev pkg-config libmicrohttpd-dev libsqlite3-dev libmariadb-dev libjansson-dev libssl-dev libcurl4-openssl-dev libexpat1-dev curl
 }
 
 packages_to_test() {
@@ -16,6 +16,8 @@ packages_to_test() {
     echo libcmocka-dev jq python3 python3-yaml
     # A real S3 service; none runs but what tests start (under systemd the packages start ceph-crash, which finds nothing to do).
     echo radosgw ceph-mon ceph-osd
+    # Tests start servers of their own. Where Debian starts one, too, it is its own as well: 127.0.0.1:3306, with nothing in it.
+    echo mariadb-server galera-4 rsync
     # Any Node from 18 on will do: one that is there is not replaced by Debian's.
     has_command node || echo nodejs
     if [ -f tests/package.json ]; then

@@ -13,12 +13,13 @@ cppcheck --quiet --inline-suppr --error-exitcode=1 --enable=warning,portability 
     --suppress=nullPointerRedundantCheck:stream/inbox.c "$@" || failed=1
 
 # clang-tidy takes seconds a file: only files that changed since they last passed are looked at again.
+export MARIADB_CFLAGS=$(pkg-config --cflags libmariadb)
 tidy() {
     local file=$1 stamp=build/tidy/$1
     if [ "$stamp" -nt "$file" ] && [ "$stamp" -nt .clang-tidy ]; then
         return
     fi
-    clang-tidy --quiet --warnings-as-errors='*' "$file" -- -std=gnu11 -D_GNU_SOURCE -I. -DPARLEY_VERSION='""' 2>/dev/null || return
+    clang-tidy --quiet --warnings-as-errors='*' "$file" -- -std=gnu11 -D_GNU_SOURCE -I. $MARIADB_CFLAGS -DPARLEY_VERSION='""' 2>/dev/null || return
     mkdir -p "${stamp%/*}"
     touch "$stamp"
 }

@@ -9,6 +9,8 @@ export CI=true
 suite unit scripts/programs.sh build/unit/*_test
 suite unit-asan scripts/programs.sh build/unit-asan/*_test
 suite unit-tsan scripts/programs.sh build/unit-tsan/*_test
+suite driver-sqlite scripts/programs.sh build/db/*_conformance build/db-asan/*_conformance
+suite driver-mariadb tests/support/mariadb.sh run scripts/programs.sh build/db/*_conformance build/db-asan/*_conformance
 suite fault scripts/programs.sh build/fault/*_test
 suite fuzz scripts/fuzz.sh build/fuzz
 suite layers scripts/layers.sh

@@ -1,0 +1,835 @@
+/* The MariaDB driver. Owns connections and their prepared statements; knows no table.
+ *
+ * Results are fetched whole, because a connection can have only one that is not. An array write is one round trip (bulk execution), however many rows it has.
+ *
+ * A connection that was lost is opened again by the next begin(), or by the next statement outside a transaction, and its statements are prepared anew. What
+ * was open in it is over, and the caller was told by an error. An error that ends a transaction, or may have, stays with it until the rollback: a
+ * caller that went on would write outside of it.
+ *
+ * Threads: the connector keeps nothing per thread (its mysql_thread_init() is empty since 3.0), so a connection may go from one to another; only its library's
+ * start is not safe, and happens once. */
+#include <mysql.h>
+
+#include <errmsg.h>
+#include <fcntl.h>
+#include <mysqld_error.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/limits.h"
+#include "core/map.h"
+#include "db/driver.h"
+#include "db/mariadb_sql.h"
+#include "db/mariadb_url.h"
+
+#define OLDEST_SERVER 100600 /* JSON_TABLE */
+#define CONNECT_TIMEOUT_S 5
+#define ANSWER_TIMEOUT_S 30
+#define PASSWORD_BYTES 1024           /* in a file */
+#define COLUMN_BYTES 256              /* room for a value at first, */
+#define COLUMN_KEPT_BYTES (64 * 1024) /* and what a statement keeps of it at most when it is finished */
+#define BULK_ROWS 16384
+#define BULK_BYTES (2 * LIMIT_BATCH_BYTES)   /* of one execution, unless a single row is larger */
+#define CELL_BYTES 16                        /* what a value costs on the wire beside its bytes, at most */
+#define PACKET_BYTES (3 * LIMIT_BATCH_BYTES) /* what max_allowed_packet must be at least */
+
+static_assert(PACKET_BYTES >= BULK_BYTES + LIMIT_MESSAGE_BODY_BYTES, "a bulk that ends with a long row fits into a packet");
+static_assert(sizeof(size_t) == sizeof(unsigned long), "sizes are the connector's lengths");
+
+struct mariadb_db {
+    struct db base;
+    MYSQL *handle; /* NULL: not connected */
+    struct mariadb_url url;
+    struct map statements; /* address of the query → struct statement, owned; they outlive connections */
+    enum db_mode mode;
+    bool lost; /* the connection is of no use any more */
+    bool in_transaction;
+    enum err broken; /* in a transaction: the error after which only a rollback makes sense */
+    char problem[512];
+};
+
+enum value_kind { VALUE_NULL, VALUE_NUMBER, VALUE_TEXT, VALUE_BYTES };
+
+struct value {
+    enum value_kind kind;
+    uint64_t number;
+    const void *bytes; /* borrowed */
+    size_t size;
+};
+
+struct column {
+    bool is_number;
+    my_bool is_null;
+    uint64_t number;
+    char *bytes; /* owned */
+    size_t capacity;
+    unsigned long size;
+};
+
+enum run_state { RUN_NOT_YET, RUN_HAS_ROWS, RUN_IS_OVER };
+
+struct statement {
+    struct mariadb_db *db;
+    MYSQL_STMT *handle; /* NULL: not prepared on this connection */
+    struct mariadb_sql sql;
+    struct value values[MARIADB_PARAMETERS_MAX];
+    struct column *columns; /* owned, like the next */
+    MYSQL_BIND *results;
+    unsigned column_count;
+    enum run_state run;
+    enum err misuse; /* of its SQL or of a bind, given by the next step */
+};
+
+/* ---- Errors ---- */
+
+/* The one place that knows MariaDB's codes. */
+static enum err error_of(unsigned code) {
+    switch (code) {
+    case 0:
+        return OK;
+    case CR_OUT_OF_MEMORY:
+    case ER_OUTOFMEMORY:
+    case ER_OUT_OF_RESOURCES:
+        return ERR_NO_MEMORY;
+    case ER_DUP_ENTRY:
+    case ER_DUP_ENTRY_WITH_KEY_NAME:
+    case ER_DUP_KEY:
+    case ER_DUP_UNIQUE:
+    case ER_BAD_NULL_ERROR:
+    case ER_NO_DEFAULT_FOR_FIELD:
+    case ER_CONSTRAINT_FAILED:
+        return ERR_CONFLICT;
+    case ER_LOCK_DEADLOCK: /* also a write set that another node of the cluster was faster with */
+    case ER_LOCK_WAIT_TIMEOUT:
+    case ER_CHECKREAD: /* the row changed since the snapshot */
+        return ERR_DATABASE_BUSY;
+    case CR_PARAMS_NOT_BOUND:
+    case CR_INVALID_PARAMETER_NO:
+    case CR_UNSUPPORTED_PARAM_TYPE:
+    case CR_NO_PREPARE_STMT:
+    case ER_PARSE_ERROR:
+    case ER_EMPTY_QUERY:
+    case ER_WRONG_ARGUMENTS:
+    case ER_UNSUPPORTED_PS:
+    case ER_NOT_SUPPORTED_YET:
+    case ER_UNKNOWN_SYSTEM_VARIABLE:
+    case ER_NO_SUCH_TABLE:
+    case ER_BAD_TABLE_ERROR:
+    case ER_TABLE_EXISTS_ERROR:
+    case ER_BAD_FIELD_ERROR:
+    case ER_NON_UNIQ_ERROR:
+    case ER_DUP_FIELDNAME:
+    case ER_DUP_KEYNAME:
+    case ER_SP_DOES_NOT_EXIST:
+    case ER_OPERAND_COLUMNS:
+    case ER_SUBQUERY_NO_1_ROW:
+    case ER_DERIVED_MUST_HAVE_ALIAS:
+    case ER_WRONG_VALUE_COUNT_ON_ROW:
+    case ER_WRONG_VALUE_COUNT:
+    case ER_TRUNCATED_WRONG_VALUE_FOR_FIELD:
+    case ER_TRUNCATED_WRONG_VALUE:
+    case ER_WARN_DATA_OUT_OF_RANGE:
+    case ER_DATA_OUT_OF_RANGE:
+    case ER_DATA_TOO_LONG:
+        return ERR_INTERNAL;
+    default: /* gone, killed, shutting down, read-only, not ready, too many connections, full: the machine's or the operator's to mend */
+        return ERR_DATABASE_UNAVAILABLE;
+    }
+}
+
+static enum err fail(struct mariadb_db *db, enum err err, const char *problem) {
+    snprintf(db->problem, sizeof db->problem, "%s", problem);
+    return err;
+}
+
+static enum err note_error(struct mariadb_db *db, unsigned code, const char *text) {
+    enum err err = error_of(code);
+    snprintf(db->problem, sizeof db->problem, "%u: %s", code, text);
+    /* After these nobody knows what the server knows of the connection. */
+    db->lost = db->lost || err == ERR_DATABASE_UNAVAILABLE || err == ERR_NO_MEMORY;
+    if (db->in_transaction && (db->lost || err == ERR_DATABASE_BUSY))
+        db->broken = err;
+    return err;
+}
+
+static enum err connection_error(struct mariadb_db *db) { return note_error(db, mysql_errno(db->handle), mysql_error(db->handle)); }
+
+static enum err statement_error(struct statement *statement) {
+    return note_error(statement->db, mysql_stmt_errno(statement->handle), mysql_stmt_error(statement->handle));
+}
+
+static const char *mariadb_problem(struct db *base) { return ((struct mariadb_db *)base)->problem; }
+
+/* ---- Connections ---- */
+
+static void forget_prepared(struct statement *statement) {
+    if (statement->handle)
+        mysql_stmt_close(statement->handle);
+    statement->handle = NULL;
+    statement->run = RUN_NOT_YET;
+}
+
+/* The connection first: statements without one are closed without a word to the server. */
+static void disconnect(struct mariadb_db *db) {
+    if (db->handle)
+        mysql_close(db->handle);
+    db->handle = NULL;
+    struct statement *statement;
+    for (size_t cursor = 0; (statement = map_next(&db->statements, &cursor));)
+        forget_prepared(statement);
+    db->lost = false;
+}
+
+static enum err run_text(struct mariadb_db *db, const char *sql) { return mysql_query(db->handle, sql) == 0 ? OK : connection_error(db); }
+
+/* SQL means what it means to SQLite: names in double quotes, || joins texts, a backslash is a backslash, and what does not fit is an error. */
+#define SQL_MODE \
+    "SET SESSION sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', autocommit = 1"
+#define COLLATION "SET NAMES utf8mb4 COLLATE utf8mb4_nopad_bin"
+
+/* The writer sees what is committed, and loses its transaction soon when it freezes: the others wait for its locks. */
+static const char *const writer_setup[] = {
+    COLLATION,
+    SQL_MODE,
+    "SET SESSION innodb_lock_wait_timeout = 2, idle_write_transaction_timeout = 2",
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    NULL,
+};
+static const char *const reader_setup[] = {
+    COLLATION,
+    SQL_MODE,
+    "SET SESSION idle_readonly_transaction_timeout = 30",
+    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+    NULL,
+};
+/* In a Galera cluster a reader sees what any node had committed when it began. Servers without Galera do not know it. */
+static const char wait_for_cluster[] = "SET SESSION wsrep_sync_wait = 1";
+
+static void set_options(struct mariadb_db *db) {
+    unsigned connect_timeout = CONNECT_TIMEOUT_S, answer_timeout = ANSWER_TIMEOUT_S, off = 0;
+    unsigned protocol = db->url.socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP; /* otherwise "localhost" is a socket */
+    my_bool on = 1;
+    mysql_optionsv(db->handle, MYSQL_OPT_CONNECT_TIMEOUT, &connect_timeout);
+    mysql_optionsv(db->handle, MYSQL_OPT_READ_TIMEOUT, &answer_timeout);
+    mysql_optionsv(db->handle, MYSQL_OPT_WRITE_TIMEOUT, &answer_timeout);
+    mysql_optionsv(db->handle, MYSQL_OPT_PROTOCOL, &protocol);
+    mysql_optionsv(db->handle, MYSQL_OPT_LOCAL_INFILE, &off); /* no server may ask for our files */
+    mysql_optionsv(db->handle, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    if (db->url.requires_tls)
+        mysql_optionsv(db->handle, MYSQL_OPT_SSL_ENFORCE, &on);
+    if (db->url.ca_file) {
+        mysql_optionsv(db->handle, MYSQL_OPT_SSL_CA, db->url.ca_file);
+        mysql_optionsv(db->handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &on);
+    }
+}
+
+/* The first line of the file. */
+static enum err read_password(struct mariadb_db *db, char password[PASSWORD_BYTES]) {
+    int fd = open(db->url.password_file, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd >= 0 ? read(fd, password, PASSWORD_BYTES - 1) : -1;
+    if (fd >= 0)
+        close(fd);
+    if (size < 0)
+        return fail(db, ERR_DATABASE_UNAVAILABLE, "password_file cannot be read");
+    password[size] = '\0';
+    password[strcspn(password, "\r\n")] = '\0';
+    return OK;
+}
+
+static enum err log_in(struct mariadb_db *db) {
+    const struct mariadb_url *url = &db->url;
+    char stored[PASSWORD_BYTES];
+    enum err err = url->password_file ? read_password(db, stored) : OK;
+    if (err != OK)
+        return err;
+    const char *password = url->password_file ? stored : url->password;
+    const char *host = url->socket ? NULL : url->host;
+    if (!mysql_real_connect(db->handle, host, url->user, password, url->database, url->port, url->socket, 0))
+        err = connection_error(db);
+    explicit_bzero(stored, sizeof stored);
+    return err;
+}
+
+/* Asked for TLS, the connector goes on without it when the server has none. */
+static enum err check_tls(struct mariadb_db *db) {
+    if (!db->url.requires_tls || mysql_get_ssl_cipher(db->handle))
+        return OK;
+    return fail(db, ERR_CONFIG, "TLS is asked for, and the server has none");
+}
+
+static enum err check_version(struct mariadb_db *db) {
+    bool is_mariadb = mariadb_connection(db->handle);
+    if (is_mariadb && mysql_get_server_version(db->handle) >= OLDEST_SERVER)
+        return OK;
+    return fail(db, ERR_CONFIG, "the server is no MariaDB 10.6 or newer");
+}
+
+static enum err check_packet(struct mariadb_db *db) {
+    enum err err = run_text(db, "SELECT @@max_allowed_packet");
+    MYSQL_RES *result = err == OK ? mysql_store_result(db->handle) : NULL;
+    MYSQL_ROW row = result ? mysql_fetch_row(result) : NULL;
+    unsigned long long bytes = row && row[0] ? strtoull(row[0], NULL, 10) : 0;
+    mysql_free_result(result);
+    if (err == OK && bytes < PACKET_BYTES)
+        err = fail(db, ERR_CONFIG, "the server's max_allowed_packet is too small: 16M, its default, will do");
+    return err;
+}
+
+static enum err set_up_session(struct mariadb_db *db) {
+    enum err err = OK;
+    for (const char *const *sql = db->mode == DB_WRITER ? writer_setup : reader_setup; err == OK && *sql; sql++)
+        err = run_text(db, *sql);
+    if (err == OK && db->mode == DB_READER && run_text(db, wait_for_cluster) != OK && db->lost)
+        err = ERR_DATABASE_UNAVAILABLE;
+    return err;
+}
+
+static pthread_once_t library_once = PTHREAD_ONCE_INIT;
+
+static void start_library(void) { (void)mysql_library_init(0, NULL, NULL); }
+
+static enum err connect_now(struct mariadb_db *db) {
+    disconnect(db);
+    pthread_once(&library_once, start_library);
+    db->handle = mysql_init(NULL);
+    if (!db->handle)
+        return fail(db, ERR_NO_MEMORY, "out of memory");
+    set_options(db);
+    enum err err = log_in(db);
+    if (err == OK)
+        err = check_tls(db);
+    if (err == OK)
+        err = check_version(db);
+    if (err == OK)
+        err = check_packet(db);
+    if (err == OK)
+        err = set_up_session(db);
+    db->lost = err != OK;
+    return err;
+}
+
+static bool is_connected(const struct mariadb_db *db) { return db->handle && !db->lost; }
+
+/* In a transaction a lost connection stays lost. */
+static enum err ensure_connected(struct mariadb_db *db) {
+    if (db->in_transaction)
+        return db->broken;
+    return is_connected(db) ? OK : connect_now(db);
+}
+
+static void free_columns(struct statement *statement) {
+    for (unsigned i = 0; i < statement->column_count; i++)
+        free(statement->columns[i].bytes);
+    free(statement->columns);
+    free(statement->results);
+    statement->columns = NULL;
+    statement->results = NULL;
+    statement->column_count = 0;
+}
+
+static void free_statement(struct statement *statement) {
+    forget_prepared(statement);
+    free_columns(statement);
+    mariadb_sql_release(&statement->sql);
+    free(statement);
+}
+
+static void mariadb_close(struct db *base) {
+    struct mariadb_db *db = (struct mariadb_db *)base;
+    disconnect(db);
+    struct statement *statement;
+    for (size_t cursor = 0; (statement = map_next(&db->statements, &cursor));)
+        free_statement(statement);
+    map_release(&db->statements);
+    mariadb_url_release(&db->url);
+    free(db);
+}
+
+static enum err mariadb_open(const char *target, enum db_mode mode, struct db **ret_db, char *problem, size_t problem_size) {
+    struct mariadb_db *db = calloc(1, sizeof *db);
+    if (!db)
+        return ERR_NO_MEMORY;
+    db->base.driver = &mariadb_driver;
+    db->mode = mode;
+    enum err err = mariadb_url_parse(target, &db->url, problem, problem_size);
+    if (err == OK) {
+        err = connect_now(db);
+        if (err != OK)
+            snprintf(problem, problem_size, "PARLEY_DB: %s", db->problem);
+    }
+    if (err != OK) {
+        mariadb_close(&db->base);
+        return err;
+    }
+    *ret_db = &db->base;
+    return OK;
+}
+
+/* ---- Transactions ---- */
+
+static enum err try_begin(struct mariadb_db *db) {
+    enum err err = ensure_connected(db);
+    if (err != OK)
+        return err;
+    return run_text(db, db->mode == DB_WRITER ? "START TRANSACTION" : "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY");
+}
+
+/* A connection that was lost while it was idle shows it here, where nothing has happened yet. */
+static enum err mariadb_begin(struct db *base) {
+    struct mariadb_db *db = (struct mariadb_db *)base;
+    if (db->in_transaction)
+        return fail(db, ERR_INTERNAL, "a transaction within a transaction");
+    bool was_connected = is_connected(db);
+    enum err err = try_begin(db);
+    if (err == ERR_DATABASE_UNAVAILABLE && was_connected)
+        err = try_begin(db);
+    db->in_transaction = err == OK;
+    db->broken = OK;
+    return err;
+}
+
+/* Only of a deadlock (in a cluster: of a write set that lost) is it certain that nothing was kept. What a reader commits is nothing. */
+static enum err commit_error(struct mariadb_db *db, enum err err) {
+    if (err == OK || err == ERR_DATABASE_BUSY || db->mode == DB_READER)
+        return err;
+    db->lost = true;
+    return ERR_DATABASE_UNKNOWN;
+}
+
+static enum err mariadb_commit(struct db *base) {
+    struct mariadb_db *db = (struct mariadb_db *)base;
+    if (!db->in_transaction)
+        return fail(db, ERR_INTERNAL, "a commit without a transaction");
+    if (db->broken != OK)
+        return db->broken;
+    enum err err = run_text(db, "COMMIT");
+    db->in_transaction = false;
+    return commit_error(db, err);
+}
+
+static void mariadb_rollback(struct db *base) {
+    struct mariadb_db *db = (struct mariadb_db *)base;
+    if (!db->in_transaction)
+        return;
+    db->in_transaction = false;
+    if (!db->lost)
+        (void)run_text(db, "ROLLBACK");
+    if (db->lost) /* at once: the server gives its locks back when it sees the end of the connection */
+        disconnect(db);
+}
+
+/* Reads the answers of all statements; the first error ends them. */
+static enum err drain(struct mariadb_db *db) {
+    int more;
+    do {
+        mysql_free_result(mysql_store_result(db->handle));
+        more = mysql_next_result(db->handle);
+    } while (more == 0);
+    return more > 0 ? connection_error(db) : OK;
+}
+
+/* Several statements are allowed only here, where none comes from values. */
+static enum err mariadb_execute(struct db *base, const char *sql) {
+    struct mariadb_db *db = (struct mariadb_db *)base;
+    enum err err = ensure_connected(db);
+    if (err == OK && mysql_set_server_option(db->handle, MYSQL_OPTION_MULTI_STATEMENTS_ON) != 0)
+        err = connection_error(db);
+    if (err != OK)
+        return err;
+    err = run_text(db, sql);
+    if (err == OK)
+        err = drain(db);
+    if (!db->lost)
+        mysql_set_server_option(db->handle, MYSQL_OPTION_MULTI_STATEMENTS_OFF);
+    return err;
+}
+
+/* ---- Statements ---- */
+
+static struct statement *new_statement(struct mariadb_db *db, const struct query *query) {
+    struct statement *statement = calloc(1, sizeof *statement);
+    if (!statement)
+        return NULL;
+    statement->db = db;
+    enum err err = mariadb_sql_translate(query->sql, &statement->sql);
+    if (err == OK)
+        err = map_put(&db->statements, (uintptr_t)query, statement);
+    if (err == OK)
+        return statement;
+    fail(db, err, "the statement cannot be translated");
+    free_statement(statement);
+    return NULL;
+}
+
+static void give_back_room(struct column *column) {
+    if (column->capacity <= COLUMN_KEPT_BYTES)
+        return;
+    free(column->bytes);
+    column->bytes = NULL;
+    column->capacity = 0;
+}
+
+static void mariadb_finish(struct statement *statement) {
+    if (!statement || statement->run == RUN_NOT_YET)
+        return;
+    statement->run = RUN_NOT_YET;
+    if (statement->handle && mysql_stmt_field_count(statement->handle) > 0)
+        mysql_stmt_free_result(statement->handle);
+    for (unsigned i = 0; i < statement->column_count; i++)
+        give_back_room(&statement->columns[i]);
+}
+
+/* It is prepared when it is run: a statement outlives its connection. */
+static struct statement *mariadb_query(struct db *base, const struct query *query) {
+    struct mariadb_db *db = (struct mariadb_db *)base;
+    struct statement *statement = map_get(&db->statements, (uintptr_t)query);
+    if (!statement)
+        return new_statement(db, query);
+    mariadb_finish(statement);
+    memset(statement->values, 0, statement->sql.parameter_count * sizeof *statement->values);
+    statement->misuse = OK;
+    return statement;
+}
+
+static void bind(struct statement *statement, int index, struct value value) {
+    if (!statement)
+        return;
+    if (index < 1 || (unsigned)index > statement->sql.parameter_count)
+        statement->misuse = fail(statement->db, ERR_INTERNAL, "a value for no parameter");
+    else
+        statement->values[index - 1] = value;
+}
+
+static void mariadb_bind_id(struct statement *statement, int index, uint64_t value) {
+    bind(statement, index, (struct value){ .kind = VALUE_NUMBER, .number = value });
+}
+
+static void mariadb_bind_text(struct statement *statement, int index, const char *text, size_t size) {
+    bind(statement, index, (struct value){ .kind = text ? VALUE_TEXT : VALUE_NULL, .bytes = text, .size = text ? size : 0 });
+}
+
+static void mariadb_bind_blob(struct statement *statement, int index, const void *bytes, size_t size) {
+    bind(statement, index, (struct value){ .kind = bytes ? VALUE_BYTES : VALUE_NULL, .bytes = bytes, .size = bytes ? size : 0 });
+}
+
+static enum err prepare(struct statement *statement) {
+    statement->handle = mysql_stmt_init(statement->db->handle);
+    if (!statement->handle)
+        return fail(statement->db, ERR_NO_MEMORY, "out of memory");
+    if (mysql_stmt_prepare(statement->handle, statement->sql.text, statement->sql.size) == 0)
+        return OK;
+    enum err err = statement_error(statement);
+    forget_prepared(statement);
+    return err;
+}
+
+static enum err make_ready(struct statement *statement) {
+    enum err err = statement->misuse == OK ? ensure_connected(statement->db) : statement->misuse;
+    return err == OK && !statement->handle ? prepare(statement) : err;
+}
+
+static enum enum_field_types type_of(enum value_kind kind) {
+    switch (kind) {
+    case VALUE_NUMBER:
+        return MYSQL_TYPE_LONGLONG;
+    case VALUE_BYTES:
+        return MYSQL_TYPE_BLOB;
+    case VALUE_NULL:
+    case VALUE_TEXT:
+        break;
+    }
+    return MYSQL_TYPE_STRING;
+}
+
+/* Numbers are bound as signed: columns are, and all 64 bits come back. */
+static void bind_values(struct statement *statement, MYSQL_BIND *binds) {
+    static my_bool yes = 1;
+    for (unsigned i = 0; i < statement->sql.position_count; i++) {
+        struct value *value = &statement->values[statement->sql.parameters[i]];
+        bool is_number = value->kind == VALUE_NUMBER;
+        binds[i] = (MYSQL_BIND){ .buffer_type = type_of(value->kind),
+                                 .buffer = is_number ? (void *)&value->number : (void *)(uintptr_t)value->bytes,
+                                 .buffer_length = value->size,
+                                 .length = (unsigned long *)&value->size,
+                                 .is_null = value->kind == VALUE_NULL ? &yes : NULL };
+    }
+}
+
+/* `rows` 0: one plain execution; otherwise a bulk of so many. */
+static enum err execute_bound(struct statement *statement, MYSQL_BIND *binds, unsigned rows) {
+    mysql_stmt_attr_set(statement->handle, STMT_ATTR_ARRAY_SIZE, &rows);
+    if (statement->sql.position_count > 0 && mysql_stmt_bind_param(statement->handle, binds) != 0)
+        return statement_error(statement);
+    return mysql_stmt_execute(statement->handle) == 0 ? OK : statement_error(statement);
+}
+
+/* ---- Rows ---- */
+
+static enum err make_columns(struct statement *statement, unsigned count) {
+    if (statement->column_count == count)
+        return OK;
+    free_columns(statement);
+    statement->columns = calloc(count, sizeof *statement->columns);
+    statement->results = calloc(count, sizeof *statement->results);
+    statement->column_count = statement->columns && statement->results ? count : 0;
+    return statement->column_count == count ? OK : ERR_NO_MEMORY;
+}
+
+/* Room for `size` bytes; what was there is lost. */
+static enum err make_room(struct column *column, size_t size) {
+    size_t capacity = column->capacity ? column->capacity : COLUMN_BYTES;
+    if (column->capacity >= size)
+        return OK;
+    while (capacity < size)
+        capacity *= 2;
+    free(column->bytes);
+    column->bytes = malloc(capacity);
+    column->capacity = column->bytes ? capacity : 0;
+    return column->bytes ? OK : ERR_NO_MEMORY;
+}
+
+static void aim_result(struct column *column, MYSQL_BIND *result) {
+    *result = (MYSQL_BIND){ .buffer_type = column->is_number ? MYSQL_TYPE_LONGLONG : MYSQL_TYPE_BLOB,
+                            .buffer = column->is_number ? (void *)&column->number : column->bytes,
+                            .buffer_length = column->is_number ? sizeof column->number : column->capacity,
+                            .length = &column->size,
+                            .is_null = &column->is_null };
+}
+
+/* A column's type may change from one execution to the next: that of a parameter is its value's. */
+static enum err aim_columns(struct statement *statement) {
+    const MYSQL_FIELD *fields = mariadb_stmt_fetch_fields(statement->handle);
+    enum err err = make_columns(statement, mysql_stmt_field_count(statement->handle));
+    for (unsigned i = 0; err == OK && i < statement->column_count; i++) {
+        statement->columns[i].is_number = IS_NUM(fields[i].type);
+        if (!statement->columns[i].is_number)
+            err = make_room(&statement->columns[i], COLUMN_BYTES);
+        aim_result(&statement->columns[i], &statement->results[i]);
+    }
+    if (err == OK && mysql_stmt_bind_result(statement->handle, statement->results) != 0)
+        err = statement_error(statement);
+    return err;
+}
+
+static enum err store_rows(struct statement *statement) {
+    enum err err = aim_columns(statement);
+    if (err == OK && mysql_stmt_store_result(statement->handle) != 0)
+        err = statement_error(statement);
+    return err;
+}
+
+static enum err try_run(struct statement *statement) {
+    MYSQL_BIND binds[MARIADB_POSITIONS_MAX];
+    enum err err = make_ready(statement);
+    if (err != OK)
+        return err;
+    bind_values(statement, binds);
+    err = execute_bound(statement, binds, 0);
+    statement->run = RUN_IS_OVER;
+    if (err != OK || mysql_stmt_field_count(statement->handle) == 0)
+        return err;
+    err = store_rows(statement);
+    statement->run = err == OK ? RUN_HAS_ROWS : RUN_IS_OVER;
+    return err;
+}
+
+/* What only reads, outside a transaction, does not hang on its connection. */
+static enum err run(struct statement *statement) {
+    const struct mariadb_db *db = statement->db;
+    bool may_repeat = is_connected(db) && !db->in_transaction && db->mode == DB_READER;
+    enum err err = try_run(statement);
+    return err == ERR_DATABASE_UNAVAILABLE && may_repeat ? try_run(statement) : err;
+}
+
+/* Values that did not fit are fetched once more, into more room. */
+static enum err fetch_long(struct statement *statement) {
+    bool grew = false;
+    for (unsigned i = 0; i < statement->column_count; i++) {
+        struct column *column = &statement->columns[i];
+        if (column->is_number || column->is_null || column->size <= column->capacity)
+            continue;
+        if (make_room(column, column->size) != OK)
+            return ERR_NO_MEMORY;
+        aim_result(column, &statement->results[i]);
+        if (mysql_stmt_fetch_column(statement->handle, &statement->results[i], i, 0) != 0)
+            return statement_error(statement);
+        grew = true;
+    }
+    return !grew || mysql_stmt_bind_result(statement->handle, statement->results) == 0 ? OK : statement_error(statement);
+}
+
+static enum err fetch(struct statement *statement, bool *ret_row) {
+    int result = mysql_stmt_fetch(statement->handle);
+    if (result == MYSQL_NO_DATA) {
+        statement->run = RUN_IS_OVER;
+        return OK;
+    }
+    if (result != 0 && result != MYSQL_DATA_TRUNCATED)
+        return statement_error(statement);
+    enum err err = fetch_long(statement);
+    *ret_row = err == OK;
+    return err;
+}
+
+static enum err mariadb_step(struct statement *statement, bool *ret_row) {
+    *ret_row = false;
+    if (!statement)
+        return ERR_INTERNAL;
+    enum err err = statement->run == RUN_NOT_YET ? run(statement) : OK;
+    return err == OK && statement->run == RUN_HAS_ROWS ? fetch(statement, ret_row) : err;
+}
+
+static bool mariadb_is_null(struct statement *statement, int column) { return statement->columns[column].is_null; }
+
+static uint64_t mariadb_column_id(struct statement *statement, int column) {
+    const struct column *found = &statement->columns[column];
+    return found->is_number && !found->is_null ? found->number : 0;
+}
+
+static const void *mariadb_column_bytes(struct statement *statement, int column, size_t *ret_size) {
+    const struct column *found = &statement->columns[column];
+    bool has_bytes = !found->is_number && !found->is_null && found->size > 0;
+    *ret_size = has_bytes ? found->size : 0;
+    return has_bytes ? found->bytes : NULL;
+}
+
+/* ---- Array writes ---- */
+
+union cell {
+    uint64_t number;
+    const void *bytes; /* borrowed */
+};
+
+/* Rows that wait to be sent. Columns, one for each parameter, lie one after the other, each with room for all rows. */
+struct bulk {
+    union cell *cells; /* owned, like the next two */
+    unsigned long *sizes;
+    char *indicators;
+    enum value_kind kinds[MARIADB_PARAMETERS_MAX]; /* VALUE_NULL while a column has nothing else */
+    size_t room;
+    size_t count;
+    size_t bytes;
+};
+
+static enum err bulk_init(struct bulk *bulk, const struct statement *statement, size_t count) {
+    size_t room = count < BULK_ROWS ? count : BULK_ROWS;
+    size_t cells = room * (statement->sql.parameter_count + 1);
+    *bulk = (struct bulk){ .cells = malloc(cells * sizeof *bulk->cells),
+                           .sizes = malloc(cells * sizeof *bulk->sizes),
+                           .indicators = malloc(cells),
+                           .room = room };
+    return bulk->cells && bulk->sizes && bulk->indicators ? OK : ERR_NO_MEMORY;
+}
+
+static void bulk_release(struct bulk *bulk) {
+    free(bulk->cells);
+    free(bulk->sizes);
+    free(bulk->indicators);
+}
+
+/* What the bound values take on the wire, repeated ones as often as they are sent. */
+static size_t bytes_of_row(const struct statement *statement) {
+    size_t bytes = 0;
+    for (unsigned i = 0; i < statement->sql.position_count; i++)
+        bytes += statement->values[statement->sql.parameters[i]].size + CELL_BYTES;
+    return bytes;
+}
+
+static enum err bulk_put(struct bulk *bulk, const struct statement *statement) {
+    for (unsigned i = 0; i < statement->sql.parameter_count; i++) {
+        const struct value *value = &statement->values[i];
+        size_t place = i * bulk->room + bulk->count;
+        if (value->kind == VALUE_NUMBER)
+            bulk->cells[place].number = value->number;
+        else
+            bulk->cells[place].bytes = value->bytes ? value->bytes : "";
+        bulk->sizes[place] = value->size;
+        bulk->indicators[place] = value->kind == VALUE_NULL ? STMT_INDICATOR_NULL : STMT_INDICATOR_NONE;
+        if (value->kind == VALUE_NULL)
+            continue;
+        if (bulk->kinds[i] != VALUE_NULL && bulk->kinds[i] != value->kind)
+            return fail(statement->db, ERR_INTERNAL, "a column of an array write has values of two kinds");
+        bulk->kinds[i] = value->kind;
+    }
+    bulk->count++;
+    bulk->bytes += bytes_of_row(statement);
+    return OK;
+}
+
+static void bind_bulk(struct bulk *bulk, const struct statement *statement, MYSQL_BIND *binds) {
+    for (unsigned i = 0; i < statement->sql.position_count; i++) {
+        unsigned parameter = statement->sql.parameters[i];
+        size_t place = parameter * bulk->room;
+        binds[i] = (MYSQL_BIND){ .buffer_type = type_of(bulk->kinds[parameter]),
+                                 .buffer = &bulk->cells[place],
+                                 .length = &bulk->sizes[place],
+                                 .u.indicator = &bulk->indicators[place] };
+    }
+}
+
+static enum err bulk_send(struct bulk *bulk, struct statement *statement) {
+    MYSQL_BIND binds[MARIADB_POSITIONS_MAX];
+    if (bulk->count == 0)
+        return OK;
+    bind_bulk(bulk, statement, binds);
+    enum err err = execute_bound(statement, binds, (unsigned)bulk->count);
+    bulk->count = 0;
+    bulk->bytes = 0;
+    memset(bulk->kinds, 0, sizeof bulk->kinds);
+    return err;
+}
+
+/* The row that the binder has bound. */
+static enum err bulk_add(struct bulk *bulk, struct statement *statement) {
+    enum err err = statement->misuse;
+    if (err == OK && (bulk->count == bulk->room || bulk->bytes + bytes_of_row(statement) > BULK_BYTES))
+        err = bulk_send(bulk, statement);
+    return err == OK ? bulk_put(bulk, statement) : err;
+}
+
+static enum err write_array(struct statement *statement, const void *rows, size_t count, row_binder binder) {
+    struct bulk bulk;
+    enum err err = bulk_init(&bulk, statement, count);
+    for (size_t i = 0; err == OK && i < count; i++) {
+        memset(statement->values, 0, statement->sql.parameter_count * sizeof *statement->values);
+        binder(statement, rows, i);
+        err = bulk_add(&bulk, statement);
+    }
+    if (err == OK)
+        err = bulk_send(&bulk, statement);
+    bulk_release(&bulk);
+    return err;
+}
+
+static enum err mariadb_write_rows(struct db *base, const struct query *query, const void *rows, size_t count, row_binder binder) {
+    if (count == 0)
+        return OK;
+    struct statement *statement = mariadb_query(base, query);
+    enum err err = statement ? make_ready(statement) : ERR_INTERNAL;
+    return err == OK ? write_array(statement, rows, count, binder) : err;
+}
+
+const struct db_driver mariadb_driver = {
+    .scheme = "mariadb",
+    .open = mariadb_open,
+    .close = mariadb_close,
+    .problem = mariadb_problem,
+    .execute = mariadb_execute,
+    .begin = mariadb_begin,
+    .commit = mariadb_commit,
+    .rollback = mariadb_rollback,
+    .query = mariadb_query,
+    .bind_id = mariadb_bind_id,
+    .bind_text = mariadb_bind_text,
+    .bind_blob = mariadb_bind_blob,
+    .step = mariadb_step,
+    .finish = mariadb_finish,
+    .is_null = mariadb_is_null,
+    .column_id = mariadb_column_id,
+    .column_bytes = mariadb_column_bytes,
+    .write_rows = mariadb_write_rows,
+    .checkpoint = NULL,
+};

@@ -1,0 +1,11 @@
+/* A place between a client and a MariaDB server that passes everything on, until it is armed: then the next COMMIT still reaches the server, and the
+ * connection ends when the answer comes. It listens on a socket of its own. */
+#pragma once
+
+struct commit_cutter;
+
+/* `url` is the server's, with the option socket as its last; NULL when it has none. */
+struct commit_cutter *commit_cutter_start(const char *url);
+const char *commit_cutter_url(const struct commit_cutter *cutter);
+void commit_cutter_arm(struct commit_cutter *cutter);
+void commit_cutter_stop(struct commit_cutter *cutter);
