@@ -69,7 +69,7 @@ build/obj$(1)/libparley.a: $$(patsubst %.c,build/obj$(1)/%.o,$$(LIBRARY_SOURCES)
 	@rm -f $$@
 	@ar rcs $$@ $$^
 
-build/unit$(1)/%: build/obj$(1)/tests/unit/%.o $$(patsubst %.c,build/obj$(1)/%.o,$$(UNIT_SUPPORT)) build/obj$(1)/libparley.a
+build/unit$(1)/%: build/obj$(1)/tests/unit/%.o $$(patsubst %.c,build/obj$(1)/%.o,$$(UNIT_SUPPORT) $$(DB_SUPPORT)) build/obj$(1)/libparley.a
 	@mkdir -p $$(@D)
 	@$$(CC) $$(FLAGS$(1)) $$^ -o $$@ $$(LINK) $$(PACKAGE_LIBS) $$(CMOCKA_LIBS)
 

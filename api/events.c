@@ -101,8 +101,8 @@ enum err stream_open(struct request *request, int fd) {
 /* ---- Closing before it began ---- */
 
 bool stream_should_retry(enum err err) {
-    return err == ERR_RATE_LIMITED || err == ERR_OVERLOADED || err == ERR_DATABASE_UNAVAILABLE || err == ERR_DRAINING ||
-           err == ERR_NO_MEMORY || err == ERR_IO || err == ERR_INTERNAL;
+    return err == ERR_RATE_LIMITED || err == ERR_OVERLOADED || err == ERR_DATABASE_UNAVAILABLE || err == ERR_DATABASE_BUSY ||
+           err == ERR_DATABASE_UNKNOWN || err == ERR_DRAINING || err == ERR_NO_MEMORY || err == ERR_IO || err == ERR_INTERNAL;
 }
 
 static int64_t retry_ms(const struct config *config, enum err err) {

@@ -169,13 +169,25 @@ static enum err listen_at(const struct admin *admin, const struct sockaddr_un *a
     return listen(admin->listen_fd, BACKLOG) < 0 ? ERR_IO : OK;
 }
 
+/* Servers on a shared database do not lock their folders. */
+static enum err check_unused(const struct sockaddr_un *address) {
+    int fd;
+    if (connect_to(address, &fd) != OK)
+        return OK;
+    close(fd);
+    errno = EADDRINUSE;
+    return ERR_IO;
+}
+
 static enum err open_socket(struct admin *admin) {
     struct sockaddr_un address;
     int folder;
     enum err err = make_address(admin->target.config, &address, &folder);
     if (err != OK)
         return err;
-    err = listen_at(admin, &address);
+    err = check_unused(&address);
+    if (err == OK)
+        err = listen_at(admin, &address);
     close_keeping_errno(folder);
     return err;
 }

@@ -9,8 +9,8 @@
 
 struct admin;
 
-/* Listens, in the place of a socket that an earlier server left behind (the caller holds the data folder's lock, so it can be no other's), and starts
- * the thread. What `target` names outlives the admin. On failure errno says why. */
+/* Listens, in the place of a socket that an earlier server left behind, and starts the thread. ERR_IO, EADDRINUSE: a server that runs has this data
+ * folder. What `target` names outlives the admin. On failure errno says why. */
 enum err admin_start(const struct cleanup_target *target, struct admin **ret_admin) MUST_USE;
 /* Ends the thread after the instructions in flight and removes the socket; before store_stop(). NULL is fine. */
 void admin_stop(struct admin *admin);

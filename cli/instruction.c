@@ -45,6 +45,8 @@ static const char *const details[ERR_COUNT] = {
     [ERR_TOO_MANY_CHATS] = "a member is in as many chats as PARLEY_CHATS_PER_USER allows",
     [ERR_OVERLOADED] = "the server is overloaded: this was not done",
     [ERR_DATABASE_UNAVAILABLE] = "the database failed: this was not done",
+    [ERR_DATABASE_BUSY] = "the database is busy: this was not done",
+    [ERR_DATABASE_UNKNOWN] = "the database failed: this may have been done or not",
     [ERR_DRAINING] = "the server is stopping: this was not done",
     [ERR_NO_MEMORY] = "out of memory: this was not done",
 };

@@ -227,6 +227,8 @@ static const struct setting settings[] = {
       .meaning = "HTTP connections at once, streams not counted" },
     { "PARLEY_QUEUE_MAX", INTEGER(queue_max, "4096", 1, 1000000),
       .meaning = "commands that may wait for the writer; beyond, 503" },
+    { "PARLEY_POLL_INTERVAL", DURATION(poll_interval_ms, "100ms", 5, MINUTE_MS),
+      .meaning = "how often a node looks for what others have committed to the same database" },
 };
 /* clang-format on */
 

@@ -74,7 +74,8 @@ struct config {
     int64_t request_timeout_ms;
     int64_t idle_timeout_ms;
     int64_t connections;
-    int64_t queue_max; /* commands waiting for the writer */
+    int64_t queue_max;        /* commands waiting for the writer */
+    int64_t poll_interval_ms; /* of looking for what other nodes have committed */
 };
 
 /* Reads the environment. On ERR_CONFIG `problem` (NUL-terminated, at most `problem_size` bytes) names the setting and what is wrong; an unknown

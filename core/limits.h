@@ -36,11 +36,14 @@
 #define LIMIT_BATCH_BYTES (4 * 1024 * 1024)
 #define LIMIT_QUEUE_BYTES (64 * 1024 * 1024)
 #define LIMIT_BATCH_ARENA_BYTES (256 * 1024 * 1024)
-#define LIMIT_CACHED_ROWS 65536   /* chats and stays that the writer remembers, about 20 MB */
-#define LIMIT_WAL_PAGES 40000     /* checkpoint beyond: 160 MB of 4 KiB pages, each written once for several changes */
-#define LIMIT_WAL_SWEEP_PAGES 512 /* the same while a cleanup fills the log: posts wait for what is copied at once */
-#define LIMIT_SWEEP_ROWS 500      /* rows one cleanup command touches: about 2 ms */
-#define LIMIT_SWEEP_OBJECTS 500   /* media that one cleanup step dooms, deletes and forgets */
+#define LIMIT_BATCH_ATTEMPTS 20      /* at a batch that is in others' way, */
+#define LIMIT_BATCH_PATIENCE_MS 5000 /* and none is begun after that */
+#define LIMIT_SETTLE_MS 6000         /* finding out what became of a commit: longer than the server keeps a transaction that nobody ends */
+#define LIMIT_CACHED_ROWS 65536      /* chats and stays that the writer remembers, about 20 MB */
+#define LIMIT_WAL_PAGES 40000        /* checkpoint beyond: 160 MB of 4 KiB pages, each written once for several changes */
+#define LIMIT_WAL_SWEEP_PAGES 512    /* the same while a cleanup fills the log: posts wait for what is copied at once */
+#define LIMIT_SWEEP_ROWS 500         /* rows one cleanup command touches: about 2 ms */
+#define LIMIT_SWEEP_OBJECTS 500      /* media that one cleanup step dooms, deletes and forgets */
 
 /* Media */
 #define LIMIT_ATTACHMENTS 10 /* of one message */

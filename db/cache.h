@@ -1,7 +1,8 @@
 /* The writer's memory of chats and open stays, so that a busy chat is not loaded for every batch.
  *
- * Right because there is one writer: what a committed batch left is what the next one would load. Only what exists is remembered; a removed member's
- * stay and a deleted chat are forgotten, and so is everything when it becomes too much. The writer's thread only. */
+ * Right because what a committed batch left is what the next one would load: there is one writer, or all is forgotten when another has been there
+ * (db/store_head.h). Only what exists is remembered; a removed member's stay and a deleted chat are forgotten, and so is everything when it becomes too much. The
+ * writer's thread only. */
 #pragma once
 
 #include "core/map.h"

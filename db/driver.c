@@ -6,12 +6,19 @@
 
 static const struct db_driver *const drivers[] = { &sqlite_driver, &mariadb_driver };
 
-enum err db_open(const char *url, enum db_mode mode, struct db **ret_db, char *problem, size_t problem_size) {
+const struct db_driver *db_driver_of(const char *url) {
     for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
         size_t length = strlen(drivers[i]->scheme);
         if (strncmp(url, drivers[i]->scheme, length) == 0 && url[length] == ':')
-            return drivers[i]->open(url + length + 1, mode, ret_db, problem, problem_size);
+            return drivers[i];
     }
+    return NULL;
+}
+
+enum err db_open(const char *url, enum db_mode mode, struct db **ret_db, char *problem, size_t problem_size) {
+    const struct db_driver *driver = db_driver_of(url);
+    if (driver)
+        return driver->open(url + strlen(driver->scheme) + 1, mode, ret_db, problem, problem_size);
     snprintf(problem, problem_size, "PARLEY_DB: no driver for it; expected sqlite:PATH or mariadb://USER:PASSWORD@HOST:PORT/DATABASE");
     return ERR_CONFIG;
 }

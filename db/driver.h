@@ -29,6 +29,9 @@ enum db_checkpoint {
     CHECKPOINT_TRUNCATE, /* at once; afterwards it is empty */
 };
 
+/* What the migrations of a database are written in: the only SQL that is not the same everywhere. */
+enum db_dialect { DIALECT_SQLITE, DIALECT_MARIADB };
+
 struct db;        /* one connection; the driver's */
 struct statement; /* one prepared statement of a connection; the driver's */
 
@@ -42,6 +45,8 @@ typedef void (*row_binder)(struct statement *statement, const void *rows, size_t
 
 struct db_driver {
     const char *scheme; /* of PARLEY_DB, without the colon */
+    enum db_dialect dialect;
+    bool is_shared; /* other processes may write, too: a transaction of the writer begins with the head row (db/store_head.h) */
     /* Blocking. `target` is what follows the scheme. ERR_DATABASE_UNAVAILABLE with a sentence in `problem`. */
     enum err (*open)(const char *target, enum db_mode mode, struct db **ret_db, char *problem, size_t problem_size);
     void (*close)(struct db *db);
@@ -87,6 +92,8 @@ struct db {
 extern const struct db_driver sqlite_driver;
 extern const struct db_driver mariadb_driver;
 
+/* The driver for the scheme of `url` (PARLEY_DB); NULL: there is none. */
+const struct db_driver *db_driver_of(const char *url);
 /* Opens what `url` (PARLEY_DB) names, with the driver for its scheme. */
 enum err db_open(const char *url, enum db_mode mode, struct db **ret_db, char *problem, size_t problem_size) MUST_USE;
 void db_close(struct db *db); /* NULL is fine */

@@ -814,6 +814,8 @@ static enum err mariadb_write_rows(struct db *base, const struct query *query, c
 
 const struct db_driver mariadb_driver = {
     .scheme = "mariadb",
+    .dialect = DIALECT_MARIADB,
+    .is_shared = true,
     .open = mariadb_open,
     .close = mariadb_close,
     .problem = mariadb_problem,

@@ -1,4 +1,8 @@
-/* The schema. Steps are never changed once released, only added. Owns the table `migration`.
+/* The schema. Steps are never changed once released, only added, each in both dialects: tests/unit/db_schema_test.c compares what they make. Owns the
+ * table `migration`.
+ *
+ * MariaDB commits after each statement that changes the schema. So its steps can be repeated (IF NOT EXISTS), because a program may end within one. Its
+ * columns are as long as core/ says, and its texts are compared byte by byte.
  *
  * Indexes are few, because what a message costs is what its rows and indexes make the disk write: a message touches the end of `event`, its
  * chat's place in event_by_owner, its chat's row, and its sender's place in `idempotency`. */
@@ -7,9 +11,31 @@
 #include <stdio.h>
 
 #include "core/clock.h"
+#include "core/crypto.h"
+#include "core/limits.h"
 #include "core/random.h"
+#include "db/model.h"
 
-static const char step_1[] =
+#define TURN_TIMEOUT_S "20"
+#define ATTEMPTS 3
+#define SECRET_BYTES 32
+
+#define INNODB " ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;"
+
+/* Columns of MariaDB have a length: what they have room for. More takes a step. */
+static_assert(LIMIT_USERNAME_BYTES <= 32, "user.username");
+static_assert(LIMIT_NAME_CHARACTERS <= 64, "user.display_name and device.name");
+static_assert(PASSWORD_HASH_SIZE <= 128, "user.password");
+static_assert(LIMIT_TITLE_CHARACTERS <= 128, "chat.title");
+static_assert(LIMIT_CLIENT_KEY_CHARACTERS <= 64, "event.client_key");
+static_assert(LIMIT_FILE_NAME_BYTES <= 255, "media.file_name");
+static_assert(LIMIT_BLURHASH_CHARACTERS <= 128, "media.blurhash");
+static_assert(SHA256_SIZE <= 32, "what tokens and codes are stored as");
+static_assert(HASH128_SIZE <= 16, "chains, seals and requests");
+static_assert(MEDIA_TOKEN_BYTES <= 16, "media.token");
+static_assert(MD5_SIZE <= 16, "media.md5");
+
+static const char sqlite_1[] =
     "CREATE TABLE meta(name TEXT NOT NULL PRIMARY KEY, number BIGINT NOT NULL, bytes BLOB) WITHOUT ROWID;"
 
     "CREATE TABLE user(id INTEGER PRIMARY KEY, username TEXT NOT NULL UNIQUE, display_name TEXT NOT NULL,"
@@ -52,7 +78,41 @@ static const char step_1[] =
     "CREATE TABLE idempotency(period INTEGER NOT NULL, user_id BIGINT NOT NULL, idempotency_key BIGINT NOT NULL, request BLOB NOT NULL,"
     " result_id BIGINT NOT NULL, PRIMARY KEY(period, user_id, idempotency_key)) WITHOUT ROWID;";
 
-static const char step_2[] =
+static const char mariadb_1[] =
+    "CREATE TABLE IF NOT EXISTS meta(name VARCHAR(64) NOT NULL PRIMARY KEY, number BIGINT NOT NULL, bytes VARBINARY(255))" INNODB
+
+    "CREATE TABLE IF NOT EXISTS user(id BIGINT NOT NULL PRIMARY KEY, username VARCHAR(32) NOT NULL UNIQUE, display_name VARCHAR(64) NOT NULL,"
+    " password VARCHAR(128), created_ms BIGINT NOT NULL)" INNODB
+
+    "CREATE TABLE IF NOT EXISTS device(id BIGINT NOT NULL PRIMARY KEY, user_id BIGINT NOT NULL, name VARCHAR(64) NOT NULL,"
+    " token VARBINARY(32) NOT NULL UNIQUE, created_ms BIGINT NOT NULL, seen_ms BIGINT NOT NULL, INDEX device_by_user(user_id),"
+    " INDEX device_by_seen(seen_ms))" INNODB
+
+    "CREATE TABLE IF NOT EXISTS ticket(ticket VARBINARY(32) NOT NULL PRIMARY KEY, device_id BIGINT NOT NULL, created_ms BIGINT NOT NULL,"
+    " used_ms BIGINT NOT NULL, INDEX ticket_by_device(device_id, created_ms), INDEX ticket_by_use(used_ms, created_ms))" INNODB
+
+    "CREATE TABLE IF NOT EXISTS invite(invite VARBINARY(32) NOT NULL PRIMARY KEY, uses_left BIGINT NOT NULL, expires_ms BIGINT NOT NULL)" INNODB
+
+    "CREATE TABLE IF NOT EXISTS chat(id BIGINT NOT NULL PRIMARY KEY, type BIGINT NOT NULL, history BIGINT NOT NULL, title VARCHAR(128),"
+    " created_by BIGINT NOT NULL, created_ms BIGINT NOT NULL, deleted_ms BIGINT NOT NULL, last_id BIGINT NOT NULL, last_rev BIGINT NOT NULL,"
+    " last_seq BIGINT NOT NULL, changed_rev BIGINT NOT NULL, chain VARBINARY(16) NOT NULL, member_count BIGINT NOT NULL,"
+    " owner_count BIGINT NOT NULL, direct_low BIGINT, direct_high BIGINT, UNIQUE INDEX chat_by_pair(direct_low, direct_high))" INNODB
+
+    "CREATE TABLE IF NOT EXISTS \"purge\"(chat_id BIGINT NOT NULL PRIMARY KEY, purged_id BIGINT NOT NULL)" INNODB
+
+    "CREATE TABLE IF NOT EXISTS stay(chat_id BIGINT NOT NULL, user_id BIGINT NOT NULL, joined_id BIGINT NOT NULL, left_id BIGINT NOT NULL,"
+    " role BIGINT NOT NULL, joined_ms BIGINT NOT NULL, PRIMARY KEY(chat_id, user_id, joined_id),"
+    " INDEX stay_by_user(user_id, left_id, chat_id, role))" INNODB
+
+    "CREATE TABLE IF NOT EXISTS event(id BIGINT NOT NULL PRIMARY KEY, owner_id BIGINT NOT NULL, is_message BIGINT NOT NULL, type BIGINT NOT NULL,"
+    " actor_id BIGINT NOT NULL, ref_id BIGINT NOT NULL, rev BIGINT NOT NULL, seq BIGINT NOT NULL, created_ms BIGINT NOT NULL, body MEDIUMTEXT,"
+    " changed_id BIGINT, changed_rev BIGINT, edited_ms BIGINT, deleted_ms BIGINT, original BIGINT, seal VARBINARY(16), chain VARBINARY(16),"
+    " client_key VARCHAR(64), INDEX event_by_owner(owner_id, is_message, id))" INNODB
+
+    "CREATE TABLE IF NOT EXISTS idempotency(period BIGINT NOT NULL, user_id BIGINT NOT NULL, idempotency_key BIGINT NOT NULL,"
+    " request VARBINARY(16) NOT NULL, result_id BIGINT NOT NULL, PRIMARY KEY(period, user_id, idempotency_key))" INNODB;
+
+static const char sqlite_2[] =
     "ALTER TABLE user ADD COLUMN media_bytes BIGINT NOT NULL DEFAULT 0;"
     "ALTER TABLE device ADD COLUMN acked_id BIGINT NOT NULL DEFAULT 0;"
     "ALTER TABLE chat ADD COLUMN message_ttl_ms BIGINT NOT NULL DEFAULT 0;"
@@ -80,27 +140,70 @@ static const char step_2[] =
 
     "CREATE TABLE lease(name TEXT NOT NULL PRIMARY KEY, holder BIGINT NOT NULL, until_ms BIGINT NOT NULL) WITHOUT ROWID;";
 
-static const char *const steps[] = { step_1, step_2 };
+static const char mariadb_2[] =
+    "ALTER TABLE user ADD COLUMN IF NOT EXISTS media_bytes BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE device ADD COLUMN IF NOT EXISTS acked_id BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE chat ADD COLUMN IF NOT EXISTS message_ttl_ms BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE chat ADD COLUMN IF NOT EXISTS until_delivered BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE event ADD COLUMN IF NOT EXISTS attachments TEXT;"
+    "ALTER TABLE event ADD COLUMN IF NOT EXISTS expires_ms BIGINT;"
+
+    /* upload_id: the S3 client takes one of 1,023 bytes at most (media/storage.h). */
+    "CREATE TABLE IF NOT EXISTS media(id BIGINT NOT NULL PRIMARY KEY, owner_id BIGINT NOT NULL, state BIGINT NOT NULL, token VARBINARY(16) NOT NULL,"
+    " content_type VARCHAR(127) NOT NULL, size BIGINT NOT NULL, md5 VARBINARY(16) NOT NULL, sha256 VARBINARY(32), file_name VARCHAR(255),"
+    " width BIGINT NOT NULL, height BIGINT NOT NULL, duration_ms BIGINT NOT NULL, blurhash VARCHAR(128), thumbnail_id BIGINT NOT NULL,"
+    " part_size BIGINT NOT NULL, upload_id VARCHAR(1024), created_ms BIGINT NOT NULL, expires_ms BIGINT NOT NULL, upload_until_ms BIGINT NOT NULL,"
+    " INDEX media_by_expiry(state, expires_ms), INDEX media_by_owner(owner_id, state))" INNODB
+
+    "CREATE TABLE IF NOT EXISTS attachment(message_id BIGINT NOT NULL, media_id BIGINT NOT NULL, chat_id BIGINT NOT NULL,"
+    " PRIMARY KEY(message_id, media_id), INDEX attachment_by_media(media_id, chat_id, message_id))" INNODB
+
+    "CREATE TABLE IF NOT EXISTS expiry(expires_ms BIGINT NOT NULL, message_id BIGINT NOT NULL, PRIMARY KEY(expires_ms, message_id))" INNODB
+
+    "CREATE TABLE IF NOT EXISTS delivery(chat_id BIGINT NOT NULL PRIMARY KEY, blanked_id BIGINT NOT NULL)" INNODB
+
+    "CREATE TABLE IF NOT EXISTS lease(name VARCHAR(64) NOT NULL PRIMARY KEY, holder BIGINT NOT NULL, until_ms BIGINT NOT NULL)" INNODB;
+
+/* The head of the log: its last id, and whose commit was the last. Every commit updates this row first. */
+#define HEAD                                                                                           \
+    " INTO meta(name, number, bytes) SELECT 'head', max(id), x'00000000000000000000000000000000' FROM" \
+    " (SELECT coalesce(max(id), 0) AS id FROM event UNION ALL SELECT number FROM meta WHERE name = 'floor') last;"
+static const char sqlite_3[] = "INSERT" HEAD;
+static const char mariadb_3[] = "INSERT IGNORE" HEAD;
+
+static const struct step {
+    const char *sqlite, *mariadb;
+} steps[] = { { sqlite_1, mariadb_1 }, { sqlite_2, mariadb_2 }, { sqlite_3, mariadb_3 } };
 #define STEP_COUNT (sizeof steps / sizeof *steps)
+
+static const struct step step_table = {
+    .sqlite = "CREATE TABLE IF NOT EXISTS migration(step INTEGER PRIMARY KEY, applied_ms BIGINT NOT NULL)",
+    .mariadb = "CREATE TABLE IF NOT EXISTS migration(step BIGINT NOT NULL PRIMARY KEY, applied_ms BIGINT NOT NULL)" INNODB,
+};
 
 static const struct query newest_step = { "SELECT coalesce(max(step), 0) FROM migration" };
 static const struct query note_step = { "INSERT INTO migration(step, applied_ms) VALUES(?1, ?2)" };
 static const struct query note_secret = { "INSERT INTO meta(name, number, bytes) VALUES('secret', 0, ?1)" };
 static const struct query note_floor = { "INSERT INTO meta(name, number, bytes) VALUES('floor', 0, NULL)" };
 
-static enum err read_newest(struct db *db, uint64_t *ret_step) {
-    struct statement *statement = db_query(db, &newest_step);
+/* MariaDB's locks have the server's names, not the database's. It ends with its connection at the latest. */
+#define TURN "concat('parley.', sha1(database()))"
+static const struct query take_turn = { "SELECT get_lock(" TURN ", " TURN_TIMEOUT_S ")" };
+static const struct query end_turn = { "SELECT release_lock(" TURN ")" };
+
+static enum err read_number(struct db *db, const struct query *query, uint64_t *ret_number) {
+    struct statement *statement = db_query(db, query);
     bool row = false;
     enum err err = db->driver->step(statement, &row);
     if (err == OK && row)
-        *ret_step = db->driver->column_id(statement, 0);
+        *ret_number = db->driver->column_id(statement, 0);
     db->driver->finish(statement);
     return err;
 }
 
 /* What only the first step's tables hold from the start. */
 static enum err seed(struct db *db) {
-    uint8_t secret[32];
+    uint8_t secret[SECRET_BYTES];
     random_bytes(secret, sizeof secret);
     struct statement *statement = db_query(db, &note_secret);
     db->driver->bind_blob(statement, 1, secret, sizeof secret);
@@ -108,45 +211,100 @@ static enum err seed(struct db *db) {
     return err == OK ? db_run(db, db_query(db, &note_floor)) : err;
 }
 
-static enum err apply(struct db *db, uint64_t step) {
-    enum err err = db->driver->execute(db, steps[step - 1]);
-    if (err == OK && step == 1)
-        err = seed(db);
-    if (err != OK)
-        return err;
+static enum err note(struct db *db, uint64_t step) {
     struct statement *statement = db_query(db, &note_step);
     db->driver->bind_id(statement, 1, step);
     db->driver->bind_id(statement, 2, (uint64_t)clock_now_ms());
     return db_run(db, statement);
 }
 
-static enum err apply_in_transaction(struct db *db, uint64_t step) {
-    enum err err = db->driver->begin(db);
+/* Within a transaction. Seeds come with the note, so that they are there once, and all of them. */
+static enum err apply(struct db *db, uint64_t step) {
+    uint64_t newest = 0;
+    enum err err = read_number(db, &newest_step, &newest);
+    if (err != OK || newest >= step) /* another was faster */
+        return err;
+    if (db->driver->dialect == DIALECT_SQLITE)
+        err = db->driver->execute(db, steps[step - 1].sqlite);
+    if (err == OK && step == 1)
+        err = seed(db);
+    return err == OK ? note(db, step) : err;
+}
+
+static enum err apply_in_transaction(struct db *db, uint64_t step, char *problem, size_t problem_size) {
+    enum err err = OK;
+    if (db->driver->dialect == DIALECT_MARIADB)
+        err = db->driver->execute(db, steps[step - 1].mariadb);
+    if (err == OK)
+        err = db->driver->begin(db);
     if (err == OK)
         err = apply(db, step);
     if (err == OK)
         err = db->driver->commit(db);
-    if (err != OK)
+    if (err != OK) {
+        snprintf(problem, problem_size, "PARLEY_DB: schema step %d failed: %s", (int)step, db->driver->problem(db));
         db->driver->rollback(db);
+    }
+    return err;
+}
+
+/* In a cluster, whose nodes know nothing of each other's locks, one of two that migrate at once is told so by these errors. */
+static bool may_repeat(enum err err) { return err == ERR_CONFLICT || err == ERR_DATABASE_BUSY || err == ERR_DATABASE_UNKNOWN; }
+
+static enum err apply_step(struct db *db, uint64_t step, char *problem, size_t problem_size) {
+    enum err err = apply_in_transaction(db, step, problem, problem_size);
+    for (int attempt = 1; may_repeat(err) && attempt < ATTEMPTS; attempt++)
+        err = apply_in_transaction(db, step, problem, problem_size);
+    return err;
+}
+
+static enum err find_newest(struct db *db, uint64_t *ret_newest, char *problem, size_t problem_size) {
+    enum err err = db->driver->execute(db, db->driver->dialect == DIALECT_SQLITE ? step_table.sqlite : step_table.mariadb);
+    if (err == OK)
+        err = read_number(db, &newest_step, ret_newest);
+    if (err != OK) {
+        snprintf(problem, problem_size, "PARLEY_DB: the schema cannot be read: %s", db->driver->problem(db));
+    } else if (*ret_newest > STEP_COUNT) {
+        snprintf(problem, problem_size, "PARLEY_DB: made by a newer parley (schema step %d, this one knows %d)", (int)*ret_newest,
+                 (int)STEP_COUNT);
+        err = ERR_CONFIG;
+    }
+    return err;
+}
+
+static enum err apply_all(struct db *db, unsigned *ret_applied, char *problem, size_t problem_size) {
+    uint64_t newest = 0;
+    unsigned applied = 0;
+    enum err err = find_newest(db, &newest, problem, problem_size);
+    for (; err == OK && newest < STEP_COUNT; newest++, applied++)
+        err = apply_step(db, newest + 1, problem, problem_size);
+    if (ret_applied)
+        *ret_applied = applied;
+    return err;
+}
+
+static enum err wait_for_turn(struct db *db, char *problem, size_t problem_size) {
+    uint64_t taken = 0;
+    enum err err = read_number(db, &take_turn, &taken);
+    if (err != OK) {
+        snprintf(problem, problem_size, "PARLEY_DB: %s", db->driver->problem(db));
+    } else if (!taken) {
+        snprintf(problem, problem_size, "PARLEY_DB: another parley has been migrating it for " TURN_TIMEOUT_S " seconds");
+        err = ERR_DATABASE_UNAVAILABLE;
+    }
     return err;
 }
 
 enum err migrate(struct db *db, unsigned *ret_applied, char *problem, size_t problem_size) {
-    uint64_t newest = 0;
-    unsigned applied = 0;
-    enum err err = db->driver->execute(db, "CREATE TABLE IF NOT EXISTS migration(step INTEGER PRIMARY KEY, applied_ms BIGINT NOT NULL)");
-    if (err == OK)
-        err = read_newest(db, &newest);
-    if (err == OK && newest > STEP_COUNT) {
-        snprintf(problem, problem_size, "PARLEY_DB: made by a newer parley (schema step %d, this one knows %d)", (int)newest,
-                 (int)STEP_COUNT);
-        return ERR_CONFIG;
-    }
-    for (; err == OK && newest < STEP_COUNT; newest++, applied++)
-        err = apply_in_transaction(db, newest + 1);
+    bool takes_turns = db->driver->dialect == DIALECT_MARIADB;
+    uint64_t ended = 0;
+    enum err err = takes_turns ? wait_for_turn(db, problem, problem_size) : OK;
     if (err != OK)
-        snprintf(problem, problem_size, "PARLEY_DB: schema step %d failed: %s", (int)newest + 1, err_name(err));
-    if (ret_applied)
-        *ret_applied = applied;
+        return err;
+    err = apply_all(db, ret_applied, problem, problem_size);
+    if (takes_turns && read_number(db, &end_turn, &ended) != OK && err == OK) {
+        snprintf(problem, problem_size, "PARLEY_DB: %s", db->driver->problem(db));
+        err = ERR_DATABASE_UNAVAILABLE;
+    }
     return err;
 }

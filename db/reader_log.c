@@ -20,13 +20,17 @@
 #define EVENT_JOINS \
     " LEFT JOIN event m ON m.id = CASE WHEN e.type <= 3 THEN e.ref_id END AND m.is_message = 1 LEFT JOIN chat c ON c.id = e.owner_id"
 
-/* ?1 user, ?2 after, ?3 end of the window, ?4 how many. Only ids: what is sorted stays small however long the texts are. */
+/* ?1 user, ?2 after, ?3 end of the window, ?4 how many. Only ids: what is sorted stays small however long the texts are.
+ *
+ * MariaDB finds a range of event_by_owner for each span only by this wording. With owner_id = span.owner_id it looks up the chat alone and reads all its
+ * history for every page; with a bound of e.id that is not span's it reads the whole log. SQLite uses the index either way. */
 static const struct query feed_window = {
-    "WITH span(owner_id, low, high) AS (SELECT ?1, 0, " STAY_OPEN_SQL " UNION ALL"
-    "  SELECT s.chat_id, s.joined_id, s.left_id FROM stay s JOIN chat k ON k.id = s.chat_id"
+    "WITH span(owner_id, low, high, first_id, last_id) AS (SELECT ?1, 0, " STAY_OPEN_SQL ", ?2 + 1, ?3 UNION ALL"
+    "  SELECT s.chat_id, s.joined_id, s.left_id, CASE WHEN s.joined_id > ?2 THEN s.joined_id ELSE ?2 + 1 END,"
+    "  CASE WHEN s.left_id < ?3 THEN s.left_id ELSE ?3 END FROM stay s {straight} chat k ON k.id = s.chat_id"
     "  WHERE s.user_id = ?1 AND s.left_id > ?2 AND k.last_id > ?2)"
-    " SELECT e.id, span.low, span.high FROM span CROSS JOIN event e ON e.owner_id = span.owner_id"
-    " AND e.is_message IN (0, 1) AND e.id > ?2 AND e.id >= span.low AND e.id <= min(?3, span.high) ORDER BY e.id LIMIT ?4"
+    " SELECT e.id, span.low, span.high FROM span {straight} event e ON e.owner_id IN (span.owner_id, span.owner_id)"
+    " AND e.is_message IN (0, 1) AND e.id >= span.first_id AND e.id <= span.last_id ORDER BY e.id LIMIT ?4"
 };
 static const struct query event_by_id = { "SELECT " EVENT_COLUMNS ", " MESSAGE_COLUMNS " FROM event e" EVENT_JOINS " WHERE e.id = ?1" };
 static const struct query log_page = { "SELECT " EVENT_COLUMNS ", " MESSAGE_COLUMNS " FROM event e" EVENT_JOINS
@@ -158,7 +162,7 @@ static uint64_t window_end(uint64_t after_id, uint64_t positions, uint64_t head_
 
 static enum err snapshot_head(struct reader *reader, uint64_t *ret_head_id) {
     static const struct query read_head = {
-        "SELECT max(coalesce((SELECT max(id) FROM event), 0), (SELECT number FROM meta WHERE name = 'floor'))"
+        "SELECT max(id) FROM (SELECT max(id) AS id FROM event UNION ALL SELECT number FROM meta WHERE name = 'floor') d"
     };
     struct statement *statement = reader_query(reader, &read_head, NULL, 0);
     enum err err = OK;

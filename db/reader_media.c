@@ -8,7 +8,7 @@ static const struct query media_is_seen = { "SELECT 1 WHERE " MEDIA_IS_SEEN("?1"
 static const struct query doomed_media = { "SELECT " MEDIA_COLUMNS " FROM media x WHERE x.state = 3 AND x.expires_ms <= ?1"
                                            " ORDER BY x.expires_ms, x.id LIMIT ?2" };
 static const struct query all_media = { "SELECT " MEDIA_COLUMNS " FROM media x WHERE x.id > ?1 ORDER BY x.id LIMIT ?2" };
-static const struct query media_set = { "SELECT " MEDIA_COLUMNS " FROM {ids} i CROSS JOIN media x ON x.id = i.id ORDER BY x.id" };
+static const struct query media_set = { "SELECT " MEDIA_COLUMNS " FROM {ids} i {straight} media x ON x.id = i.id ORDER BY x.id" };
 
 static enum err take_media(struct reader *reader, struct statement *statement, struct arena *arena, struct media **ret_media,
                            size_t *ret_count) {

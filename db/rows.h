@@ -25,13 +25,13 @@
 /* Whether a user may read a message, in a chat that is there, to which the media is attached. ?2: now; ?3: messages of that moment and before are past
  * retention. The sums keep the index on the ends of a user's stays, of which there may be thousands, out of it. */
 #define MEDIA_IS_SEEN_FROM(tables, condition, media_id, user_id)                                                                                \
-    "EXISTS (SELECT 1 FROM " tables " CROSS JOIN event m ON m.id = a.message_id WHERE a.media_id = " media_id " AND s.user_id = " user_id       \
+    "EXISTS (SELECT 1 FROM " tables " {straight} event m ON m.id = a.message_id WHERE a.media_id = " media_id " AND s.user_id = " user_id       \
     " AND a.chat_id = s.chat_id AND c.id = s.chat_id AND c.deleted_ms = 0 AND a.message_id <= s.left_id + 0 AND a.message_id >="                \
     " CASE WHEN s.left_id = " STAY_OPEN_SQL " AND c.history = 1 THEN 0 ELSE s.joined_id END AND m.deleted_ms = 0 AND m.created_ms > ?3"         \
     " AND (m.expires_ms IS NULL OR m.expires_ms > ?2) AND (m.changed_id <= s.left_id OR EXISTS (SELECT 1 FROM stay t"                           \
     " WHERE t.chat_id = s.chat_id AND t.user_id = s.user_id AND m.changed_id >= t.joined_id AND m.changed_id <= t.left_id + 0)) AND " condition \
     ")"
-#define MEDIA_IS_RARE(media_id) "(SELECT count(*) FROM (SELECT 1 FROM attachment f WHERE f.media_id = " media_id " LIMIT 17)) < 17"
+#define MEDIA_IS_RARE(media_id) "(SELECT f.message_id FROM attachment f WHERE f.media_id = " media_id " LIMIT 1 OFFSET 16) IS NULL"
 /* The stay in which the message was posted, or the last one, which may show what was before it. */
 #define STAY_MAY_SHOW(user_id)                                                                                  \
     "s.joined_id IN ((SELECT max(n.joined_id) FROM stay n WHERE n.chat_id = a.chat_id AND n.user_id = " user_id \
@@ -40,8 +40,8 @@
  * for what is not, so that the time does not tell. Else from the user's stays. */
 #define MEDIA_IS_SEEN(media_id, user_id)                                                      \
     "CASE WHEN " MEDIA_IS_RARE(media_id) " THEN " MEDIA_IS_SEEN_FROM(                         \
-        "attachment a CROSS JOIN stay s CROSS JOIN chat c", STAY_MAY_SHOW(user_id), media_id, \
-        user_id) " ELSE " MEDIA_IS_SEEN_FROM("stay s CROSS JOIN chat c CROSS JOIN attachment a", "1", media_id, user_id) " END"
+        "attachment a {straight} stay s {straight} chat c", STAY_MAY_SHOW(user_id), media_id, \
+        user_id) " ELSE " MEDIA_IS_SEEN_FROM("stay s {straight} chat c {straight} attachment a", "1", media_id, user_id) " END"
 
 /* Each reads its columns from `column` on; strings go to the arena. ERR_NO_MEMORY when the arena is full. */
 enum err row_user(struct db *db, struct statement *row, int column, struct arena *arena, struct user *ret_user) MUST_USE;

@@ -284,6 +284,8 @@ static enum err sqlite_checkpoint(struct db *base, enum db_checkpoint when) {
 
 const struct db_driver sqlite_driver = {
     .scheme = "sqlite",
+    .dialect = DIALECT_SQLITE,
+    .is_shared = false,
     .open = sqlite_open,
     .close = sqlite_close,
     .problem = sqlite_problem,

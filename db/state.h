@@ -30,9 +30,9 @@ struct user_entry {
     struct vec devices; /* struct device_entry, if they were needed */
     bool devices_needed;
     bool count_needed;
-    uint32_t chat_count; /* of which the user is a member, if it was needed; counted no further than the most allowed */
+    uint32_t chat_count; /* of which the user is a member, if it was needed */
     bool pending_needed;
-    uint32_t pending_count; /* uploads that are not completed, if it was needed; counted no further than can matter */
+    uint32_t pending_count; /* uploads that are not completed, if it was needed */
     bool found;
     bool listed;       /* in new_users or changed_users */
     bool bytes_listed; /* in changed_bytes */

@@ -3,6 +3,7 @@
  * Threads: store_submit, store_run and the getters from any; the rest from the one that opened it. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,22 +13,26 @@
 
 #include "core/limits.h"
 #include "core/metrics.h"
+#include "core/random.h"
+#include "db/follow.h"
 #include "db/migrations.h"
-#include "db/store_internal.h"
+#include "db/store_head.h"
 
-static const struct query read_meta = { "SELECT number, bytes FROM meta WHERE name = ?1" };
-static const struct query read_last_event = { "SELECT id, created_ms FROM event ORDER BY id DESC LIMIT 1" };
-static const struct query read_last_id = { "SELECT max(coalesce((SELECT max(id) FROM user), 0), coalesce((SELECT max(id) FROM chat), 0),"
-                                           " coalesce((SELECT max(id) FROM device), 0), coalesce((SELECT max(id) FROM media), 0))" };
+static const struct query read_secret = { "SELECT bytes FROM meta WHERE name = 'secret'" };
+static const struct query read_last_id = { "SELECT max(id) FROM (SELECT max(id) AS id FROM user UNION ALL SELECT max(id) FROM chat"
+                                           " UNION ALL SELECT max(id) FROM device UNION ALL SELECT max(id) FROM media) d" };
+
+static enum err make_folder(const struct store *store, char *problem, size_t problem_size) {
+    if (mkdir(store->config->data_dir, 0700) == 0 || errno == EEXIST)
+        return OK;
+    snprintf(problem, problem_size, "PARLEY_DATA_DIR: %s: %s", store->config->data_dir, strerror(errno));
+    return ERR_CONFIG;
+}
 
 /* The kernel forgets the lock with the process, however it ends. */
 static enum err take_lock(struct store *store, char *problem, size_t problem_size) {
     char path[4096];
     snprintf(path, sizeof path, "%s/parley.lock", store->config->data_dir);
-    if (mkdir(store->config->data_dir, 0700) != 0 && errno != EEXIST) {
-        snprintf(problem, problem_size, "PARLEY_DATA_DIR: %s: %s", store->config->data_dir, strerror(errno));
-        return ERR_CONFIG;
-    }
     store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (store->lock_fd < 0) {
         snprintf(problem, problem_size, "PARLEY_DATA_DIR: %s: %s", path, strerror(errno));
@@ -40,37 +45,14 @@ static enum err take_lock(struct store *store, char *problem, size_t problem_siz
     return OK;
 }
 
-static enum err load_meta(struct store *store, const char *name, uint64_t *ret_number, uint8_t *ret_bytes) {
-    struct statement *statement = db_query(store->db, &read_meta);
-    store->db->driver->bind_text(statement, 1, name, strlen(name));
+enum err store_load_secret(struct store *store) {
+    struct statement *statement = db_query(store->db, &read_secret);
     bool row = false;
     enum err err = store->db->driver->step(statement, &row);
-    if (err == OK && !row)
-        err = ERR_INTERNAL;
-    if (err == OK && ret_number)
-        *ret_number = store->db->driver->column_id(statement, 0);
-    if (err == OK && ret_bytes)
-        db_column_blob(store->db, statement, 1, ret_bytes, sizeof store->secret);
+    if (err == OK && row)
+        db_column_blob(store->db, statement, 0, store->secret, sizeof store->secret);
     store->db->driver->finish(statement);
-    return err;
-}
-
-/* The head is the last event's id, or the floor when everything was cut. */
-static enum err load_head(struct store *store) {
-    uint64_t floor = 0, head = 0;
-    bool row = false;
-    enum err err = load_meta(store, "floor", &floor, NULL);
-    struct statement *statement = db_query(store->db, &read_last_event);
-    if (err == OK)
-        err = store->db->driver->step(statement, &row);
-    if (err == OK && row) {
-        head = store->db->driver->column_id(statement, 0);
-        store->last_ms = (int64_t)store->db->driver->column_id(statement, 1);
-    }
-    store->db->driver->finish(statement);
-    atomic_store(&store->floor, floor);
-    atomic_store(&store->head, head > floor ? head : floor);
-    return err;
+    return err == OK && !row ? ERR_INTERNAL : err;
 }
 
 static enum err load_ids(struct store *store) {
@@ -86,14 +68,25 @@ static enum err load_all(struct store *store, char *problem, size_t problem_size
     enum err err = migrate(store->db, NULL, problem, problem_size);
     if (err != OK)
         return err;
-    err = load_meta(store, "secret", NULL, store->secret);
+    err = store_load_secret(store);
     if (err == OK)
-        err = load_head(store);
+        err = head_load(store);
     if (err == OK)
         err = load_ids(store);
+    if (err == OK && store->db->driver->is_shared)
+        err = head_sweep(store);
     if (err != OK)
         snprintf(problem, problem_size, "PARLEY_DB: reading the log's head failed: %s", err_name(err));
     return err;
+}
+
+/* The database's file has one writer. A server of databases has many, and lets them take turns. */
+static enum err open_database(struct store *store, char *problem, size_t problem_size) {
+    const struct db_driver *driver = db_driver_of(store->url);
+    enum err err = make_folder(store, problem, problem_size);
+    if (err == OK && !(driver && driver->is_shared))
+        err = take_lock(store, problem, problem_size);
+    return err == OK ? db_open(store->url, DB_WRITER, &store->db, problem, problem_size) : err;
 }
 
 enum err store_open(const struct config *config, struct store **ret_store, char *problem, size_t problem_size) {
@@ -107,10 +100,9 @@ enum err store_open(const struct config *config, struct store **ret_store, char 
     pthread_mutex_init(&store->mutex, NULL);
     pthread_cond_init(&store->wake, NULL);
     snprintf(problem, problem_size, "out of memory");
+    snprintf(store->writer, sizeof store->writer, "writer.%016" PRIx64, random_u64());
     store->url = strdup(config->db);
-    enum err err = store->url ? take_lock(store, problem, problem_size) : ERR_NO_MEMORY;
-    if (err == OK)
-        err = db_open(store->url, DB_WRITER, &store->db, problem, problem_size);
+    enum err err = store->url ? open_database(store, problem, problem_size) : ERR_NO_MEMORY;
     if (err == OK)
         err = load_all(store, problem, problem_size);
     if (err != OK) {
@@ -145,7 +137,7 @@ enum err store_start(struct store *store) {
     if (pthread_create(&store->thread, NULL, writer_main, store) != 0)
         return ERR_NO_MEMORY;
     store->started = true;
-    return OK;
+    return store->db->driver->is_shared ? follow_start(store, &store->follow) : OK;
 }
 
 void store_stop(struct store *store) {
@@ -156,6 +148,8 @@ void store_stop(struct store *store) {
     if (store->started)
         pthread_join(store->thread, NULL);
     store->started = false;
+    follow_stop(store->follow);
+    store->follow = NULL;
 }
 
 static enum err admit(const struct store *store, size_t bytes) {

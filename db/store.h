@@ -8,8 +8,8 @@
 
 struct store;
 
-/* Opens the database that config->db names, migrates it to the newest schema, and takes the single-writer lock of the data folder
- * (ERR_CONFLICT when another process holds it). `problem` gets a sentence on failure. `config` must outlive the store. */
+/* Opens the database that config->db names and migrates it to the newest schema; before that, when its file can have only one writer, takes the lock of the
+ * data folder (ERR_CONFLICT when another process holds it). `problem` gets a sentence on failure. `config` must outlive the store. */
 enum err store_open(const struct config *config, struct store **ret_store, char *problem, size_t problem_size) MUST_USE;
 /* Opens the database only to look at it, beside whoever has it: without the lock and without migrating. Good for reader_open() and store_secret() only. Errors
  * as above; it is never made when it is missing. */

@@ -5,18 +5,6 @@
 
 #include "db/store_internal.h"
 
-static const struct query read_secret = { "SELECT bytes FROM meta WHERE name = 'secret'" };
-
-static enum err load_secret(struct store *store) {
-    struct statement *statement = db_query(store->db, &read_secret);
-    bool row = false;
-    enum err err = store->db->driver->step(statement, &row);
-    if (err == OK && row)
-        db_column_blob(store->db, statement, 0, store->secret, sizeof store->secret);
-    store->db->driver->finish(statement);
-    return err == OK && !row ? ERR_INTERNAL : err;
-}
-
 static enum err open_for_reading(struct store *store, char *problem, size_t problem_size) {
     store->url = strdup(store->config->db);
     if (!store->url)
@@ -24,7 +12,7 @@ static enum err open_for_reading(struct store *store, char *problem, size_t prob
     enum err err = db_open(store->url, DB_READER, &store->db, problem, problem_size);
     if (err != OK)
         return err;
-    err = load_secret(store);
+    err = store_load_secret(store);
     if (err != OK)
         snprintf(problem, problem_size, "PARLEY_DB: it is no database of parley's, or of another version: %s", err_name(err));
     return err;

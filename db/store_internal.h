@@ -9,7 +9,10 @@
 #include "db/driver.h"
 #include "db/store.h"
 
+struct follow;
+
 #define STORE_LISTENERS 2
+#define COMMIT_TAG_SIZE 16
 
 struct store {
     const struct config *config;
@@ -31,10 +34,16 @@ struct store {
     size_t queued, queued_bytes;
     bool started, stopping;
     pthread_t thread;
+    struct follow *follow; /* where others write, too; else NULL */
 
     /* The writer's own. */
     struct id_generator ids;
     struct cache cache;
+    struct {
+        uint64_t id;
+        uint8_t tag[COMMIT_TAG_SIZE];
+    } left;                    /* the head row, as this writer left it */
+    char writer[32];           /* the name of its own row beside it */
     bool has_residue;          /* the write-ahead log may hold what was deleted from the tables */
     int64_t last_ms;           /* of the last event: times never go back along the log */
     uint64_t delivery_chat_id; /* where the next sweep of delivered messages goes on */
@@ -43,6 +52,9 @@ struct store {
     _Atomic uint64_t head, floor;
     _Atomic bool healthy;
 };
+
+/* Reads the database's secret. db/store.c */
+enum err store_load_secret(struct store *store) MUST_USE;
 
 /* The writer's thread: takes batches until the store stops. db/writer.c */
 void *writer_main(void *store);

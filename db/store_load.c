@@ -1,37 +1,40 @@
 /* The first step of a batch: set-based reads of what its commands asked for. One statement per kind of row, however many rows.
  *
- * CROSS JOIN keeps the order: the array outside, an index look-up for each of its elements inside. */
+ * {straight} keeps the order: the array outside, an index look-up for each of its elements inside. */
 #include "core/limits.h"
 #include "db/rows.h"
 #include "db/state.h"
 
 #include <string.h>
 
-static const struct query load_users = { "SELECT " USER_COLUMNS " FROM {ids} i CROSS JOIN user u ON u.id = i.id" };
-static const struct query load_names = { "SELECT " USER_COLUMNS " FROM {ids} i CROSS JOIN user u ON u.username = i.id" };
-static const struct query load_devices = { "SELECT " DEVICE_COLUMNS " FROM {ids} i CROSS JOIN device d ON d.user_id = i.id ORDER BY d.id" };
-/* ?2: the most allowed; beyond it nobody has to count. */
-static const struct query load_counts = { "SELECT i.id, (SELECT count(*) FROM (SELECT 1 FROM stay s WHERE s.user_id = i.id"
-                                          " AND s.left_id = " STAY_OPEN_SQL " LIMIT ?2)) FROM {ids} i" };
-static const struct query load_pending = { "SELECT i.id, (SELECT count(*) FROM (SELECT 1 FROM media x WHERE x.owner_id = i.id"
-                                           " AND x.state = 1 LIMIT ?2)) FROM {ids} i" };
-static const struct query load_chats = { "SELECT " CHAT_COLUMNS " FROM {ids} i CROSS JOIN chat c ON c.id = i.id" };
-static const struct query load_stays = { "SELECT " STAY_COLUMNS " FROM {pairs} p CROSS JOIN stay s ON s.chat_id = p.a AND s.user_id = p.b"
+static const struct query load_users = { "SELECT " USER_COLUMNS " FROM {ids} i {straight} user u ON u.id = i.id" };
+static const struct query load_names = { "SELECT " USER_COLUMNS " FROM {names} i {straight} user u ON u.username = i.id" };
+static const struct query load_devices = { "SELECT " DEVICE_COLUMNS " FROM {ids} i {straight} device d ON d.user_id = i.id ORDER BY d.id" };
+/* The limits that these counts are for also bound them. */
+static const struct query load_counts = { "SELECT i.id, (SELECT count(*) FROM stay s WHERE s.user_id = i.id"
+                                          " AND s.left_id = " STAY_OPEN_SQL ") FROM {ids} i" };
+static const struct query load_pending = {
+    "SELECT i.id, (SELECT count(*) FROM media x WHERE x.owner_id = i.id AND x.state = 1) FROM {ids} i"
+};
+static const struct query load_chats = { "SELECT " CHAT_COLUMNS " FROM {ids} i {straight} chat c ON c.id = i.id" };
+static const struct query load_stays = { "SELECT " STAY_COLUMNS " FROM {pairs} p {straight} stay s ON s.chat_id = p.a AND s.user_id = p.b"
                                          " WHERE s.left_id = " STAY_OPEN_SQL };
 static const struct query load_pairs = { "SELECT c.direct_low, c.direct_high, c.id FROM {pairs} p"
-                                         " CROSS JOIN chat c ON c.direct_low = p.a AND c.direct_high = p.b" };
+                                         " {straight} chat c ON c.direct_low = p.a AND c.direct_high = p.b" };
 static const struct query load_messages = { "SELECT " MESSAGE_COLUMNS
-                                            " FROM {ids} i CROSS JOIN event m ON m.id = i.id WHERE m.is_message = 1" };
-static const struct query load_keys = {
-    "SELECT k.user_id, k.idempotency_key, k.request, k.result_id FROM {pairs} p"
-    " CROSS JOIN idempotency k ON k.period IN (?2, ?3, ?4) AND k.user_id = p.a AND k.idempotency_key = p.b"
-    " ORDER BY k.period"
-};
+                                            " FROM {ids} i {straight} event m ON m.id = i.id WHERE m.is_message = 1" };
+/* Each period for itself: with a list of them MariaDB reads all that it holds of the three. */
+static const struct query load_keys = { "SELECT k.user_id, k.idempotency_key, k.request, k.result_id FROM {pairs} p"
+                                        " {straight} (SELECT ?2 AS period UNION ALL SELECT ?3 UNION ALL SELECT ?4) t"
+                                        " {straight} idempotency k ON k.period = t.period AND k.user_id = p.a AND k.idempotency_key = p.b"
+                                        " ORDER BY k.period" };
 /* ?2: no batch takes away more references. */
-#define REFERENCE_COUNT "(SELECT count(*) FROM (SELECT 1 FROM attachment r WHERE r.media_id = x.id LIMIT ?2))"
-static const struct query load_media = { "SELECT " MEDIA_COLUMNS ", " REFERENCE_COUNT " FROM {ids} i CROSS JOIN media x ON x.id = i.id" };
+#define REFERENCE_COUNT                                                                                   \
+    "CASE WHEN (SELECT r.message_id FROM attachment r WHERE r.media_id = x.id LIMIT 1 OFFSET ?2) IS NULL" \
+    " THEN (SELECT count(*) FROM attachment r WHERE r.media_id = x.id) ELSE ?2 END"
+static const struct query load_media = { "SELECT " MEDIA_COLUMNS ", " REFERENCE_COUNT " FROM {ids} i {straight} media x ON x.id = i.id" };
 static const struct query load_attached = { "SELECT " MEDIA_COLUMNS ", " REFERENCE_COUNT ", a.message_id FROM {ids} i"
-                                            " CROSS JOIN attachment a ON a.message_id = i.id CROSS JOIN media x ON x.id = a.media_id" };
+                                            " {straight} attachment a ON a.message_id = i.id {straight} media x ON x.id = a.media_id" };
 static const struct query load_sights = { "SELECT p.a, p.b FROM {pairs} p WHERE " MEDIA_IS_SEEN("p.a", "p.b") };
 static const struct query load_lease = { "SELECT holder, until_ms FROM lease WHERE name = ?1" };
 static const struct query load_successor = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL
@@ -161,14 +164,6 @@ static void bind_periods(const struct state *state, struct db *db, struct statem
         db->driver->bind_id(statement, 2 + i, period - (uint64_t)i);
 }
 
-static void bind_most_chats(const struct state *state, struct db *db, struct statement *statement) {
-    db->driver->bind_id(statement, 2, (uint64_t)state->config->chats_per_user);
-}
-
-static void bind_most_pending(const struct state *state, struct db *db, struct statement *statement) {
-    db->driver->bind_id(statement, 2, (uint64_t)state->config->media_pending + LIMIT_BATCH_COMMANDS);
-}
-
 static void bind_most_references(const struct state *state, struct db *db, struct statement *statement) {
     (void)state;
     db->driver->bind_id(statement, 2, LIMIT_BATCH_COMMANDS + 1);
@@ -189,8 +184,8 @@ static const struct {
     { offsetof(struct state, need_users), &load_users, take_user, NULL },
     { offsetof(struct state, need_names), &load_names, take_named, NULL },
     { offsetof(struct state, need_devices), &load_devices, take_device, NULL },
-    { offsetof(struct state, need_counts), &load_counts, take_count, bind_most_chats },
-    { offsetof(struct state, need_pending), &load_pending, take_pending, bind_most_pending },
+    { offsetof(struct state, need_counts), &load_counts, take_count, NULL },
+    { offsetof(struct state, need_pending), &load_pending, take_pending, NULL },
     { offsetof(struct state, need_chats), &load_chats, take_chat, NULL },
     { offsetof(struct state, need_stays), &load_stays, take_stay, NULL },
     { offsetof(struct state, need_pairs), &load_pairs, take_pair, NULL },

@@ -8,24 +8,19 @@
 
 #define SESSION_ROWS (LIMIT_SWEEP_ROWS / 4) /* each makes an event */
 
-static const struct query old_keys = {
-    "DELETE FROM idempotency WHERE (period, user_id, idempotency_key) IN"
-    " (SELECT period, user_id, idempotency_key FROM idempotency WHERE period < ?1 LIMIT ?2) RETURNING 1"
-};
-static const struct query count_keys = { "SELECT 1 FROM idempotency WHERE period < ?1 LIMIT ?2" };
+static const struct query old_keys = { "SELECT period, user_id, idempotency_key FROM idempotency WHERE period < ?1 LIMIT ?2" };
+static const struct query delete_key = { "DELETE FROM idempotency WHERE period = ?1 AND user_id = ?2 AND idempotency_key = ?3" };
 static const struct query idle_devices = { "SELECT id, user_id, seen_ms FROM device WHERE seen_ms < ?1 ORDER BY seen_ms LIMIT ?2" };
 static const struct query aged_devices = { "SELECT id, user_id, seen_ms FROM device WHERE id < ?1 AND seen_ms >= ?3 ORDER BY id LIMIT ?2" };
-static const struct query unused_tickets = { "DELETE FROM ticket WHERE ticket IN (SELECT ticket FROM ticket WHERE used_ms = 0"
-                                             " AND created_ms < ?1 LIMIT ?2) RETURNING 1" };
-static const struct query count_tickets = { "SELECT 1 FROM ticket WHERE used_ms = 0 AND created_ms < ?1 LIMIT ?2" };
-static const struct query old_invites = { "DELETE FROM invite WHERE invite IN (SELECT invite FROM invite WHERE expires_ms < ?1"
-                                          " OR uses_left = 0 LIMIT ?2) RETURNING 1" };
-static const struct query count_invites = { "SELECT 1 FROM invite WHERE expires_ms < ?1 OR uses_left = 0 LIMIT ?2" };
+static const struct query unused_tickets = { "SELECT ticket FROM ticket WHERE used_ms = 0 AND created_ms < ?1 LIMIT ?2" };
+static const struct query delete_ticket = { "DELETE FROM ticket WHERE ticket = ?1" };
+static const struct query old_invites = { "SELECT invite FROM invite WHERE expires_ms < ?1 OR uses_left = 0 LIMIT ?2" };
+static const struct query delete_invite = { "DELETE FROM invite WHERE invite = ?1" };
 
 /* The time that the oldest row counts from. */
 static const struct query oldest_event = { "SELECT created_ms FROM event ORDER BY id LIMIT 1" };
 static const struct query oldest_expiry = { "SELECT min(expires_ms) FROM expiry" };
-static const struct query oldest_purge = { "SELECT c.deleted_ms FROM purge p CROSS JOIN chat c ON c.id = p.chat_id"
+static const struct query oldest_purge = { "SELECT c.deleted_ms FROM \"purge\" p {straight} chat c ON c.id = p.chat_id"
                                            " ORDER BY p.chat_id LIMIT 1" };
 static const struct query oldest_ticket = { "SELECT min(created_ms) FROM ticket WHERE used_ms = 0" };
 static const struct query oldest_invite = { "SELECT min(expires_ms) FROM invite" };
@@ -46,16 +41,50 @@ enum err pass_run(struct pass *pass, const struct query *query, const uint64_t *
     return db_run(pass->db, statement);
 }
 
-enum err pass_count(struct pass *pass, const struct query *query, uint64_t bound, uint64_t limit) {
-    struct statement *statement = db_query(pass->db, query);
+/* ---- Rows taken by their keys ---- */
+
+struct key_rows {
+    const struct db_driver *driver;
+    const struct row_key *keys;
+    int numbers;
+};
+
+static void bind_key(struct statement *statement, const void *context, size_t index) {
+    const struct key_rows *rows = context;
+    const struct row_key *key = &rows->keys[index];
+    if (rows->numbers == 0)
+        rows->driver->bind_blob(statement, 1, key->hash, sizeof key->hash);
+    for (int i = 0; i < rows->numbers; i++)
+        rows->driver->bind_id(statement, i + 1, key->numbers[i]);
+}
+
+enum err pass_write(struct pass *pass, const struct query *query, const struct row_key *keys, size_t count, int numbers) {
+    struct key_rows rows = { pass->db->driver, keys, numbers };
+    return count > 0 ? pass->db->driver->write_rows(pass->db, query, &rows, count, bind_key) : OK;
+}
+
+static void read_key(struct pass *pass, const struct taking *taking, struct statement *row, struct row_key *ret_key) {
+    if (taking->numbers == 0)
+        db_column_blob(pass->db, row, 0, ret_key->hash, sizeof ret_key->hash);
+    for (int i = 0; i < taking->numbers; i++)
+        ret_key->numbers[i] = pass->db->driver->column_id(row, i);
+    if (taking->sized)
+        pass->command->out.sweep.bytes += pass->db->driver->column_id(row, taking->numbers);
+}
+
+enum err pass_take(struct pass *pass, const struct taking *taking, uint64_t bound, uint64_t limit) {
+    struct row_key *keys = state_alloc(pass->state, limit * sizeof *keys);
+    if (!keys)
+        return ERR_NO_MEMORY;
+    struct statement *statement = db_query(pass->db, taking->read);
     pass->db->driver->bind_id(statement, 1, bound);
     pass->db->driver->bind_id(statement, 2, limit);
-    uint64_t rows = 0;
+    size_t rows = 0;
     enum err err = OK;
     for (bool row; rows_next(pass->db, statement, &err, &row);)
-        rows++;
+        read_key(pass, taking, statement, &keys[rows++]);
     pass_took(pass, rows, limit);
-    return err;
+    return err == OK && !pass->dry_run ? pass_write(pass, taking->write, keys, rows, taking->numbers) : err;
 }
 
 /* ---- Accounts ---- */
@@ -99,17 +128,20 @@ static enum err sweep_sessions(struct pass *pass) {
 }
 
 static enum err sweep_tickets(struct pass *pass) {
+    static const struct taking taking = { .read = &unused_tickets, .write = &delete_ticket };
     uint64_t bound_ms = (uint64_t)(pass->state->now_ms - 2 * TICKET_FIRST_USE_MS);
-    return pass_count(pass, pass->dry_run ? &count_tickets : &unused_tickets, bound_ms, LIMIT_SWEEP_ROWS);
+    return pass_take(pass, &taking, bound_ms, LIMIT_SWEEP_ROWS);
 }
 
 static enum err sweep_invites(struct pass *pass) {
-    return pass_count(pass, pass->dry_run ? &count_invites : &old_invites, (uint64_t)pass->state->now_ms, LIMIT_SWEEP_ROWS);
+    static const struct taking taking = { .read = &old_invites, .write = &delete_invite };
+    return pass_take(pass, &taking, (uint64_t)pass->state->now_ms, LIMIT_SWEEP_ROWS);
 }
 
 static enum err sweep_keys(struct pass *pass) {
+    static const struct taking taking = { .read = &old_keys, .write = &delete_key, .numbers = 3 };
     uint64_t period = (uint64_t)(pass->state->now_ms / IDEMPOTENCY_PERIOD_MS) - (IDEMPOTENCY_PERIODS - 1);
-    return pass_count(pass, pass->dry_run ? &count_keys : &old_keys, period, LIMIT_SWEEP_ROWS);
+    return pass_take(pass, &taking, period, LIMIT_SWEEP_ROWS);
 }
 
 /* ---- All kinds ---- */

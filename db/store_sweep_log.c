@@ -2,12 +2,11 @@
 #include "core/limits.h"
 #include "db/store_sweep.h"
 
-static const struct query oldest_events = { "SELECT id, created_ms, type, owner_id, ref_id, attachments IS NOT NULL, expires_ms IS NOT NULL"
+static const struct query oldest_events = { "SELECT id, created_ms, type, owner_id, ref_id, attachments IS NOT NULL, expires_ms"
                                             " FROM event WHERE id > ?1 ORDER BY id LIMIT ?2" };
 static const struct query delete_events = { "DELETE FROM event WHERE id <= ?1" };
 static const struct query delete_attachments = { "DELETE FROM attachment WHERE message_id <= ?1 RETURNING media_id" };
-static const struct query delete_expiries = { "DELETE FROM expiry WHERE (expires_ms, message_id) IN"
-                                              " (SELECT expires_ms, id FROM event WHERE id <= ?1 AND expires_ms IS NOT NULL)" };
+static const struct query delete_expiry = { "DELETE FROM expiry WHERE expires_ms = ?1 AND message_id = ?2" };
 static const struct query set_floor = { "UPDATE meta SET number = ?1 WHERE name = 'floor'" };
 static const struct query delete_stay = { "DELETE FROM stay WHERE chat_id = ?1 AND user_id = ?2 AND left_id = ?3" };
 static const struct query delete_stays = { "DELETE FROM stay WHERE chat_id = ?1 AND left_id = ?2" };
@@ -21,7 +20,9 @@ struct expired_event {
 struct prefix {
     struct expired_event *events;
     size_t count;
-    bool attached, expiring; /* some of its messages refer to media, or have a time of their own */
+    struct row_key *expiries; /* of its messages that have a time of their own */
+    size_t expiry_count;
+    bool attached; /* some of its messages refer to media */
 };
 
 /* An expired end of a stay takes the stay's row with it: nothing of it can be read any more. */
@@ -34,6 +35,17 @@ static enum err forget_stay(struct pass *pass, const struct expired_event *event
     return err == OK ? pass_run(pass, &delete_chat, (uint64_t[]){ event->owner_id }, 1) : err;
 }
 
+static void take_event(struct prefix *prefix, const struct db_driver *driver, struct statement *row) {
+    struct expired_event *event = &prefix->events[prefix->count++];
+    *event = (struct expired_event){ .id = driver->column_id(row, 0),
+                                     .type = (enum event_type)driver->column_id(row, 2),
+                                     .owner_id = driver->column_id(row, 3),
+                                     .ref_id = driver->column_id(row, 4) };
+    prefix->attached = prefix->attached || driver->column_id(row, 5);
+    if (!driver->is_null(row, 6))
+        prefix->expiries[prefix->expiry_count++] = (struct row_key){ .numbers = { driver->column_id(row, 6), event->id } };
+}
+
 /* Times never go back along the log, so what is expired is a prefix of it. */
 static enum err read_prefix(struct pass *pass, int64_t cutoff_ms, struct prefix *prefix) {
     const struct db_driver *driver = pass->db->driver;
@@ -42,14 +54,8 @@ static enum err read_prefix(struct pass *pass, int64_t cutoff_ms, struct prefix 
     driver->bind_id(statement, 2, LIMIT_SWEEP_ROWS);
     enum err err = OK;
     for (bool row; rows_next(pass->db, statement, &err, &row);) {
-        if ((int64_t)driver->column_id(statement, 1) > cutoff_ms)
-            continue;
-        prefix->events[prefix->count++] = (struct expired_event){ .id = driver->column_id(statement, 0),
-                                                                  .type = (enum event_type)driver->column_id(statement, 2),
-                                                                  .owner_id = driver->column_id(statement, 3),
-                                                                  .ref_id = driver->column_id(statement, 4) };
-        prefix->attached = prefix->attached || driver->column_id(statement, 5);
-        prefix->expiring = prefix->expiring || driver->column_id(statement, 6);
+        if ((int64_t)driver->column_id(statement, 1) <= cutoff_ms)
+            take_event(prefix, driver, statement);
     }
     return err;
 }
@@ -61,8 +67,8 @@ static enum err delete_prefix(struct pass *pass, const struct prefix *prefix) {
         err = forget_stay(pass, &prefix->events[i]);
     if (err == OK && prefix->attached)
         err = release_attachments(pass, &delete_attachments, bound);
-    if (err == OK && prefix->expiring)
-        err = pass_run(pass, &delete_expiries, &bound, 1);
+    if (err == OK)
+        err = pass_write(pass, &delete_expiry, prefix->expiries, prefix->expiry_count, 2);
     if (err == OK)
         err = pass_run(pass, &delete_events, &bound, 1);
     if (err == OK)
@@ -76,8 +82,9 @@ enum err sweep_log(struct pass *pass) {
     int64_t retention_ms = pass->state->config->retention_ms;
     if (retention_ms == CONFIG_FOREVER)
         return OK;
-    struct prefix prefix = { .events = state_alloc(pass->state, LIMIT_SWEEP_ROWS * sizeof *prefix.events) };
-    if (!prefix.events)
+    struct prefix prefix = { .events = state_alloc(pass->state, LIMIT_SWEEP_ROWS * sizeof *prefix.events),
+                             .expiries = state_alloc(pass->state, LIMIT_SWEEP_ROWS * sizeof *prefix.expiries) };
+    if (!prefix.events || !prefix.expiries)
         return ERR_NO_MEMORY;
     enum err err = read_prefix(pass, pass->state->now_ms - retention_ms, &prefix);
     pass_took(pass, prefix.count, LIMIT_SWEEP_ROWS);

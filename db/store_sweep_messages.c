@@ -9,11 +9,11 @@
 #define DELIVERY_CHATS 256                   /* looked at in one pass, changed or not */
 
 static const struct query due_messages = {
-    "SELECT " MESSAGE_COLUMNS ", coalesce(c.deleted_ms, 0) FROM expiry x CROSS JOIN event m ON m.id = x.message_id"
+    "SELECT " MESSAGE_COLUMNS ", coalesce(c.deleted_ms, 0) FROM expiry x {straight} event m ON m.id = x.message_id"
     " LEFT JOIN chat c ON c.id = m.owner_id WHERE x.expires_ms <= ?1 ORDER BY x.expires_ms, x.message_id LIMIT ?2"
 };
 static const struct query messages_of_chat = { "SELECT " MESSAGE_COLUMNS
-                                               ", c.deleted_ms FROM event m CROSS JOIN chat c ON c.id = m.owner_id"
+                                               ", c.deleted_ms FROM event m {straight} chat c ON c.id = m.owner_id"
                                                " WHERE m.owner_id = ?1 AND m.is_message = 1 AND m.id > ?3 AND m.id <= ?4"
                                                " ORDER BY m.id LIMIT ?2" };
 static const struct query blank_message = { "UPDATE event SET body = NULL, attachments = NULL, client_key = NULL, original = 0, seal = ?2,"
@@ -24,19 +24,19 @@ static const struct query drop_expiry = { "DELETE FROM expiry WHERE expires_ms =
 static const struct query next_deliveries = {
     "SELECT d.chat_id, d.blanked_id, c.last_id, c.member_count"
     " FROM (SELECT chat_id, blanked_id FROM delivery WHERE chat_id > ?1 ORDER BY chat_id LIMIT ?2) d"
-    " CROSS JOIN chat c ON c.id = d.chat_id ORDER BY d.chat_id"
+    " {straight} chat c ON c.id = d.chat_id ORDER BY d.chat_id"
 };
 /* ?2: stays that ended up to there hold nothing back any more; ?3: devices not seen since do not. NULL: nobody holds anything back. */
 static const struct query delivered_up_to = { "SELECT min(CASE WHEN d.acked_id >= s.left_id THEN " STAY_OPEN_SQL " ELSE d.acked_id END)"
-                                              " FROM stay s CROSS JOIN device d ON d.user_id = s.user_id"
+                                              " FROM stay s {straight} device d ON d.user_id = s.user_id"
                                               " WHERE s.chat_id = ?1 AND s.left_id > ?2 AND d.seen_ms > ?3" };
 static const struct query note_blanked = { "UPDATE delivery SET blanked_id = ?2 WHERE chat_id = ?1" };
 
-static const struct query first_purge = { "SELECT chat_id, purged_id FROM purge ORDER BY chat_id LIMIT 1" };
-static const struct query note_purged = { "UPDATE purge SET purged_id = ?2 WHERE chat_id = ?1" };
-static const struct query end_purge = { "DELETE FROM purge WHERE chat_id = ?1" };
-static const struct query blank_thin = { "UPDATE event SET body = NULL WHERE id IN (SELECT id FROM event WHERE owner_id = ?1"
-                                         " AND is_message = 0 AND body IS NOT NULL LIMIT ?2) RETURNING id" };
+static const struct query first_purge = { "SELECT chat_id, purged_id FROM \"purge\" ORDER BY chat_id LIMIT 1" };
+static const struct query note_purged = { "UPDATE \"purge\" SET purged_id = ?2 WHERE chat_id = ?1" };
+static const struct query end_purge = { "DELETE FROM \"purge\" WHERE chat_id = ?1" };
+static const struct query thin_events = { "SELECT id FROM event WHERE owner_id = ?1 AND is_message = 0 AND body IS NOT NULL LIMIT ?2" };
+static const struct query blank_thin = { "UPDATE event SET body = NULL WHERE id = ?1" };
 
 /* ---- Pages of messages ---- */
 
@@ -224,8 +224,9 @@ struct purge {
 
 /* The messages are blank; then the events that carry names and titles. */
 static enum err end_chat(struct pass *pass, const struct purge *purge) {
+    static const struct taking taking = { .read = &thin_events, .write = &blank_thin, .numbers = 1 };
     uint64_t before = pass->command->out.sweep.rows;
-    enum err err = pass_count(pass, &blank_thin, purge->chat_id, LIMIT_SWEEP_ROWS);
+    enum err err = pass_take(pass, &taking, purge->chat_id, LIMIT_SWEEP_ROWS);
     if (err == OK && pass->command->out.sweep.rows - before < LIMIT_SWEEP_ROWS)
         err = pass_run(pass, &end_purge, (uint64_t[]){ purge->chat_id }, 1);
     return err;

@@ -10,11 +10,13 @@ static const struct query insert_device = { "INSERT INTO device(id, user_id, nam
                                             " VALUES(?1,?2,?3,?4,?5,?6,?7)" };
 static const struct query delete_device = { "DELETE FROM device WHERE id = ?1" };
 static const struct query delete_device_tickets = { "DELETE FROM ticket WHERE device_id = ?1" };
-static const struct query touch_device = { "UPDATE device SET seen_ms = max(seen_ms, ?2) WHERE id = ?1" };
+static const struct query touch_device = { "UPDATE device SET seen_ms = CASE WHEN seen_ms < ?2 THEN ?2 ELSE seen_ms END WHERE id = ?1" };
 static const struct query insert_ticket = { "INSERT INTO ticket(ticket, device_id, created_ms, used_ms) VALUES(?1,?2,?3,0)" };
 static const struct query use_ticket = { "UPDATE ticket SET used_ms = ?2 WHERE ticket = ?1 AND used_ms = 0" };
-static const struct query prune_tickets = { "DELETE FROM ticket WHERE device_id = ?1 AND ticket NOT IN"
-                                            " (SELECT ticket FROM ticket WHERE device_id = ?1 ORDER BY created_ms DESC LIMIT ?2)" };
+static const struct query prune_tickets = {
+    "DELETE FROM ticket WHERE device_id = ?1 AND (created_ms, ticket) <= (SELECT k.created_ms, k.ticket FROM ticket k"
+    " WHERE k.device_id = ?1 ORDER BY k.created_ms DESC, k.ticket DESC LIMIT 1 OFFSET ?2)"
+};
 static const struct query insert_invite = { "INSERT INTO invite(invite, uses_left, expires_ms) VALUES(?1,?2,?3)" };
 static const struct query update_invite = { "UPDATE invite SET uses_left = ?2 WHERE invite = ?1" };
 static const struct query insert_chat = {
@@ -33,7 +35,7 @@ static const struct query update_stay = {
     "UPDATE stay SET left_id = ?4, role = ?5 WHERE chat_id = ?1 AND user_id = ?2 AND joined_id = ?3"
 };
 static const struct query close_stays = { "UPDATE stay SET left_id = ?2 WHERE chat_id = ?1 AND left_id = 9223372036854775807" };
-static const struct query insert_purge = { "INSERT INTO purge(chat_id, purged_id) VALUES(?1, ?2)" };
+static const struct query insert_purge = { "INSERT INTO \"purge\"(chat_id, purged_id) VALUES(?1, ?2)" };
 static const struct query insert_thin = { "INSERT INTO event(id, owner_id, is_message, type, actor_id, ref_id, rev, seq, created_ms, body)"
                                           " VALUES(?1,?2,0,?3,?4,?5,?6,?7,?8,?9)" };
 static const struct query insert_message = {
@@ -46,7 +48,7 @@ static const struct query update_message = {
     " original = ?7, seal = ?8, client_key = ?9, attachments = ?10 WHERE id = ?1"
 };
 static const struct query set_media_bytes = { "UPDATE user SET media_bytes = ?2 WHERE id = ?1" };
-static const struct query ack_device = { "UPDATE device SET acked_id = max(acked_id, ?2) WHERE id = ?1" };
+static const struct query ack_device = { "UPDATE device SET acked_id = CASE WHEN acked_id < ?2 THEN ?2 ELSE acked_id END WHERE id = ?1" };
 static const struct query insert_media = {
     "INSERT INTO media(id, owner_id, state, token, content_type, size, md5, sha256, file_name, width, height, duration_ms, blurhash,"
     " thumbnail_id, part_size, upload_id, created_ms, expires_ms, upload_until_ms)"
@@ -62,8 +64,7 @@ static const struct query add_expiry = { "INSERT INTO expiry(expires_ms, message
 static const struct query drop_expiry = { "DELETE FROM expiry WHERE expires_ms = ?1 AND message_id = ?2" };
 static const struct query begin_delivery = { "INSERT INTO delivery(chat_id, blanked_id) VALUES(?1, 0)" };
 static const struct query end_delivery = { "DELETE FROM delivery WHERE chat_id = ?1" };
-static const struct query set_lease = { "INSERT INTO lease(name, holder, until_ms) VALUES(?1,?2,?3)"
-                                        " ON CONFLICT(name) DO UPDATE SET holder = ?2, until_ms = ?3" };
+static const struct query set_lease = { "REPLACE INTO lease(name, holder, until_ms) VALUES(?1,?2,?3)" };
 static const struct query insert_key = {
     "INSERT INTO idempotency(period, user_id, idempotency_key, request, result_id) VALUES(?1,?2,?3,?4,?5)"
 };

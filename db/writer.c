@@ -1,8 +1,8 @@
 /* The writer: takes all commands that wait, and runs them as one batch: load, decide, write, one commit.
  *
- * No savepoints: any database error rolls the whole batch back. If it may have been one command's fault, each is then run in a batch of its own;
- * otherwise all are refused. Nothing is answered and nothing goes to the streams before the commit is on disk. Everything here
- * runs on the writer's thread. */
+ * No savepoints: any database error rolls the whole batch back. If it may have been one command's fault, each is then run in a batch of its own; if
+ * another writer was in the way, the batch is run again; otherwise all are refused. Nothing is answered and nothing goes to the streams before
+ * the commit is on disk. Everything here runs on the writer's thread. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,9 +13,12 @@
 #include "core/metrics.h"
 #include "core/random.h"
 #include "db/decide.h"
-#include "db/store_internal.h"
+#include "db/follow.h"
+#include "db/store_head.h"
 
 #define ACK_BEFORE_COMMIT_MS 30 /* how long the fault leaves between answer and commit */
+#define RETRY_PAUSE_MS 20       /* at most, before a batch is run again */
+#define SETTLE_PAUSE_MS 100     /* at most, before the database is asked again */
 
 struct batch {
     struct slot slots[LIMIT_BATCH_COMMANDS];
@@ -23,9 +26,11 @@ struct batch {
     struct arena arena;
     struct state state;
     struct sweep_place place;
-    struct frame **frames; /* of the state's events, in the arena */
-    bool early;            /* the fault ack_before_commit: answers have left */
-    bool truncate;         /* a cleanup ends with this: what was deleted shall leave the write-ahead log, too */
+    uint64_t previous_id;         /* the log's last before it */
+    struct frame **frames;        /* of the state's events, in the arena */
+    uint8_t tag[COMMIT_TAG_SIZE]; /* of its commit, where others write, too */
+    bool early;                   /* the fault ack_before_commit: answers have left */
+    bool truncate;                /* a cleanup ends with this: what was deleted shall leave the write-ahead log, too */
 };
 
 /* Whether the next command must wait for the next batch. */
@@ -190,6 +195,8 @@ static enum err run_in_transaction(struct store *store, struct batch *batch) {
         err = make_answers(batch);
     if (err == OK)
         err = state_write(&batch->state, store->db);
+    if (err == OK && store->db->driver->is_shared)
+        err = head_write(store, batch->state.last_id, batch->tag);
     if (err == OK && batch->slots[0].answer && fault_is("ack_before_commit")) {
         answer_all(batch);
         batch->early = true;
@@ -204,8 +211,11 @@ static void start_state(struct store *store, struct batch *batch) {
     cache_trim(&store->cache);
     state_init(&batch->state, &batch->arena, store->config, &store->cache, &store->ids);
     batch->state.now_ms = now_ms > store->last_ms ? now_ms : store->last_ms;
-    batch->state.last_id = store_head(store);
+    batch->previous_id = store_head(store);
+    batch->state.last_id = batch->previous_id;
     batch->state.tag = (uint16_t)random_u64();
+    if (store->db->driver->is_shared)
+        random_bytes(batch->tag, sizeof batch->tag);
     batch->place = (struct sweep_place){ store_floor(store), store->delivery_chat_id };
     for (size_t i = 0; i < batch->count; i++)
         forget_outcome(&batch->slots[i]);
@@ -214,7 +224,7 @@ static void start_state(struct store *store, struct batch *batch) {
 /* After the commit: the new head is visible first, then the streams learn of it, then whoever asked. */
 static void publish(struct store *store, struct batch *batch) {
     struct vec *events = &batch->state.events;
-    uint64_t previous_id = store_head(store);
+    uint64_t previous_id = batch->previous_id;
     store->last_ms = batch->state.now_ms;
     store->delivery_chat_id = batch->place.delivery_chat_id;
     atomic_store(&store->floor, batch->place.floor);
@@ -225,6 +235,7 @@ static void publish(struct store *store, struct batch *batch) {
         return;
     for (size_t i = 0; i < store->listener_count; i++)
         store->listeners[i].call(store->listeners[i].context, previous_id, batch->frames, events->count);
+    follow_published(store->follow, previous_id, batch->state.last_id);
 }
 
 static void count_commit(const struct batch *batch, int64_t started_us) {
@@ -251,7 +262,8 @@ static void note_residue(struct store *store, struct batch *batch) {
 
 /* Says when the database begins to fail and when it works again, not each time. */
 static void note_health(struct store *store, enum err err) {
-    bool healthy = err != ERR_DATABASE_UNAVAILABLE && err != ERR_INTERNAL && err != ERR_NO_MEMORY;
+    bool failed = err == ERR_DATABASE_UNAVAILABLE || err == ERR_DATABASE_UNKNOWN || err == ERR_DATABASE_BUSY;
+    bool healthy = !failed && err != ERR_INTERNAL && err != ERR_NO_MEMORY;
     if (healthy == atomic_exchange(&store->healthy, healthy))
         return;
     if (healthy)
@@ -260,16 +272,44 @@ static void note_health(struct store *store, enum err err) {
         log_event(LOG_ERROR, "database_failed", "error=%s problem=\"%s\"", err_name(err), store->db->driver->problem(store->db));
 }
 
+static bool pause_until(int64_t end_ms, uint64_t longest_ms) {
+    clock_sleep_ms(1 + (int64_t)random_below(longest_ms));
+    return clock_monotonic_ms() < end_ms;
+}
+
+/* The answer to the commit got lost. OK: it was kept; ERR_DATABASE_BUSY: it was not; ERR_DATABASE_UNKNOWN: the database stays away. Nobody is answered
+ * meanwhile: who was told that nothing happened might say it again without a key. */
+static enum err settle(struct store *store, const struct batch *batch) {
+    int64_t end_ms = clock_monotonic_ms() + LIMIT_SETTLE_MS;
+    bool kept = false;
+    note_health(store, ERR_DATABASE_UNKNOWN);
+    enum err err = head_settle(store, batch->tag, &kept);
+    while (err != OK && pause_until(end_ms, SETTLE_PAUSE_MS))
+        err = head_settle(store, batch->tag, &kept);
+    if (err != OK)
+        return ERR_DATABASE_UNKNOWN;
+    return kept ? OK : ERR_DATABASE_BUSY;
+}
+
+/* What a committed batch leaves in memory. */
+static void keep(struct store *store, struct batch *batch) {
+    head_keep(store, batch->state.last_id, batch->tag);
+    cache_keep(&store->cache, &batch->state);
+    note_residue(store, batch);
+}
+
 static enum err attempt(struct store *store, struct batch *batch) {
     int64_t started_us = clock_monotonic_us();
+    enum err err = head_begin(store);
     start_state(store, batch);
-    enum err err = store->db->driver->begin(store->db);
     if (err == OK)
         err = run_in_transaction(store, batch);
-    note_health(store, err);
+    if (err == ERR_DATABASE_UNKNOWN)
+        err = settle(store, batch);
+    if (err != ERR_DATABASE_BUSY)
+        note_health(store, err);
     if (err == OK) {
-        cache_keep(&store->cache, &batch->state);
-        note_residue(store, batch);
+        keep(store, batch);
         publish(store, batch);
         count_commit(batch, started_us);
     } else {
@@ -278,6 +318,17 @@ static enum err attempt(struct store *store, struct batch *batch) {
     }
     state_release(&batch->state);
     arena_release(&batch->arena);
+    return err;
+}
+
+/* Whoever was in the way has done something meanwhile. */
+static enum err attempt_often(struct store *store, struct batch *batch) {
+    int64_t end_ms = clock_monotonic_ms() + LIMIT_BATCH_PATIENCE_MS;
+    enum err err = attempt(store, batch);
+    for (int i = 1; err == ERR_DATABASE_BUSY && i < LIMIT_BATCH_ATTEMPTS && pause_until(end_ms, RETRY_PAUSE_MS); i++)
+        err = attempt(store, batch);
+    if (err == ERR_DATABASE_BUSY)
+        note_health(store, err);
     return err;
 }
 
@@ -318,7 +369,7 @@ static void truncate_log(struct store *store, const struct batch *batch) {
 static void run_batch(struct store *store, struct batch *batch) {
     batch->early = false;
     batch->truncate = false;
-    enum err err = attempt(store, batch);
+    enum err err = attempt_often(store, batch);
     if ((err == ERR_CONFLICT || err == ERR_INTERNAL) && batch->count > 1)
         return run_one_by_one(store, batch);
     if (err != OK)

@@ -61,6 +61,12 @@ with_ceph() {
     return "$status"
 }
 
-sanitized_tests() {
-    grep -vE '^ *(#|$)' tests/api/sanitized.txt | sed 's|^|tests/api/|'
+# A command with a MariaDB server of its own, which tests find by the environment; the server ends with the command, however that ends.
+with_mariadb() {
+    tests/support/mariadb.sh run bash -c '. scripts/suites.sh && export PARLEY_TEST_DB=$PARLEY_DB && unset PARLEY_DB && "$@"' with_mariadb "$@"
+}
+
+# listed_tests LIST: the files named in tests/api/LIST.txt.
+listed_tests() {
+    grep -vE '^ *(#|$)' "tests/api/$1.txt" | sed 's|^|tests/api/|'
 }

@@ -10,6 +10,7 @@ suite unit scripts/programs.sh build/unit/*_test
 suite unit-asan scripts/programs.sh build/unit-asan/*_test
 suite unit-tsan scripts/programs.sh build/unit-tsan/*_test
 suite driver-sqlite scripts/programs.sh build/db/*_conformance build/db-asan/*_conformance
+suite unit-mariadb with_mariadb scripts/programs.sh build/unit/db_*_test
 suite driver-mariadb tests/support/mariadb.sh run scripts/programs.sh build/db/*_conformance build/db-asan/*_conformance
 suite fault scripts/programs.sh build/fault/*_test
 suite fuzz scripts/fuzz.sh build/fuzz
@@ -23,8 +24,10 @@ suite storage-local scripts/storage.sh local
 suite storage-s3 scripts/storage.sh s3
 suite storage node_tests tests/storage/life.test.mjs tests/storage/browser.test.mjs
 suite api with_ceph api_tests build/parley tests/api/*.test.mjs
-suite api-asan api_tests build/parley-asan $(sanitized_tests)
-suite api-tsan api_tests build/parley-tsan $(sanitized_tests)
+suite api-mariadb with_mariadb api_tests build/parley $(listed_tests mariadb)
+suite nodes with_mariadb node_tests tests/cluster/*.test.mjs
+suite api-asan api_tests build/parley-asan $(listed_tests sanitized)
+suite api-tsan api_tests build/parley-tsan $(listed_tests sanitized)
 [ -d tests/readme ] && suite readme node_tests tests/readme/*.test.mjs
 
 suite verify node tests/verify/verify.mjs --binary build/parley

@@ -1,7 +1,5 @@
 // The cleanup is killed at every place between two of its steps: what it leaves is finished by the next run, and nothing else is ever gone.
 import assert from 'node:assert/strict';
-import { cpSync, rmSync } from 'node:fs';
-import path from 'node:path';
 import { test } from 'node:test';
 import { bucketOf } from '../support/bucket.mjs';
 import { NO_CLOCK } from '../support/cleanup.mjs';
@@ -21,11 +19,9 @@ async function startFilled(t) {
   const server = await startServerFor(t, { clock: true, env: EXPIRING_SETTINGS });
   const filled = await fillExpiring(server);
   await server.stop();
-  const copy = path.join(server.folder, 'copy');
-  cpSync(server.dataDir, copy, { recursive: true });
+  server.saveData('filled');
   const reset = () => {
-    rmSync(server.dataDir, { recursive: true });
-    cpSync(copy, server.dataDir, { recursive: true, preserveTimestamps: true });
+    server.restoreData('filled');
     assert.ok(server.dataContains(GONE_TEXT) && server.dataContains(GONE_FILE), 'there is something to clean up');
   };
   return { server, filled, reset };

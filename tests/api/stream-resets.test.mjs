@@ -1,7 +1,5 @@
 // Tokens that cannot be honoured: the stream says so with `reset` and goes on from the head.
 import assert from 'node:assert/strict';
-import { cpSync, rmSync } from 'node:fs';
-import path from 'node:path';
 import { after, test } from 'node:test';
 import { createGroup, expectStatus, logIn, postMany, postMessage, register, registerMany } from '../support/client.mjs';
 import { openReady, openReadyFor } from '../support/events.mjs';
@@ -76,14 +74,12 @@ test('after a backup was restored, devices that had seen more learn of the fork'
   const chat = await createGroup(alice, [bob]);
   const [kept] = await postMany(alice, chat, 2, 'kept');
   await restored.stop();
-  const backup = path.join(restored.folder, 'backup');
-  cpSync(restored.dataDir, backup, { recursive: true });
+  restored.saveData('backup');
 
   await restored.restart();
   const lost = await postMany(alice, chat, 3, 'lost');
   await restored.stop();
-  rmSync(restored.dataDir, { recursive: true });
-  cpSync(backup, restored.dataDir, { recursive: true });
+  restored.restoreData('backup');
   await restored.restart();
 
   const ahead = await openReady(restored, { token: bob.token, lastEventId: lost[2].id });

@@ -12,12 +12,17 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+enum cut { CUT_NOTHING, CUT_ANSWER, CUT_COMMIT };
+enum door { DOOR_OPEN, DOOR_HELD, DOOR_CLOSED };
+
 struct commit_cutter {
     struct sockaddr_un server, own;
     char url[256];
     int listener;
     pthread_t thread;
-    atomic_bool armed, stopping;
+    _Atomic(enum cut) armed;
+    _Atomic(enum door) door;
+    atomic_bool stopping;
 };
 
 static void *serve(void *context);
@@ -47,7 +52,15 @@ struct commit_cutter *commit_cutter_start(const char *url) {
 
 const char *commit_cutter_url(const struct commit_cutter *cutter) { return cutter->url; }
 
-void commit_cutter_arm(struct commit_cutter *cutter) { atomic_store(&cutter->armed, true); }
+void commit_cutter_arm(struct commit_cutter *cutter) { atomic_store(&cutter->armed, CUT_ANSWER); }
+
+void commit_cutter_arm_early(struct commit_cutter *cutter) { atomic_store(&cutter->armed, CUT_COMMIT); }
+
+void commit_cutter_hold(struct commit_cutter *cutter) { atomic_store(&cutter->door, DOOR_HELD); }
+
+void commit_cutter_close(struct commit_cutter *cutter) { atomic_store(&cutter->door, DOOR_CLOSED); }
+
+void commit_cutter_let_in(struct commit_cutter *cutter) { atomic_store(&cutter->door, DOOR_OPEN); }
 
 void commit_cutter_stop(struct commit_cutter *cutter) {
     atomic_store(&cutter->stopping, true);
@@ -58,35 +71,51 @@ void commit_cutter_stop(struct commit_cutter *cutter) {
     free(cutter);
 }
 
-static bool pass(int from, int to, bool *ret_commit) {
-    char bytes[16384];
-    ssize_t size = read(from, bytes, sizeof bytes);
-    *ret_commit = size > 0 && memmem(bytes, (size_t)size, "COMMIT", 6);
+static bool put(int to, const char *bytes, ssize_t size) {
     for (ssize_t sent = 0, more = 0; sent < size; sent += more)
         if ((more = write(to, bytes + sent, (size_t)(size - sent))) <= 0)
             return false;
     return size > 0;
 }
 
+static bool pass_answer(int server, int client) {
+    char bytes[16384];
+    return put(client, bytes, read(server, bytes, sizeof bytes));
+}
+
+/* `cut` becomes true with the commit whose answer shall not pass. */
+static bool pass_request(struct commit_cutter *cutter, int client, int server, bool *cut) {
+    char bytes[16384];
+    ssize_t size = read(client, bytes, sizeof bytes);
+    bool commit = size > 0 && memmem(bytes, (size_t)size, "COMMIT", 6);
+    enum cut armed = commit ? atomic_exchange(&cutter->armed, CUT_NOTHING) : CUT_NOTHING;
+    *cut = *cut || armed == CUT_ANSWER;
+    return armed != CUT_COMMIT && put(server, bytes, size);
+}
+
 /* Until one side ends, or until the answer to a commit. */
 static void relay(struct commit_cutter *cutter, int client, int server) {
     struct pollfd sockets[] = { { .fd = client, .events = POLLIN }, { .fd = server, .events = POLLIN } };
-    bool cut = false, open = true, ignored;
+    bool cut = false, open = true;
     while (open && poll(sockets, 2, -1) > 0) {
-        bool commit = false;
         if (sockets[1].revents)
-            open = !cut && pass(server, client, &ignored);
+            open = !cut && pass_answer(server, client);
         if (open && sockets[0].revents)
-            open = pass(client, server, &commit);
-        cut = cut || (commit && atomic_exchange(&cutter->armed, false));
+            open = pass_request(cutter, client, server, &cut);
     }
+}
+
+static bool comes_in(struct commit_cutter *cutter) {
+    while (atomic_load(&cutter->door) == DOOR_HELD && !atomic_load(&cutter->stopping))
+        usleep(1000);
+    return atomic_load(&cutter->door) == DOOR_OPEN;
 }
 
 static void *serve(void *context) {
     struct commit_cutter *cutter = context;
     while (!atomic_load(&cutter->stopping)) {
         int client = accept(cutter->listener, NULL, NULL);
-        int server = client >= 0 ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
+        int server = client >= 0 && comes_in(cutter) ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
         if (server >= 0 && connect(server, (struct sockaddr *)&cutter->server, sizeof cutter->server) == 0)
             relay(cutter, client, server);
         if (server >= 0)

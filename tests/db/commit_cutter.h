@@ -8,4 +8,10 @@ struct commit_cutter;
 struct commit_cutter *commit_cutter_start(const char *url);
 const char *commit_cutter_url(const struct commit_cutter *cutter);
 void commit_cutter_arm(struct commit_cutter *cutter);
+/* The next COMMIT does not reach the server: the connection ends when it comes. */
+void commit_cutter_arm_early(struct commit_cutter *cutter);
+/* Connections that come from now on wait until they are let in, or are closed at once until they are let in. */
+void commit_cutter_hold(struct commit_cutter *cutter);
+void commit_cutter_close(struct commit_cutter *cutter);
+void commit_cutter_let_in(struct commit_cutter *cutter);
 void commit_cutter_stop(struct commit_cutter *cutter);

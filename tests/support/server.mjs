@@ -1,15 +1,17 @@
-// Runs the real binary: one server in a folder of its own, on a port the kernel chose.
+// Runs the real binary: one server in a folder of its own, on a port the kernel chose. Its database is SQLite's, in the folder, or, where
+// PARLEY_TEST_DB names a MariaDB server, a fresh one there.
 //
 // A test starts one with startServer() and ends it with dispose(), which fails when the server ended
 // in any way the test did not ask for or wrote a sanitizer report.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { createDatabase } from './database.mjs';
 import { withDeadline } from './wait.mjs';
 
 const START_DEADLINE_MS = 20_000;
@@ -73,7 +75,8 @@ export class Server {
     this.folder = mkdtempSync(path.join(tmpdir(), 'parley-test-'));
     this.dataDir = path.join(this.folder, 'data');
     this.binary = clock ? FAULT_BINARY : binary;
-    this.env = { ...TEST_SETTINGS, PARLEY_DATA_DIR: this.dataDir, ...env };
+    this.database = createDatabase();
+    this.env = { ...TEST_SETTINGS, PARLEY_DATA_DIR: this.dataDir, ...(this.database && { PARLEY_DB: this.database.url }), ...env };
     this.port = 0;
     this.stderr = [];
     this.agent = null;
@@ -175,10 +178,24 @@ export class Server {
     renameSync(`${this.clockFile}.new`, this.clockFile);
   }
 
-  // Does any file of the data folder contain these bytes?
+  // Does any file of the data folder, or any row of its database on MariaDB, contain these bytes?
   dataContains(bytes) {
     const needle = Buffer.from(bytes);
-    return listFiles(this.dataDir).some((file) => readFileSync(file).includes(needle));
+    return listFiles(this.dataDir).some((file) => readFileSync(file).includes(needle)) || Boolean(this.database?.contains(needle));
+  }
+
+  // What a stopped server has, kept in its folder under a name; restoreData() brings it back.
+  saveData(name) {
+    const copy = path.join(this.folder, name);
+    cpSync(this.dataDir, copy, { recursive: true, preserveTimestamps: true });
+    if (this.database) writeFileSync(`${copy}.sql`, this.database.dump());
+  }
+
+  restoreData(name) {
+    const copy = path.join(this.folder, name);
+    rmSync(this.dataDir, { recursive: true });
+    cpSync(copy, this.dataDir, { recursive: true, preserveTimestamps: true });
+    this.database?.restore(readFileSync(`${copy}.sql`));
   }
 
   stderrTail() {
@@ -190,7 +207,7 @@ export class Server {
     assert.equal(report, undefined, `sanitizer report:\n${this.stderr.join('\n')}`);
   }
 
-  // Stops what runs, checks how it ended, and removes the folder.
+  // Stops what runs, checks how it ended, and removes folder and database.
   async dispose() {
     this.#showStderrOnFailure();
     try {
@@ -201,12 +218,13 @@ export class Server {
     }
   }
 
-  // Ends the process whatever it does, and removes the folder.
+  // Ends the process whatever it does, and removes folder and database.
   async abandon() {
     if (this.child && running.has(this.child)) this.child.kill('SIGKILL');
     this.agent?.destroy();
     await this.exit;
     this.child = null;
+    this.database?.drop();
     rmSync(this.folder, { recursive: true, force: true });
   }
 

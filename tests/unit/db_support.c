@@ -5,6 +5,71 @@
 #include <string.h>
 #include <unistd.h>
 
+/* ---- Databases ---------------------------------------------------------------------------------------------------------------------- */
+
+bool is_on_mariadb(void) { return getenv("PARLEY_TEST_DB") != NULL; }
+
+void skip_on_mariadb(void) {
+    if (!is_on_mariadb())
+        return;
+    print_message("this is about SQLite's files\n");
+    skip();
+}
+
+void skip_without_mariadb(void) {
+    if (is_on_mariadb())
+        return;
+    print_message("PARLEY_TEST_DB names no MariaDB server\n");
+    skip();
+}
+
+struct db *open_database(const char *url, enum db_mode mode) {
+    struct db *db = NULL;
+    char problem[256] = "";
+    if (db_open(url, mode, &db, problem, sizeof problem) != OK)
+        fail_msg("db_open: %s", problem);
+    return db;
+}
+
+/* On the database that PARLEY_TEST_DB itself names. */
+static void run_on_server(const char *sql) {
+    struct db *db = open_database(getenv("PARLEY_TEST_DB"), DB_WRITER);
+    if (db->driver->execute(db, sql) != OK)
+        fail_msg("%s: %s", sql, db->driver->problem(db));
+    db_close(db);
+}
+
+/* The name of a database, in a URL: after the host, up to the options. */
+static const char *find_name(const char *url, int *ret_size) {
+    const char *authority = strstr(url, "//"), *slash = authority ? strchr(authority + 2, '/') : NULL;
+    if (!slash)
+        fail_msg("PARLEY_TEST_DB names no database: mariadb://user:password@host:port/database");
+    *ret_size = (int)strcspn(slash + 1, "?");
+    return slash + 1;
+}
+
+void mariadb_create(char ret_url[DATABASE_URL_BYTES]) {
+    static unsigned count;
+    const char *url = getenv("PARLEY_TEST_DB");
+    int size;
+    const char *name = find_name(url, &size);
+    char own[64], sql[256];
+    snprintf(own, sizeof own, "%.*s_unit_%d_%u", size, name, (int)getpid(), ++count);
+    snprintf(ret_url, DATABASE_URL_BYTES, "%.*s%s%s", (int)(name - url), url, own, name + size);
+    snprintf(sql, sizeof sql, "DROP DATABASE IF EXISTS \"%s\"; CREATE DATABASE \"%s\"", own, own);
+    run_on_server(sql);
+}
+
+void mariadb_drop(const char *url) {
+    int size;
+    const char *name = find_name(url, &size);
+    char sql[128];
+    snprintf(sql, sizeof sql, "DROP DATABASE \"%.*s\"", size, name);
+    run_on_server(sql);
+}
+
+/* ---- Fixtures ----------------------------------------------------------------------------------------------------------------------- */
+
 void fixture_open(struct fixture *fixture) {
     char problem[256] = "";
     if (store_open(&fixture->config, &fixture->store, problem, sizeof problem) != OK)
@@ -21,13 +86,16 @@ void fixture_close(struct fixture *fixture) {
 }
 
 int fixture_set_up(void **state) {
-    char problem[256] = "", db[128];
+    char problem[256] = "";
     struct fixture *fixture = calloc(1, sizeof *fixture);
     snprintf(fixture->folder, sizeof fixture->folder, "/tmp/parley-unit-XXXXXX");
     assert_non_null(mkdtemp(fixture->folder));
     setenv("PARLEY_DATA_DIR", fixture->folder, 1);
-    snprintf(db, sizeof db, "sqlite:%s/parley.db", fixture->folder);
-    setenv("PARLEY_DB", db, 1);
+    if (is_on_mariadb())
+        mariadb_create(fixture->url);
+    else
+        snprintf(fixture->url, sizeof fixture->url, "sqlite:%s/parley.db", fixture->folder);
+    setenv("PARLEY_DB", fixture->url, 1);
     assert_int_equal(config_load(&fixture->config, problem, sizeof problem), OK);
     arena_init(&fixture->arena, 64 * 1024 * 1024);
     fixture_open(fixture);
@@ -39,6 +107,8 @@ int fixture_tear_down(void **state) {
     static const char *const files[] = { "parley.db", "parley.db-wal", "parley.db-shm", "parley.lock" };
     struct fixture *fixture = *state;
     fixture_close(fixture);
+    if (is_on_mariadb())
+        mariadb_drop(fixture->url);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char path[128];
         snprintf(path, sizeof path, "%s/%s", fixture->folder, files[i]);
@@ -55,6 +125,8 @@ void fixture_reopen(struct fixture *fixture) {
     fixture_close(fixture);
     fixture_open(fixture);
 }
+
+/* ---- Commands ----------------------------------------------------------------------------------------------------------------------- */
 
 static void gate_done(struct command *command) {
     struct volley *volley = command->context;
@@ -217,10 +289,8 @@ uint64_t sweep_all(struct fixture *fixture) {
 }
 
 uint64_t count_rows(const struct config *config, const struct query *query) {
-    char problem[256];
-    struct db *db = NULL;
     bool row = false;
-    assert_int_equal(db_open(config->db, DB_READER, &db, problem, sizeof problem), OK);
+    struct db *db = open_database(config->db, DB_READER);
     struct statement *statement = db_query(db, query);
     assert_int_equal(db->driver->step(statement, &row), OK);
     assert_true(row);

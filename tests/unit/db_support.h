@@ -1,8 +1,12 @@
-/* A store in a folder of its own, and short forms of commands, for the tests of db/. */
+/* A store with a folder and a database of its own, and short forms of commands, for the tests of db/.
+ *
+ * The database is SQLite's, in the folder. Where PARLEY_TEST_DB names one of a MariaDB server, whose user may make others with names that begin with its
+ * name, it is a fresh one there. */
 #pragma once
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,15 +17,29 @@
 #include "db/driver.h"
 #include "db/reader.h"
 
+#define DATABASE_URL_BYTES 512
+
 struct fixture {
     struct config config;
     char folder[64];
+    char url[DATABASE_URL_BYTES];
     struct store *store;
     struct reader *reader;
     struct arena arena;
     commit_listener listener; /* set from the next opening on; NULL: none */
     void *listener_context;
 };
+
+/* Whether fixtures are on MariaDB. */
+bool is_on_mariadb(void);
+/* Ends the test as skipped where it is about SQLite's files, or where there is no MariaDB server. */
+void skip_on_mariadb(void);
+void skip_without_mariadb(void);
+/* A fresh database on the server of PARLEY_TEST_DB, and its end. */
+void mariadb_create(char ret_url[DATABASE_URL_BYTES]);
+void mariadb_drop(const char *url);
+/* Opens what `url` names; fails the test when that is not possible. */
+struct db *open_database(const char *url, enum db_mode mode);
 
 /* Opens a store with default settings in a fresh folder (cmocka group or test set-up and tear-down). */
 int fixture_set_up(void **state);

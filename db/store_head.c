@@ -1,0 +1,146 @@
+/* See store_head.h. */
+#include "db/store_head.h"
+
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/random.h"
+#include "db/rows.h"
+
+#define WRITER_FORGOTTEN_MS (INT64_C(2) * 24 * 3600 * 1000)
+
+static const struct query read_floor = { "SELECT number FROM meta WHERE name = 'floor'" };
+static const struct query read_last_event = { "SELECT id, created_ms FROM event ORDER BY id DESC LIMIT 1" };
+/* It must change something. Otherwise the transaction has written nothing yet, and a server that gives up idle ones that have written lets it keep the
+ * lock for as long as its node is frozen. */
+static const struct query take_head = { "UPDATE meta SET number = number + 1 WHERE name = 'head'" };
+static const struct query read_head = { "SELECT number - 1, bytes FROM meta WHERE name = 'head'" };
+static const struct query write_head = { "REPLACE INTO meta(name, number, bytes) VALUES(?1, ?2, ?3)" };
+static const struct query read_writer = { "SELECT bytes FROM meta WHERE name = ?1" };
+static const struct query forget_writers = { "DELETE FROM meta WHERE name > 'writer.' AND name < 'writer/' AND number < ?1" };
+
+/* The head is the last event's id, or the floor when everything was cut. */
+enum err head_load(struct store *store) {
+    const struct db_driver *driver = store->db->driver;
+    uint64_t floor = 0, head = 0;
+    enum err err = OK;
+    struct statement *statement = db_query(store->db, &read_floor);
+    for (bool row; rows_next(store->db, statement, &err, &row);)
+        floor = driver->column_id(statement, 0);
+    statement = db_query(store->db, &read_last_event);
+    for (bool row; rows_next(store->db, statement, &err, &row);) {
+        head = driver->column_id(statement, 0);
+        store->last_ms = (int64_t)driver->column_id(statement, 1);
+    }
+    if (err != OK)
+        return err;
+    atomic_store(&store->floor, floor);
+    atomic_store(&store->head, head > floor ? head : floor);
+    return OK;
+}
+
+static enum err read_row(struct store *store, uint64_t *ret_id, uint8_t ret_tag[COMMIT_TAG_SIZE]) {
+    struct statement *statement = db_query(store->db, &read_head);
+    bool row = false;
+    enum err err = store->db->driver->step(statement, &row);
+    if (err == OK && row) {
+        *ret_id = store->db->driver->column_id(statement, 0);
+        db_column_blob(store->db, statement, 1, ret_tag, COMMIT_TAG_SIZE);
+    }
+    store->db->driver->finish(statement);
+    return err == OK && !row ? ERR_INTERNAL : err;
+}
+
+/* Others have written since: what this writer remembers is of no use. */
+static enum err notice_others(struct store *store, uint64_t id, const uint8_t tag[COMMIT_TAG_SIZE]) {
+    if (id == store->left.id && memcmp(tag, store->left.tag, COMMIT_TAG_SIZE) == 0)
+        return OK;
+    cache_release(&store->cache);
+    return head_load(store);
+}
+
+static enum err take_turn(struct store *store, uint64_t *ret_id, uint8_t ret_tag[COMMIT_TAG_SIZE]) {
+    enum err err = store->db->driver->begin(store->db);
+    if (err == OK)
+        err = db_run(store->db, db_query(store->db, &take_head));
+    return err == OK ? read_row(store, ret_id, ret_tag) : err;
+}
+
+enum err head_begin(struct store *store) {
+    uint64_t id;
+    uint8_t tag[COMMIT_TAG_SIZE];
+    if (!store->db->driver->is_shared)
+        return store->db->driver->begin(store->db);
+    enum err err = take_turn(store, &id, tag);
+    return err == OK ? notice_others(store, id, tag) : err;
+}
+
+struct head_row {
+    const char *name;
+    uint64_t number;
+    const uint8_t *tag;
+};
+
+struct head_rows {
+    const struct db_driver *driver;
+    struct head_row items[2];
+};
+
+static void bind_head(struct statement *statement, const void *context, size_t index) {
+    const struct head_rows *rows = context;
+    const struct head_row *row = &rows->items[index];
+    rows->driver->bind_text(statement, 1, row->name, strlen(row->name));
+    rows->driver->bind_id(statement, 2, row->number);
+    rows->driver->bind_blob(statement, 3, row->tag, COMMIT_TAG_SIZE);
+}
+
+enum err head_write(struct store *store, uint64_t last_id, const uint8_t tag[COMMIT_TAG_SIZE]) {
+    struct head_rows rows = { .driver = store->db->driver,
+                              .items = { { "head", last_id, tag }, { store->writer, (uint64_t)clock_now_ms(), tag } } };
+    return store->db->driver->write_rows(store->db, &write_head, &rows, 2, bind_head);
+}
+
+void head_keep(struct store *store, uint64_t last_id, const uint8_t tag[COMMIT_TAG_SIZE]) {
+    store->left.id = last_id;
+    memcpy(store->left.tag, tag, COMMIT_TAG_SIZE);
+}
+
+/* Untouched when it has no row yet. */
+static enum err read_own_tag(struct store *store, uint8_t ret_tag[COMMIT_TAG_SIZE]) {
+    enum err err = OK;
+    struct statement *statement = db_query(store->db, &read_writer);
+    store->db->driver->bind_text(statement, 1, store->writer, strlen(store->writer));
+    for (bool row; rows_next(store->db, statement, &err, &row);)
+        db_column_blob(store->db, statement, 0, ret_tag, COMMIT_TAG_SIZE);
+    return err;
+}
+
+/* On one server the head's lock is given only when the lost transaction is over. In a cluster it may still be under way to this server; but once a
+ * later change of the head is committed, it cannot be any more. */
+static enum err shut_out(struct store *store, uint64_t id) {
+    uint8_t tag[COMMIT_TAG_SIZE];
+    random_bytes(tag, sizeof tag);
+    enum err err = head_write(store, id, tag);
+    return err == OK ? store->db->driver->commit(store->db) : err;
+}
+
+enum err head_settle(struct store *store, const uint8_t tag[COMMIT_TAG_SIZE], bool *ret_kept) {
+    uint64_t id;
+    uint8_t head_tag[COMMIT_TAG_SIZE], own_tag[COMMIT_TAG_SIZE] = { 0 };
+    enum err err = take_turn(store, &id, head_tag);
+    if (err == OK)
+        err = read_own_tag(store, own_tag);
+    bool kept = err == OK && memcmp(own_tag, tag, COMMIT_TAG_SIZE) == 0;
+    if (err == OK && !kept)
+        err = shut_out(store, id);
+    store->db->driver->rollback(store->db);
+    if (err == OK)
+        *ret_kept = kept;
+    return err;
+}
+
+enum err head_sweep(struct store *store) {
+    struct statement *statement = db_query(store->db, &forget_writers);
+    store->db->driver->bind_id(statement, 1, (uint64_t)(clock_now_ms() - WRITER_FORGOTTEN_MS));
+    return db_run(store->db, statement);
+}

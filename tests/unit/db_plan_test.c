@@ -1,0 +1,121 @@
+/* How many rows MariaDB reads for what is asked most: look-ups, whatever else the tables hold. On SQLite, which is told the order of joins and has no
+ * such counters, this is skipped. */
+#include "db_support.h"
+#include "unit.h"
+
+#include <unistd.h>
+
+#include "db/reader_internal.h"
+#include "db/store_internal.h"
+
+#define CHATS 4
+#define MESSAGES 300 /* of each */
+
+static const struct query rows_read = {
+    "SELECT CAST(sum(variable_value) AS SIGNED) FROM information_schema.session_status"
+    " WHERE variable_name IN ('HANDLER_READ_NEXT', 'HANDLER_READ_PREV', 'HANDLER_READ_RND_NEXT', 'HANDLER_READ_RND')"
+};
+
+static uint64_t count_read(struct db *db) {
+    bool row = false;
+    struct statement *statement = db_query(db, &rows_read);
+    assert_int_equal(db->driver->step(statement, &row), OK);
+    uint64_t count = db->driver->column_id(statement, 0);
+    db->driver->finish(statement);
+    return count;
+}
+
+/* Counting reads rows, too. */
+struct meter {
+    struct db *db;
+    uint64_t before, own;
+};
+
+static struct meter meter_start(struct db *db) {
+    uint64_t once = count_read(db), twice = count_read(db);
+    return (struct meter){ db, twice, twice - once };
+}
+
+static uint64_t meter_end(const struct meter *meter) { return count_read(meter->db) - meter->before - meter->own; }
+
+static void analyse(const struct fixture *fixture) {
+    struct db *db = open_database(fixture->url, DB_WRITER);
+    assert_int_equal(db->driver->execute(db, "ANALYZE TABLE event, stay, chat, idempotency"), OK);
+    db_close(db);
+}
+
+struct filled {
+    uint64_t ann, bob, chats[CHATS];
+    struct command commands[CHATS * MESSAGES];
+};
+
+/* Each with a key. */
+static struct filled *fill(struct fixture *fixture) {
+    static struct filled filled;
+    struct volley volley;
+    filled = (struct filled){ .ann = make_user(fixture, "ann"), .bob = make_user(fixture, "bob") };
+    for (size_t i = 0; i < CHATS; i++)
+        filled.chats[i] = make_group(fixture, filled.ann, &filled.bob, 1);
+    volley_begin(&volley, fixture);
+    for (size_t i = 0; i < COUNT_OF(filled.commands); i++) {
+        filled.commands[i] = (struct command){ .type = COMMAND_MESSAGE_POST,
+                                               .actor_id = filled.ann,
+                                               .idempotency = { .given = true, .key = i + 1 },
+                                               .in.message_post = { .chat_id = filled.chats[i % CHATS], .text = "m", .text_size = 1 } };
+        assert_int_equal(volley_submit(&volley, &filled.commands[i]), OK);
+    }
+    volley_wait(&volley);
+    for (size_t i = 0; i < COUNT_OF(filled.commands); i++)
+        command_release(&filled.commands[i]);
+    return &filled;
+}
+
+static void check_feed(struct fixture *fixture, const struct filled *filled) {
+    uint64_t head = 0, after_id = store_head(fixture->store);
+    struct feed_page page;
+    post_ok(fixture, filled->ann, filled->chats[0], "new");
+    assert_int_equal(read_begin(fixture->reader, &head), OK);
+    struct meter meter = meter_start(fixture->reader->db);
+    assert_int_equal(read_feed(fixture->reader, filled->bob, after_id, &page), OK);
+    assert_in_range(meter_end(&meter), 0, 30);
+    assert_int_equal(page.count, 1);
+    feed_page_release(&page);
+    read_end(fixture->reader);
+}
+
+static void a_feed_reads_what_is_new(void **state) {
+    struct fixture *fixture = *state;
+    skip_without_mariadb();
+    const struct filled *filled = fill(fixture);
+    check_feed(fixture, filled);
+    analyse(fixture);
+    check_feed(fixture, filled);
+}
+
+/* The writer's connection is nobody's while it has nothing to do. */
+static void check_post(struct fixture *fixture, const struct filled *filled, uint64_t key) {
+    struct command command;
+    struct meter meter = meter_start(fixture->store->db);
+    assert_int_equal(post(fixture, filled->ann, filled->chats[0], "m", key, &command), OK);
+    command_release(&command);
+    assert_in_range(meter_end(&meter), 0, 60);
+}
+
+static void a_post_looks_up_its_key(void **state) {
+    struct fixture *fixture = *state;
+    skip_without_mariadb();
+    const struct filled *filled = fill(fixture);
+    check_post(fixture, filled, 1000001);
+    analyse(fixture);
+    check_post(fixture, filled, 1000002);
+}
+
+int main(void) {
+    alarm(120);
+#define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_set_up, fixture_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_feed_reads_what_is_new),
+        TEST(a_post_looks_up_its_key),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
