@@ -26,6 +26,7 @@ suite unit-tsan-again again scripts/programs.sh build/unit-tsan/*_test
 suite fault-again again scripts/programs.sh build/fault/*_test
 suite api-again again api_tests build/parley tests/api/*.test.mjs
 suite unit-mariadb-again again with_mariadb scripts/programs.sh build/unit-asan/db_*_test
+suite storage-s3-virtual scripts/storage.sh s3-virtual
 suite api-mariadb-all with_mariadb api_tests build/parley tests/api/*.test.mjs
 suite api-asan-all api_tests build/parley-asan tests/api/*.test.mjs
 suite api-tsan-all api_tests build/parley-tsan tests/api/*.test.mjs
