@@ -11,7 +11,7 @@
 
 struct follow {
     struct store *store;
-    struct reader *reader;
+    struct reader *reader; /* the thread's; NULL until the database has answered */
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t changed; /* on the monotonic clock */
@@ -68,6 +68,8 @@ static enum err tell_rest(struct follow *follow, uint64_t head_id) {
 /* A failure is noticed by everybody who needs the database; the next round tries again. */
 static void look(struct follow *follow) {
     uint64_t head_id = 0;
+    if (!follow->reader && reader_open(follow->store, &follow->reader) != OK)
+        return;
     if (read_begin(follow->reader, &head_id) != OK)
         return;
     if (head_id > told_id(follow)) {
@@ -100,7 +102,8 @@ static void *run(void *context) {
 }
 
 static void release(struct follow *follow) {
-    reader_close(follow->reader);
+    if (follow->reader)
+        reader_close(follow->reader);
     pthread_cond_destroy(&follow->changed);
     pthread_mutex_destroy(&follow->mutex);
     free(follow);
@@ -118,12 +121,9 @@ enum err follow_start(struct store *store, struct follow **ret_follow) {
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&follow->changed, &attributes);
     pthread_condattr_destroy(&attributes);
-    enum err err = reader_open(store, &follow->reader);
-    if (err == OK && pthread_create(&follow->thread, NULL, run, follow) != 0)
-        err = ERR_NO_MEMORY;
-    if (err != OK) {
+    if (pthread_create(&follow->thread, NULL, run, follow) != 0) {
         release(follow);
-        return err;
+        return ERR_NO_MEMORY;
     }
     pthread_setname_np(follow->thread, "parley-follow");
     *ret_follow = follow;

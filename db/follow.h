@@ -8,7 +8,7 @@
 
 struct follow;
 
-/* Starts the thread at the store's head. ERR_NO_MEMORY, or what opening a reader says. */
+/* Starts the thread at the store's head. ERR_NO_MEMORY. */
 enum err follow_start(struct store *store, struct follow **ret_follow) MUST_USE;
 void follow_stop(struct follow *follow); /* NULL is fine */
 

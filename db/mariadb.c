@@ -599,14 +599,15 @@ static void aim_result(struct column *column, MYSQL_BIND *result) {
                             .is_null = &column->is_null };
 }
 
-/* A column's type may change from one execution to the next: that of a parameter is its value's. */
+/* A column's type may change from one execution to the next: that of a parameter is its value's. There is room for the longest value of the result, so
+ * that nothing has to be fetched twice, which the connector's 3.3.19 does wrong. */
 static enum err aim_columns(struct statement *statement) {
     const MYSQL_FIELD *fields = mariadb_stmt_fetch_fields(statement->handle);
     enum err err = make_columns(statement, mysql_stmt_field_count(statement->handle));
     for (unsigned i = 0; err == OK && i < statement->column_count; i++) {
         statement->columns[i].is_number = IS_NUM(fields[i].type);
         if (!statement->columns[i].is_number)
-            err = make_room(&statement->columns[i], COLUMN_BYTES);
+            err = make_room(&statement->columns[i], fields[i].max_length > COLUMN_BYTES ? fields[i].max_length : COLUMN_BYTES);
         aim_result(&statement->columns[i], &statement->results[i]);
     }
     if (err == OK && mysql_stmt_bind_result(statement->handle, statement->results) != 0)
@@ -615,10 +616,9 @@ static enum err aim_columns(struct statement *statement) {
 }
 
 static enum err store_rows(struct statement *statement) {
-    enum err err = aim_columns(statement);
-    if (err == OK && mysql_stmt_store_result(statement->handle) != 0)
-        err = statement_error(statement);
-    return err;
+    my_bool measures = 1;
+    mysql_stmt_attr_set(statement->handle, STMT_ATTR_UPDATE_MAX_LENGTH, &measures);
+    return mysql_stmt_store_result(statement->handle) == 0 ? aim_columns(statement) : statement_error(statement);
 }
 
 static enum err try_run(struct statement *statement) {
@@ -644,34 +644,16 @@ static enum err run(struct statement *statement) {
     return err == ERR_DATABASE_UNAVAILABLE && may_repeat ? try_run(statement) : err;
 }
 
-/* Values that did not fit are fetched once more, into more room. */
-static enum err fetch_long(struct statement *statement) {
-    bool grew = false;
-    for (unsigned i = 0; i < statement->column_count; i++) {
-        struct column *column = &statement->columns[i];
-        if (column->is_number || column->is_null || column->size <= column->capacity)
-            continue;
-        if (make_room(column, column->size) != OK)
-            return ERR_NO_MEMORY;
-        aim_result(column, &statement->results[i]);
-        if (mysql_stmt_fetch_column(statement->handle, &statement->results[i], i, 0) != 0)
-            return statement_error(statement);
-        grew = true;
-    }
-    return !grew || mysql_stmt_bind_result(statement->handle, statement->results) == 0 ? OK : statement_error(statement);
-}
-
 static enum err fetch(struct statement *statement, bool *ret_row) {
     int result = mysql_stmt_fetch(statement->handle);
     if (result == MYSQL_NO_DATA) {
         statement->run = RUN_IS_OVER;
         return OK;
     }
-    if (result != 0 && result != MYSQL_DATA_TRUNCATED)
+    if (result != 0)
         return statement_error(statement);
-    enum err err = fetch_long(statement);
-    *ret_row = err == OK;
-    return err;
+    *ret_row = true;
+    return OK;
 }
 
 static enum err mariadb_step(struct statement *statement, bool *ret_row) {

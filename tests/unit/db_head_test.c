@@ -196,7 +196,8 @@ static void cut_open(struct cut *cut, struct fixture *fixture) {
     cut->chat_id = make_group(fixture, cut->user_id, NULL, 0);
     cut->other.config = fixture->config;
     cut->other.config.db = (char *)(uintptr_t)commit_cutter_url(cut->cutter);
-    assert_int_equal(store_open(&cut->other.config, &cut->other.fixture.store, problem, sizeof problem), OK);
+    if (store_open(&cut->other.config, &cut->other.fixture.store, problem, sizeof problem) != OK)
+        fail_msg("%s", problem);
     store_on_commit(cut->other.fixture.store, hear, &cut->heard);
     assert_int_equal(store_start(cut->other.fixture.store), OK);
     post_ok(&cut->other.fixture, cut->user_id, cut->chat_id, "first");
