@@ -23,6 +23,8 @@ static const struct scenario {
     { "deliveries", "events a second to many streams, each message once and in order", scenario_deliveries },
     { "memory", "bytes of an idle stream", scenario_memory },
     { "cleanup", "posting while expired messages and media are removed", scenario_cleanup },
+    { "nodes", "posts on one, two and four nodes, and the way from one to another; needs PARLEY_DB", scenario_nodes },
+    { "crowd", "a message to very many streams, over four nodes; needs PARLEY_DB", scenario_crowd },
 };
 #define SCENARIO_COUNT (sizeof scenarios / sizeof scenarios[0])
 
@@ -74,6 +76,7 @@ enum option_code {
     OPTION_IDLE,
     OPTION_EXPIRED,
     OPTION_OBJECTS,
+    OPTION_CROWD,
     OPTION_HELP
 };
 
@@ -96,6 +99,7 @@ static const struct option option_names[] = {
     { "idle", required_argument, NULL, OPTION_IDLE },
     { "expired", required_argument, NULL, OPTION_EXPIRED },
     { "objects", required_argument, NULL, OPTION_OBJECTS },
+    { "crowd", required_argument, NULL, OPTION_CROWD },
     { "help", no_argument, NULL, OPTION_HELP },
     { NULL, 0, NULL, 0 },
 };
@@ -122,7 +126,8 @@ static void print_help(void) {
            "  --settle SECONDS     deliveries: without any event before the rest counts as lost (20)\n"
            "  --idle LIST          memory: rows (1000,10000,19000)\n"
            "  --expired N          cleanup: messages that are past retention (1000000)\n"
-           "  --objects N          cleanup: media that go with them (10000)\n");
+           "  --objects N          cleanup: media that go with them (10000)\n"
+           "  --crowd N            crowd: streams over all nodes (60000)\n");
 }
 
 static bool parse_number(const char *text, uint32_t minimum, uint32_t maximum, uint32_t *ret_number) {
@@ -158,6 +163,7 @@ static void options_set_quick(struct options *options) {
     options->idle_streams = (struct size_list){ 1, { 1000 } };
     options->expired_messages = 20000;
     options->expired_objects = 100;
+    options->crowd_streams = 2000;
 }
 
 static struct options options_default(void) {
@@ -178,6 +184,7 @@ static struct options options_default(void) {
         .idle_streams = { 3, { 1000, 10000, 19000 } },
         .expired_messages = 1000000,
         .expired_objects = 10000,
+        .crowd_streams = 60000,
     };
 }
 
@@ -223,6 +230,8 @@ static bool option_take(struct options *options, int code, const char *value) {
         return parse_single(value, 1, 100000000, &options->expired_messages);
     case OPTION_OBJECTS:
         return parse_single(value, 1, 1000000, &options->expired_objects);
+    case OPTION_CROWD:
+        return parse_single(value, 4, 1000000, &options->crowd_streams);
     default:
         return false;
     }

@@ -49,6 +49,7 @@ struct options {
     struct size_list idle_streams;
     uint32_t expired_messages;
     uint32_t expired_objects;
+    uint32_t crowd_streams;
 };
 
 /* A scenario prints its table, and fails when an answer was wrong or missing, or an event lost, doubled or out of order. */
@@ -56,6 +57,8 @@ enum outcome scenario_posts(const struct options *options) MUST_USE;
 enum outcome scenario_deliveries(const struct options *options) MUST_USE;
 enum outcome scenario_memory(const struct options *options) MUST_USE;
 enum outcome scenario_cleanup(const struct options *options) MUST_USE;
+enum outcome scenario_nodes(const struct options *options) MUST_USE;
+enum outcome scenario_crowd(const struct options *options) MUST_USE;
 enum outcome scenario_machine(const struct options *options) MUST_USE;
 
 /* True once SIGINT or SIGTERM came: every loop ends early, so that servers are stopped and folders removed. Any thread. */
