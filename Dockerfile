@@ -5,7 +5,8 @@
 
 FROM debian:12-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
-        gcc libc6-dev libcurl4-openssl-dev libexpat1-dev libjansson-dev libmariadb-dev libmicrohttpd-dev libsqlite3-dev libssl-dev make pkg-config \
+        gcc libc6-dev libcurl4-openssl-dev libexpat1-dev libhiredis-dev libjansson-dev libmariadb-dev libmicrohttpd-dev \
+        libsqlite3-dev libssl-dev make pkg-config \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
@@ -14,7 +15,7 @@ ARG VERSION=unknown
 RUN make build VERSION="$VERSION" && strip build/parley
 
 FROM debian:12-slim
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates libcurl4 libexpat1 libjansson4 \
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates libcurl4 libexpat1 libhiredis0.14 libjansson4 \
         libmariadb3 libmicrohttpd12 libsqlite3-0 libssl3 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin parley \

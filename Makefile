@@ -35,7 +35,7 @@ ALL_C := $(SOURCES) $(HEADERS) $(wildcard tests/*/*.c tests/*/*.h)
 # $(call once,NAME,command): runs the command when the variable is first used, and then remembers its output.
 comma := ,
 once = $(eval $(1) := $$(shell $(2)))$($(1))
-PACKAGES := libmicrohttpd sqlite3 libmariadb jansson libcrypto libcurl expat
+PACKAGES := libmicrohttpd sqlite3 libmariadb hiredis jansson libcrypto libcurl expat
 PACKAGE_CFLAGS = $(call once,PACKAGE_CFLAGS,pkg-config --cflags $(PACKAGES))
 PACKAGE_LIBS = $(call once,PACKAGE_LIBS,pkg-config --libs $(PACKAGES))
 CMOCKA_LIBS = $(call once,CMOCKA_LIBS,pkg-config --libs cmocka)
@@ -151,6 +151,12 @@ run: ## install what is missing, build, and serve from ./data
 	@scripts/install.sh run
 	@$(MAKE) build
 	@exec env PARLEY_DATA_DIR="$${PARLEY_DATA_DIR:-data}" build/parley serve
+
+.PHONY: cluster
+cluster: ## install what is missing, build, and serve from two nodes on MariaDB, Redis, Ceph and HAProxy (CLUSTER_PORT=8080)
+	@scripts/install.sh cluster
+	@$(MAKE) build
+	@exec scripts/cluster.sh
 
 .PHONY: test
 test: ## install what is missing, build, and run every test suite

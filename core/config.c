@@ -11,6 +11,7 @@
 #include "core/buf.h"
 #include "core/content_type.h"
 #include "core/limits.h"
+#include "core/redis_url.h"
 #include "core/text.h"
 
 #define SECOND_MS INT64_C(1000)
@@ -95,6 +96,14 @@ static const char *check_key_prefix(const char *value) {
     return strlen(value) <= LIMIT_KEY_PREFIX_BYTES ? NULL : "is longer than 200 bytes";
 }
 
+#define NODE_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+
+static const char *check_node(const char *value) {
+    if (value[strspn(value, NODE_CHARACTERS)] != '\0')
+        return "is not made of letters, digits, dots, hyphens and underscores";
+    return strlen(value) <= LIMIT_NODE_BYTES ? NULL : "is longer than 64 characters";
+}
+
 /* ---- The table ---- */
 
 #define FIELD(name) .offset = offsetof(struct config, name)
@@ -112,9 +121,11 @@ static const struct setting settings[] = {
     { "PARLEY_DATA_DIR", STRING(data_dir, "data", NULL),
       .meaning = "folder of everything the server keeps on disk" },
     { "PARLEY_DB", STRING(db, "", check_db), .is_secret = true,
-      .meaning = "database, as sqlite:PATH or mariadb://user:password@host:port/database; unset: parley.db in the data folder" },
-    { "PARLEY_NODE", INTEGER(node, "0", 0, 1023),
-      .meaning = "number of this node, different on every node that shares a database" },
+      .meaning = "database, as sqlite:PATH or mariadb://user:password@host:port/database, or with host:port,host:port for a cluster; unset: parley.db in the data folder" },
+    { "PARLEY_REDIS", STRING(redis, "", redis_url_problem), .is_secret = true,
+      .meaning = "through which nodes hear of each other at once and share rate limits, as redis://user:password@host:port/number; unset: neither" },
+    { "PARLEY_NODE", STRING(node, "", check_node),
+      .meaning = "name of this node in its log and metrics, of letters, digits, dots, hyphens and underscores; unset: the host's" },
     { "PARLEY_PUBLIC_URL", STRING(public_url, "", check_origin),
       .meaning = "URL under which clients reach the server, as https://chat.example.org" },
     { "PARLEY_CORS_ORIGINS", STRING(cors_origins, "", check_origins),
@@ -228,7 +239,7 @@ static const struct setting settings[] = {
     { "PARLEY_QUEUE_MAX", INTEGER(queue_max, "4096", 1, 1000000),
       .meaning = "commands that may wait for the writer; beyond, 503" },
     { "PARLEY_POLL_INTERVAL", DURATION(poll_interval_ms, "100ms", 5, MINUTE_MS),
-      .meaning = "how often a node looks for what others have committed to the same database" },
+      .meaning = "how often a node looks for what others have committed to the same database; every 2s at most while it hears of that through Redis" },
 };
 /* clang-format on */
 
@@ -438,6 +449,23 @@ static enum err refuse_unknown(struct buf *problem) {
     return OK;
 }
 
+/* The host's name, as far as a node's may be like it. */
+static enum err complete_node(struct config *config) {
+    char name[LIMIT_NODE_BYTES + 1] = "";
+    if (*config->node != '\0')
+        return OK;
+    if (gethostname(name, sizeof(name) - 1) != 0 || name[0] == '\0')
+        snprintf(name, sizeof(name), "parley");
+    for (char *wrong = name + strspn(name, NODE_CHARACTERS); *wrong != '\0'; wrong += strspn(wrong, NODE_CHARACTERS))
+        *wrong = '-';
+    char *node = strdup(name);
+    if (node == NULL)
+        return ERR_NO_MEMORY;
+    free(config->node);
+    config->node = node;
+    return OK;
+}
+
 /* The one default that follows from another setting. */
 static enum err complete_db(struct config *config) {
     char *db;
@@ -450,11 +478,22 @@ static enum err complete_db(struct config *config) {
     return OK;
 }
 
+static enum err check_redis(const struct config *config, struct buf *problem) {
+    if (*config->redis == '\0' || strncmp(config->db, "sqlite:", 7) != 0)
+        return OK;
+    buf_string(problem, "PARLEY_REDIS: is for nodes that share a MariaDB; with SQLite there is one node, which has nobody to talk to");
+    return ERR_CONFIG;
+}
+
 static enum err load(struct config *config, struct buf *problem) {
     enum err err = refuse_unknown(problem);
     for (size_t i = 0; err == OK && i < SETTING_COUNT; i++)
         err = load_setting(&settings[i], config, problem);
-    return err == OK ? complete_db(config) : err;
+    if (err == OK)
+        err = complete_node(config);
+    if (err == OK)
+        err = complete_db(config);
+    return err == OK ? check_redis(config, problem) : err;
 }
 
 enum err config_load(struct config *config, char *problem, size_t problem_size) {

@@ -20,11 +20,12 @@ struct config {
     /* Strings are owned by the config and never NULL; an unset one is "". */
     char *listen; /* host:port; port 0 takes any free one */
     char *db;     /* sqlite:PATH; default: parley.db in the data folder */
+    char *redis;  /* redis://...; "": none */
     char *data_dir;
     char *public_url;
     char *cors_origins; /* comma-separated */
     char *log_level;
-    int64_t node;         /* 0..1023 */
+    char *node;           /* the name of this process for operators; default: the host's */
     int64_t registration; /* enum registration */
     bool trusted_proxy;
     int64_t password_cost; /* log2 of scrypt's N */

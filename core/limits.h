@@ -23,6 +23,7 @@
 #define LIMIT_PASSWORD_MIN_BYTES 8
 #define LIMIT_PASSWORD_BYTES 256
 #define LIMIT_KEY_BYTES 128 /* Idempotency-Key */
+#define LIMIT_NODE_BYTES 64 /* PARLEY_NODE */
 #define LIMIT_CLIENT_KEY_CHARACTERS 64
 
 /* Lists */
@@ -39,11 +40,18 @@
 #define LIMIT_BATCH_ATTEMPTS 20      /* at a batch that is in others' way, */
 #define LIMIT_BATCH_PATIENCE_MS 5000 /* and none is begun after that */
 #define LIMIT_SETTLE_MS 6000         /* finding out what became of a commit: longer than the server keeps a transaction that nobody ends */
+#define LIMIT_TRIAL_PAUSE_MS 1000    /* between two looks whether a database that failed takes writes again */
 #define LIMIT_CACHED_ROWS 65536      /* chats and stays that the writer remembers, about 20 MB */
 #define LIMIT_WAL_PAGES 40000        /* checkpoint beyond: 160 MB of 4 KiB pages, each written once for several changes */
 #define LIMIT_WAL_SWEEP_PAGES 512    /* the same while a cleanup fills the log: posts wait for what is copied at once */
 #define LIMIT_SWEEP_ROWS 500         /* rows one cleanup command touches: about 2 ms */
 #define LIMIT_SWEEP_OBJECTS 500      /* media that one cleanup step dooms, deletes and forgets */
+
+/* Backups */
+#define LIMIT_BACKUP_PAGE_ROWS 128                     /* read at once: 50 MB when all are of the longest text */
+#define LIMIT_BACKUP_BLOCK_BYTES (1024 * 1024)         /* of rows, after which a block ends */
+#define LIMIT_BACKUP_BLOCK_BYTES_MAX (4 * 1024 * 1024) /* with a long row at its end */
+#define LIMIT_BACKUP_BLOCK_ROWS 8192
 
 /* Media */
 #define LIMIT_ATTACHMENTS 10 /* of one message */
@@ -99,6 +107,7 @@
 #define LIMIT_HASHER_QUEUE 64              /* requests waiting for scrypt: tens of milliseconds each */
 #define LIMIT_SESSIONS_CACHED (128 * 1024) /* a power of two */
 #define LIMIT_RATE_BUCKETS (64 * 1024)     /* a power of two */
+#define LIMIT_RATE_NOTES 4096              /* buckets that others are told of at once; a power of two */
 #define LIMIT_LINGERING 128                /* closed connections whose last answer must not be cut off by a reset */
 #define LIMIT_LINGER_MS 2000
 #define LIMIT_LINGER_BYTES (16 * 1024 * 1024)
@@ -107,11 +116,17 @@
 /* Sessions */
 #define TOUCH_INTERVAL_MS (INT64_C(3600) * 1000) /* a device's last use is stored at most this often */
 
+/* Redis */
+#define LIMIT_ENVELOPE_BYTES (256 * 1024) /* of events sent to other nodes at once: a larger commit is divided, a larger event left out */
+#define LIMIT_BUS_QUEUE_BYTES (8 * 1024 * 1024)    /* of events waiting to be sent to other nodes; and of those before their turn */
+#define LIMIT_REDIS_ANSWER_BYTES (4 * 1024 * 1024) /* of one answer or message: whoever sends more is hung up on */
+
 /* Tickets */
 #define LIMIT_TICKETS_PER_DEVICE 8
 #define TICKET_FIRST_USE_MS 30000
 
 static_assert(LIMIT_MESSAGE_BODY_BYTES >= LIMIT_TEXT_CHARACTERS * 12 + 4096, "the longest text fits its body");
 static_assert(LIMIT_BLOBS < LIMIT_RESERVED_DESCRIPTORS, "transfers take no stream's descriptor");
+static_assert(LIMIT_ENVELOPE_BYTES < LIMIT_REDIS_ANSWER_BYTES && LIMIT_ENVELOPE_BYTES < LIMIT_BUS_QUEUE_BYTES, "an envelope passes");
 static_assert(LIMIT_QUEUE_BYTES >= LIMIT_BATCH_BYTES && LIMIT_BATCH_BYTES >= LIMIT_MESSAGE_BODY_BYTES,
               "a command fits a batch, a batch the queue");

@@ -32,7 +32,15 @@ static const struct description counters[COUNTER_COUNT] = {
     [COUNTER_STREAM_RESETS] = { "parley_stream_resets_total", "Streams whose token could not be honoured." },
     [COUNTER_REPLAY_PAGES] = { "parley_replay_pages_total", "Pages read from the store for streams that were behind." },
     [COUNTER_HUB_GAPS_FILLED] = { "parley_hub_gaps_filled_total", "Times the hub read from the store what it was not handed." },
+    [COUNTER_LOG_HOLES_FILLED] = { "parley_log_holes_filled_total", "Pages of what other nodes committed, read from the database." },
+    [COUNTER_LOG_REPLACED] = { "parley_log_replaced_total", "Times that the database had lost what streams had been told." },
+    [COUNTER_ENVELOPES_SENT] = { "parley_envelopes_sent_total", "Envelopes sent to other nodes." },
+    [COUNTER_ENVELOPES_USED] = { "parley_envelopes_used_total", "Envelopes of other nodes that spared a look at the database." },
+    [COUNTER_ENVELOPES_DROPPED] = { "parley_envelopes_dropped_total", "Commits of which other nodes were not sent the events." },
+    [COUNTER_ENVELOPES_REFUSED] = { "parley_envelopes_refused_total", "Messages from Redis that are no envelopes of this installation." },
     [COUNTER_RATE_LIMITED] = { "parley_rate_limited_total", "Requests answered 429." },
+    [COUNTER_RATE_NOTES_SENT] = { "parley_rate_notes_sent_total", "Times Redis took note of what was taken from a rate limit." },
+    [COUNTER_RATE_NOTES_DROPPED] = { "parley_rate_notes_dropped_total", "Tokens of which rate limits elsewhere do not know." },
     [COUNTER_CLEANUP_ROWS] = { "parley_cleanup_rows_total", "Rows blanked or deleted by the cleanup." },
     [COUNTER_CLEANUP_OBJECTS] = { "parley_cleanup_objects_total", "Objects deleted from the media storage by the cleanup." },
     [COUNTER_CLEANUP_BYTES] = { "parley_cleanup_bytes_total", "Bytes of the objects deleted from the media storage by the cleanup." },
@@ -48,6 +56,7 @@ static const struct description gauges[GAUGE_COUNT] = {
     [GAUGE_CONNECTIONS] = { "parley_connections", "HTTP connections open now, streams not counted." },
     [GAUGE_LOG_HEAD_POSITION] = { "parley_log_head_position", "Last position of the log." },
     [GAUGE_LOG_FLOOR_POSITION] = { "parley_log_floor_position", "Position above which the log is complete." },
+    [GAUGE_LOG_BEHIND_POSITIONS] = { "parley_log_behind_positions", "Positions others have committed that this node lacks." },
     [GAUGE_CLEANUP_OVERDUE_SECONDS] = { "parley_cleanup_overdue_seconds", "Age of the oldest thing that should already be gone." },
 };
 
@@ -242,6 +251,16 @@ static void render_processor_time(struct buf *buf) {
     render_number(buf, &seconds, "counter", used);
 }
 
+static const char *node_name = "";
+
+void metrics_name_node(const char *node) { node_name = node; }
+
+static void render_info(struct buf *buf) {
+    static const struct description info = { "parley_info", "1; its label is the name of this node." };
+    render_head(buf, &info, "gauge");
+    buf_printf(buf, "parley_info{node=\"%s\"} 1\n", node_name);
+}
+
 static int64_t start_ms;
 
 __attribute__((constructor)) static void remember_start(void) { start_ms = clock_now_ms(); }
@@ -252,6 +271,7 @@ static void render_start_time(struct buf *buf) {
 }
 
 void metrics_render(struct buf *buf) {
+    render_info(buf);
     for (size_t i = 0; i < COUNTER_COUNT; i++) {
         render_head(buf, &counters[i], "counter");
         buf_printf(buf, "%s %" PRIu64 "\n", counters[i].name, read_value(&counter_values[i]));

@@ -19,7 +19,15 @@ enum counter {
     COUNTER_STREAM_RESETS,
     COUNTER_REPLAY_PAGES,
     COUNTER_HUB_GAPS_FILLED,
+    COUNTER_LOG_HOLES_FILLED, /* pages of others' commits that were read, not heard */
+    COUNTER_LOG_REPLACED,     /* times that the log was another than the one told to this node's streams */
+    COUNTER_ENVELOPES_SENT,
+    COUNTER_ENVELOPES_USED,
+    COUNTER_ENVELOPES_DROPPED, /* not sent: too many waited, or the bus was away */
+    COUNTER_ENVELOPES_REFUSED, /* messages on the bus that were none of ours */
     COUNTER_RATE_LIMITED,
+    COUNTER_RATE_NOTES_SENT,    /* buckets of which other nodes were told */
+    COUNTER_RATE_NOTES_DROPPED, /* tokens of which they were not: too many buckets at once */
     COUNTER_CLEANUP_ROWS,
     COUNTER_CLEANUP_OBJECTS,
     COUNTER_CLEANUP_BYTES,
@@ -36,6 +44,7 @@ enum gauge {
     GAUGE_CONNECTIONS,
     GAUGE_LOG_HEAD_POSITION,
     GAUGE_LOG_FLOOR_POSITION,
+    GAUGE_LOG_BEHIND_POSITIONS,    /* known to be committed, and not yet told to this node's streams */
     GAUGE_CLEANUP_OVERDUE_SECONDS, /* the oldest thing that should already be gone */
     GAUGE_COUNT
 };
@@ -56,6 +65,9 @@ void metric_observe(enum histogram histogram, uint64_t value);
 #define METRICS_ROUTES_MAX 96
 void metrics_register_route(unsigned index, const char *method, const char *path);
 void metrics_count_request(unsigned index, unsigned status, uint64_t duration_us);
+
+/* The label of parley_info, which tells nodes apart; before the first metrics_render(), and the string lives for ever. */
+void metrics_name_node(const char *node);
 
 /* Appends everything, with HELP and TYPE lines, and the process' resident memory, descriptors and start time. */
 void metrics_render(struct buf *buf);

@@ -1,14 +1,20 @@
 #!/bin/bash
 # Installs the Debian packages that a goal needs, if any of them is missing.
 #
-# usage: scripts/install.sh run|test|check|fuzz
+# usage: scripts/install.sh run|cluster|test|check|fuzz
 set -eu
 cd "$(dirname "$0")/.."
 
 has_command() { command -v "$1" >/dev/null; }
 
 packages_to_run() {
-    echo gcc libc6-dev pkg-config libmicrohttpd-dev libsqlite3-dev libmariadb-dev libjansson-dev libssl-dev libcurl4-openssl-dev libexpat1-dev curl
+    echo gcc libc6-dev pkg-config libmicrohttpd-dev libsqlite3-dev libmariadb-dev libhiredis-dev libjansson-dev libssl-dev libcurl4-openssl-dev libexpat1-dev curl
+}
+
+# What make cluster starts; curl and bash are enough to use it.
+packages_to_cluster() {
+    packages_to_run
+    echo mariadb-server redis-server radosgw ceph-mon ceph-osd ceph-common haproxy python3
 }
 
 packages_to_test() {
@@ -16,8 +22,8 @@ packages_to_test() {
     echo libcmocka-dev jq python3 python3-yaml
     # A real S3 service; none runs but what tests start (under systemd the packages start ceph-crash, which finds nothing to do).
     echo radosgw ceph-mon ceph-osd
-    # Tests start servers of their own. Where Debian starts one, too, it is its own as well: 127.0.0.1:3306, with nothing in it.
-    echo mariadb-server galera-4 rsync
+    # Tests start servers of their own. Where Debian starts one, too, it is its own as well: 127.0.0.1:3306 and 6379, with nothing in them.
+    echo mariadb-server galera-4 rsync redis-server haproxy
     # Any Node from 18 on will do: one that is there is not replaced by Debian's.
     has_command node || echo nodejs
     if [ -f tests/package.json ]; then

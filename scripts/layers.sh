@@ -70,6 +70,7 @@ refuse "<microhttpd.h> is for api/" 'include <microhttpd\.h>' $(files $(all_but 
 refuse "<jansson.h> is for api/ and cli/" 'include <jansson\.h>' $(files $(all_but api cli))
 refuse "<sqlite3.h> is for db/sqlite.c" 'include <sqlite3\.h>' $(except="db/sqlite.c" files $(all_but))
 refuse "the MariaDB connector is for db/mariadb.c" 'include <(mysql|errmsg|mysqld_error|mariadb/)' $(except="db/mariadb.c" files $(all_but))
+refuse "hiredis is for core/redis.c" 'include <hiredis/' $(except="core/redis.c" files $(all_but))
 refuse "OpenSSL is for core/crypto.c" 'include <openssl/' $(except="core/crypto.c" files $(all_but))
 refuse "<curl/curl.h> is for media/transfer.c" 'include <curl/' $(except="media/transfer.c" files $(all_but))
 refuse "<expat.h> is for media/xml.c" 'include <expat' $(except="media/xml.c" files $(all_but))

@@ -10,13 +10,13 @@ static int clear_environment(void **state) {
 }
 
 static void assert_refused(const char *name, const char *value, const char *reason) {
-    struct config config = { .node = 77 };
+    struct config config = { .queue_max = 77 };
     char problem[512] = "";
     setenv(name, value, 1);
     assert_int_equal(config_load(&config, problem, sizeof(problem)), ERR_CONFIG);
     assert_non_null(strstr(problem, name));
     assert_non_null(strstr(problem, reason));
-    assert_int_equal(config.node, 77); /* untouched */
+    assert_int_equal(config.queue_max, 77); /* untouched */
     unsetenv(name);
 }
 
@@ -37,7 +37,7 @@ static void defaults(void **state) {
     assert_string_equal(config.public_url, "");
     assert_string_equal(config.cors_origins, "");
     assert_string_equal(config.log_level, "info");
-    assert_int_equal(config.node, 0);
+    assert_true(config.node[0] != 0);
     assert_int_equal(config.registration, REGISTRATION_OPEN);
     assert_false(config.trusted_proxy);
     assert_int_equal(config.password_cost, 15);
@@ -74,7 +74,7 @@ static void the_environment_decides(void **state) {
     setenv("PARLEY_REGISTRATION", "closed", 1);
     setenv("PARLEY_TRUSTED_PROXY", "on", 1);
     setenv("PARLEY_RATE_LIMIT", "off", 1);
-    setenv("PARLEY_NODE", "1023", 1);
+    setenv("PARLEY_NODE", "Berlin-1.chat_a", 1);
     setenv("PARLEY_RETENTION", "forever", 1);
     setenv("PARLEY_HEARTBEAT", "250ms", 1);
     setenv("PARLEY_EDIT_WINDOW", "0", 1);
@@ -89,7 +89,7 @@ static void the_environment_decides(void **state) {
     assert_int_equal(config.registration, REGISTRATION_CLOSED);
     assert_true(config.trusted_proxy);
     assert_false(config.rate_limit);
-    assert_int_equal(config.node, 1023);
+    assert_string_equal(config.node, "Berlin-1.chat_a");
     assert_int_equal(config.retention_ms, CONFIG_FOREVER);
     assert_int_equal(config.heartbeat_ms, 250);
     assert_int_equal(config.edit_window_ms, 0);
@@ -105,18 +105,34 @@ static void the_environment_decides(void **state) {
 static void an_empty_variable_is_unset(void **state) {
     (void)state;
     setenv("PARLEY_LISTEN", "", 1);
-    setenv("PARLEY_NODE", "", 1);
+    setenv("PARLEY_QUEUE_MAX", "", 1);
     struct config config = load();
     assert_string_equal(config.listen, "127.0.0.1:8080");
-    assert_int_equal(config.node, 0);
+    assert_int_equal(config.queue_max, 4096);
     config_release(&config);
+}
+
+static void a_node_has_a_name(void **state) {
+    (void)state;
+    static const char longest[] = "0123456789012345678901234567890123456789012345678901234567890123";
+    struct config config = load();
+    assert_true(strlen(config.node) >= 1 && strlen(config.node) <= 64);
+    config_release(&config);
+    setenv("PARLEY_NODE", longest, 1);
+    config = load();
+    assert_string_equal(config.node, longest);
+    config_release(&config);
+    static const char *const wrong[] = { "a b", "a\"b", "a\nb", "a/b", "caf\xc3\xa9" };
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        assert_refused("PARLEY_NODE", wrong[i], "letters, digits");
+    assert_refused("PARLEY_NODE", "01234567890123456789012345678901234567890123456789012345678901234", "longer than 64");
 }
 
 static void numbers_are_refused_by_name(void **state) {
     (void)state;
-    static const char *const wrong[] = { "x", "-1", "1024", "+1", " 1", "1 ", "1.5", "0x10", "99999999999999999999" };
+    static const char *const wrong[] = { "x", "-1", "1001", "+1", " 1", "1 ", "1.5", "0x10", "99999999999999999999" };
     for (size_t i = 0; i < COUNT_OF(wrong); i++)
-        assert_refused("PARLEY_NODE", wrong[i], "from 0 to 1023");
+        assert_refused("PARLEY_DEVICES_PER_USER", wrong[i], "from 1 to 1000");
     assert_refused("PARLEY_PASSWORD_COST", "9", "from 10 to 20");
     assert_refused("PARLEY_PASSWORD_COST", "21", "from 10 to 20");
 }
@@ -200,10 +216,25 @@ static void a_secret_is_not_repeated(void **state) {
     (void)state;
     struct config config;
     char problem[512];
+    setenv("PARLEY_REDIS", "redis://:hunter2", 1);
+    assert_int_equal(config_load(&config, problem, sizeof(problem)), ERR_CONFIG);
+    assert_non_null(strstr(problem, "PARLEY_REDIS"));
+    assert_null(strstr(problem, "hunter2"));
+    unsetenv("PARLEY_REDIS");
     setenv("PARLEY_DB", "postgres://user:hunter2@host", 1);
     assert_int_equal(config_load(&config, problem, sizeof(problem)), ERR_CONFIG);
     assert_non_null(strstr(problem, "PARLEY_DB"));
     assert_null(strstr(problem, "hunter2"));
+}
+
+static void redis_is_for_nodes_that_share_a_database(void **state) {
+    (void)state;
+    assert_refused("PARLEY_REDIS", "redis://localhost", "with SQLite there is one node");
+    setenv("PARLEY_REDIS", "redis://localhost", 1);
+    setenv("PARLEY_DB", "mariadb://parley@localhost/parley", 1);
+    struct config config = load();
+    assert_string_equal(config.redis, "redis://localhost");
+    config_release(&config);
 }
 
 static void unknown_settings_are_refused(void **state) {
@@ -224,7 +255,7 @@ static void a_short_problem_is_cut(void **state) {
     struct config config;
     char problem[12];
     memset(problem, 'x', sizeof(problem));
-    setenv("PARLEY_NODE", "x", 1);
+    setenv("PARLEY_NODE", "x y", 1);
     assert_int_equal(config_load(&config, problem, sizeof(problem)), ERR_CONFIG);
     assert_string_equal(problem, "PARLEY_NODE");
 }
@@ -264,6 +295,7 @@ int main(void) {
         TEST(defaults),
         TEST(the_environment_decides),
         TEST(an_empty_variable_is_unset),
+        TEST(a_node_has_a_name),
         TEST(numbers_are_refused_by_name),
         TEST(durations_are_refused_by_name),
         TEST(amounts_of_bytes),
@@ -272,6 +304,7 @@ int main(void) {
         TEST(choices_and_switches_are_refused_by_name),
         TEST(strings_are_refused_by_name),
         TEST(a_secret_is_not_repeated),
+        TEST(redis_is_for_nodes_that_share_a_database),
         TEST(unknown_settings_are_refused),
         TEST(a_short_problem_is_cut),
         TEST(printing_shows_every_setting_but_no_secret),
