@@ -109,6 +109,22 @@ bool auth_find(struct auth *auth, const uint8_t token[SHA256_SIZE], struct sessi
 
 static struct entry *entry_at(struct auth *auth, size_t index) { return &auth->chunks[index / CHUNK_ENTRIES][index % CHUNK_ENTRIES]; }
 
+static void forget_all(struct auth *auth) {
+    for (size_t i = 0; i < auth->count; i++)
+        if (entry_at(auth, i)->session.user_id != 0)
+            forget(auth, entry_at(auth, i));
+}
+
+void auth_break(void *context, enum log_break kind, uint64_t head_id) {
+    struct auth *auth = context;
+    (void)kind;
+    (void)head_id;
+    pthread_mutex_lock(&auth->mutex);
+    auth->generation++;
+    forget_all(auth);
+    pthread_mutex_unlock(&auth->mutex);
+}
+
 static void add_chunk(struct auth *auth) {
     struct entry *chunk = calloc(CHUNK_ENTRIES, sizeof(*chunk));
     if (chunk == NULL)

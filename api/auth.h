@@ -18,6 +18,9 @@ void auth_free(struct auth *auth);
 /* A commit_listener (db/store.h); context is the struct auth. */
 void auth_commit(void *auth, uint64_t previous_id, struct frame *const *frames, size_t count);
 
+/* A break_listener (db/store.h); context is the struct auth. Forgets all sessions, as if their devices had been removed: the database is asked again. */
+void auth_break(void *auth, enum log_break kind, uint64_t head_id);
+
 /* Changes whenever a device was removed. */
 uint64_t auth_generation(struct auth *auth);
 

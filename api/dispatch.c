@@ -27,6 +27,7 @@
 #include "api/json.h"
 #include "api/problem.h"
 #include "api/rate.h"
+#include "api/rate_shared.h"
 #include "api/routes.h"
 #include "api/server_internal.h"
 #include "api/workers.h"
@@ -55,8 +56,14 @@ static void fail(struct request *request, enum err err) {
 
 /* ---- Limits ---- */
 
+static bool take(struct server *server, uint64_t key, const struct rate_rule *rule, struct rate_state *ret_state) {
+    int64_t now_ms = clock_monotonic_ms();
+    return server->rate_shared == NULL ? rate_take(server->rate, key, rule, now_ms, ret_state)
+                                       : rate_shared_take(server->rate_shared, key, rule, now_ms, ret_state);
+}
+
 static enum err take_token(struct request *request, uint64_t key, const struct rate_rule *rule, struct rate_state *ret_state) {
-    if (rate_take(request->server->rate, key, rule, clock_monotonic_ms(), ret_state))
+    if (take(request->server, key, rule, ret_state))
         return OK;
     metric_add(COUNTER_RATE_LIMITED, 1);
     answer_header(request, "Retry-After", request_printf(request, "%u", ret_state->retry_s));

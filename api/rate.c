@@ -1,19 +1,19 @@
-/* Owns the table of token buckets. The loop's thread only; takes the time as an argument. */
+/* Owns the table of token buckets. Takes the time as an argument. */
 #include "api/rate.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/crypto.h"
 #include "core/limits.h"
-#include "core/random.h"
 
 #define NEIGHBOURHOOD 8 /* slots in which a key may be */
 
 static_assert((LIMIT_RATE_BUCKETS & (LIMIT_RATE_BUCKETS - 1)) == 0, "slots are chosen by a mask");
 
 struct bucket {
-    uint64_t key; /* 0: free */
-    double tokens;
+    uint64_t key;  /* 0: free */
+    double tokens; /* below 0: a debt to other nodes */
     int64_t updated_ms;
     float missing_per_burst; /* how empty it was: what decides who is given up */
 };
@@ -23,7 +23,15 @@ struct rate {
     struct bucket *buckets; /* LIMIT_RATE_BUCKETS */
 };
 
-enum err rate_new(struct rate **ret_rate) {
+static uint64_t seed_of(const void *secret, size_t size) {
+    uint8_t mac[SHA256_SIZE];
+    uint64_t seed;
+    hmac_sha256(secret, size, &(struct slice){ "rates", 5 }, 1, mac);
+    memcpy(&seed, mac, sizeof(seed));
+    return seed;
+}
+
+enum err rate_new(const void *secret, size_t size, struct rate **ret_rate) {
     struct rate *rate = calloc(1, sizeof(*rate));
     if (rate == NULL)
         return ERR_NO_MEMORY;
@@ -32,7 +40,7 @@ enum err rate_new(struct rate **ret_rate) {
         free(rate);
         return ERR_NO_MEMORY;
     }
-    rate->seed = random_u64();
+    rate->seed = seed_of(secret, size);
     *ret_rate = rate;
     return OK;
 }
@@ -89,11 +97,28 @@ static struct bucket *find_or_make(struct rate *rate, uint64_t key, const struct
 }
 
 static void refill(struct bucket *bucket, const struct rate_rule *rule, int64_t now_ms) {
-    if (now_ms > bucket->updated_ms)
-        bucket->tokens += (double)(now_ms - bucket->updated_ms) * rule->per_ms;
+    /* Who waited for a lock comes with a time from before: no millisecond counts twice. */
+    if (now_ms <= bucket->updated_ms)
+        return;
+    bucket->tokens += (double)(now_ms - bucket->updated_ms) * rule->per_ms;
     if (bucket->tokens > rule->burst)
         bucket->tokens = rule->burst;
     bucket->updated_ms = now_ms;
+}
+
+static void note_missing(struct bucket *bucket, const struct rate_rule *rule) {
+    bucket->missing_per_burst = (float)((rule->burst - bucket->tokens) / rule->burst);
+}
+
+void rate_cap(struct rate *rate, uint64_t key, const struct rate_rule *rule, double level, int64_t now_ms) {
+    for (size_t step = 0; step < NEIGHBOURHOOD; step++) {
+        struct bucket *bucket = slot(rate, key, step);
+        if (bucket->key != key)
+            continue;
+        refill(bucket, rule, now_ms);
+        bucket->tokens = bucket->tokens < level ? bucket->tokens : level;
+        note_missing(bucket, rule);
+    }
 }
 
 static uint32_t seconds_for(double tokens, const struct rate_rule *rule) {
@@ -110,10 +135,10 @@ bool rate_take(struct rate *rate, uint64_t key, const struct rate_rule *rule, in
     bool granted = bucket->tokens >= 1;
     if (granted)
         bucket->tokens -= 1;
-    bucket->missing_per_burst = (float)((rule->burst - bucket->tokens) / rule->burst);
+    note_missing(bucket, rule);
     *ret_state = (struct rate_state){
         .limit = (uint32_t)rule->burst,
-        .remaining = (uint32_t)bucket->tokens,
+        .remaining = bucket->tokens > 0 ? (uint32_t)bucket->tokens : 0,
         .reset_s = seconds_for(rule->burst - bucket->tokens, rule),
         .retry_s = seconds_for(1 - bucket->tokens, rule),
     };

@@ -9,6 +9,7 @@
 #include "api/http.h"
 #include "api/json.h"
 #include "api/rate.h"
+#include "api/rate_shared.h"
 #include "api/routes.h"
 #include "api/server_internal.h"
 #include "api/workers.h"
@@ -19,6 +20,7 @@ static void release(struct server *server) {
     workers_stop(server->readers);
     workers_stop(server->hashers);
     workers_stop(server->storers);
+    rate_shared_stop(server->rate_shared);
     rate_free(server->rate);
     auth_free(server->auth);
     free(server);
@@ -29,10 +31,16 @@ static const struct workers_plan HASHERS = { "parley-hasher", LIMIT_HASHER_THREA
 
 static const struct workers_plan STORERS = { "parley-storage", LIMIT_STORAGE_THREADS, LIMIT_STORAGE_QUEUE, dispatch_work };
 
+static enum err start_rates(struct server *server) {
+    const uint8_t *secret = store_secret(server->store);
+    enum err err = rate_new(secret, SHA256_SIZE, &server->rate);
+    return err == OK ? rate_shared_start(server->config, secret, SHA256_SIZE, server->rate, &server->rate_shared) : err;
+}
+
 static enum err start_parts(struct server *server, char *problem, size_t problem_size) {
     enum err err = auth_new(&server->auth);
     if (err == OK)
-        err = rate_new(&server->rate);
+        err = start_rates(server);
     if (err == OK)
         err = http_open(server, &server->http, problem, problem_size);
     if (err == OK)
@@ -41,8 +49,10 @@ static enum err start_parts(struct server *server, char *problem, size_t problem
         err = workers_start(server->store, &HASHERS, &server->hashers);
     if (err == OK)
         err = workers_start(server->store, &STORERS, &server->storers);
-    if (err == OK)
+    if (err == OK) {
         store_on_commit(server->store, auth_commit, server->auth);
+        store_on_break(server->store, auth_break, server->auth);
+    }
     return err == OK ? http_start(server->http) : err;
 }
 

@@ -10,6 +10,7 @@
 struct auth;
 struct http;
 struct rate;
+struct rate_shared;
 struct storage;
 struct workers;
 
@@ -20,7 +21,8 @@ struct server {
     struct storage *storage;
     struct http *http;
     struct auth *auth;
-    struct rate *rate; /* the loop's */
+    struct rate *rate;               /* the loop's, */
+    struct rate_shared *rate_shared; /* or that of these; NULL: limits are this node's alone */
     struct workers *readers;
     struct workers *hashers;
     struct workers *storers; /* wait for the storage */

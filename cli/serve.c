@@ -14,6 +14,7 @@
 #include "cli/admin.h"
 #include "cli/cli.h"
 #include "core/log.h"
+#include "core/metrics.h"
 #include "jobs/cleanup.h"
 #include "media/storage.h"
 
@@ -107,6 +108,7 @@ static enum err start_core(struct serving *serving) {
     if (err != OK)
         return start_failed(serving, "http", err);
     store_on_commit(serving->store, hub_commit, serving->hub);
+    store_on_break(serving->store, hub_break, serving->hub);
     err = store_start(serving->store);
     return err == OK ? OK : start_failed(serving, "writer", err);
 }
@@ -168,7 +170,7 @@ static void log_retention(const struct config *config) {
 
 static void log_listening(const struct serving *serving) {
     const char *address = server_address(serving->server);
-    log_event(LOG_INFO, "listening", "address=%s url=http://%s/", address, address);
+    log_event(LOG_INFO, "listening", "address=%s url=http://%s/ node=%s", address, address, serving->config.node);
 }
 
 /* ---- The command ---- */
@@ -199,6 +201,7 @@ int serve_command(int argc, char **argv) {
 
     prepare_signals();
     raise_descriptor_limit();
+    metrics_name_node(serving.config.node);
     int status = cli_make_data_dir(&serving.config) ? serve(&serving) : STATUS_FAILED;
     config_release(&serving.config);
     return status;

@@ -10,8 +10,11 @@
 bool fault_is(const char *name);
 /* While this fault is on, call number PARLEY_FAULT_AT (from 1, over all threads) ends the process as kill -9 does. */
 void fault_die_at(const char *name);
+/* The same, but it stops the process as a machine that hangs does, until somebody lets it go on (SIGCONT). */
+void fault_freeze_at(const char *name);
 int64_t fault_clock_offset_ms(void);
 #else
 #define fault_is(name) false
 #define fault_die_at(name) ((void)0)
+#define fault_freeze_at(name) ((void)0)
 #endif

@@ -22,6 +22,13 @@ uint64_t id_next(struct id_generator *generator, int64_t now_ms) {
     return ms << TIME_SHIFT | (uint64_t)generator->node << NODE_SHIFT | sequence;
 }
 
+int64_t id_generator_time_ms(const struct id_generator *generator) { return (int64_t)(generator->last >> ID_SEQUENCE_BITS) + ID_EPOCH_MS; }
+
+uint64_t id_last_of(int64_t time_ms) {
+    uint64_t since_epoch_ms = time_ms > ID_EPOCH_MS ? (uint64_t)(time_ms - ID_EPOCH_MS) : 0;
+    return (since_epoch_ms << TIME_SHIFT | ((UINT64_C(1) << TIME_SHIFT) - 1)) & ID_MAX;
+}
+
 bool id_parse(const char *text, size_t size, uint64_t *ret_id) {
     if (size == 0 || size >= ID_TEXT_SIZE || text[0] == '0')
         return false;

@@ -23,10 +23,14 @@ struct id_generator {
     uint32_t node;
 };
 
-/* `floor` is the largest id this node is known to have given (0: none): ids continue above it. */
+/* `floor` is the largest id that anybody is known to have given with this node (0: none): ids continue above it. */
 void id_generator_init(struct id_generator *generator, uint32_t node, uint64_t floor);
 /* Not thread-safe: the writer owns the generator. */
 uint64_t id_next(struct id_generator *generator, int64_t now_ms);
+/* The time in the last id given; the epoch when there was none. */
+int64_t id_generator_time_ms(const struct id_generator *generator);
+/* The largest id of that time, whatever its node: a floor above which ids are later. A time before the epoch is the epoch. */
+uint64_t id_last_of(int64_t time_ms);
 
 /* Reads a decimal id of 1..2^63-1 without sign or leading zero; false for anything else. */
 bool id_parse(const char *text, size_t size, uint64_t *ret_id);

@@ -107,17 +107,18 @@ static void decide_nothing(struct state *state, struct slot *slot) {
 static const struct {
     void (*needs)(struct state *state, struct slot *slot);
     void (*decide)(struct state *state, struct slot *slot);
+    bool makes_ids;
 } table[] = {
-    [COMMAND_USER_CREATE] = { needs_user_create, decide_user_create },
+    [COMMAND_USER_CREATE] = { needs_user_create, decide_user_create, .makes_ids = true },
     [COMMAND_USER_UPDATE] = { needs_actor, decide_user_update },
     [COMMAND_PASSWORD_SET] = { needs_actor_devices, decide_password_set },
-    [COMMAND_SESSION_CREATE] = { needs_actor_devices, decide_session_create },
+    [COMMAND_SESSION_CREATE] = { needs_actor_devices, decide_session_create, .makes_ids = true },
     [COMMAND_DEVICE_REMOVE] = { needs_actor_devices, decide_device_remove },
     [COMMAND_DEVICE_TOUCH] = { needs_none, decide_device_touch },
     [COMMAND_TICKET_CREATE] = { needs_none, decide_ticket_create },
     [COMMAND_TICKET_USE] = { needs_none, decide_ticket_use },
     [COMMAND_INVITE_CREATE] = { needs_none, decide_invite_create },
-    [COMMAND_CHAT_CREATE] = { needs_chat_create, decide_chat_create },
+    [COMMAND_CHAT_CREATE] = { needs_chat_create, decide_chat_create, .makes_ids = true },
     [COMMAND_CHAT_UPDATE] = { needs_chat_update, decide_chat_update },
     [COMMAND_CHAT_DELETE] = { needs_chat_delete, decide_chat_delete },
     [COMMAND_MEMBER_PUT] = { needs_member_put, decide_member_put },
@@ -126,7 +127,7 @@ static const struct {
     [COMMAND_MESSAGE_EDIT] = { needs_message_edit, decide_message_edit },
     [COMMAND_MESSAGE_DELETE] = { needs_message_delete, decide_message_delete },
     [COMMAND_EVENTS_ACK] = { needs_none, decide_events_ack },
-    [COMMAND_MEDIA_CREATE] = { needs_media_create, decide_media_create },
+    [COMMAND_MEDIA_CREATE] = { needs_media_create, decide_media_create, .makes_ids = true },
     [COMMAND_MEDIA_BEGIN] = { needs_media_begin, decide_media_begin },
     [COMMAND_MEDIA_COMPLETE] = { needs_media_complete, decide_media_complete },
     [COMMAND_MEDIA_DELETE] = { needs_media_delete, decide_media_delete },
@@ -240,7 +241,13 @@ uint64_t decide_list_key(const struct command *command) {
     return 0;
 }
 
-void decide_command(struct state *state, struct slot *slot) { table[slot->command->type].decide(state, slot); }
+bool decide_makes_ids(const struct command *command) { return table[command->type].makes_ids; }
+
+void decide_command(struct state *state, struct slot *slot) {
+    if (!state->ids && decide_makes_ids(slot->command))
+        return refuse(slot->command, ERR_OVERLOADED, NULL, "every node number is taken");
+    table[slot->command->type].decide(state, slot);
+}
 
 /* The next position, with this commit's tag. */
 static struct event_entry *append(struct state *state, enum event_type type) {

@@ -23,6 +23,8 @@ void decide_needs_of_loaded(struct state *state, struct slot *slot);
 /* The id of the user or chat whose lists the command decides on, 0 if none: a batch holds at most one such command per id, because lists are
  * loaded as they were before the batch. */
 uint64_t decide_list_key(const struct command *command);
+/* Whether it makes a user, a device, a chat or a media: then state->ids is needed. */
+bool decide_makes_ids(const struct command *command);
 /* Sets command->refusal and, when accepted, command->out (but for frames) and the state. */
 void decide_command(struct state *state, struct slot *slot);
 

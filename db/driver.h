@@ -29,7 +29,7 @@ enum db_checkpoint {
     CHECKPOINT_TRUNCATE, /* at once; afterwards it is empty */
 };
 
-/* What the migrations of a database are written in: the only SQL that is not the same everywhere. */
+/* What the migrations of a database are written in, and the few statements for which one of them has something better. */
 enum db_dialect { DIALECT_SQLITE, DIALECT_MARIADB };
 
 struct db;        /* one connection; the driver's */
@@ -58,6 +58,9 @@ struct db_driver {
      * transaction's first statement must update a row that all writers update, and a writer sees what others committed until then.
      * A connection that was lost is opened again here, or by the next statement outside a transaction. */
     enum err (*begin)(struct db *db);
+    /* The same by the transaction's first statement, which saves a round trip. It returns no rows, and has run once this returns OK: `*ret_changed` says whether
+     * it changed any. Otherwise there is no transaction. For writers of a shared database; elsewhere NULL. */
+    enum err (*begin_by)(struct statement *first, bool *ret_changed);
     /* The transaction is over, whatever this returns, but for an error of an earlier statement, which is returned again: then roll back.
      * ERR_DATABASE_UNKNOWN: the answer to the commit got lost. Only who knows what was written can tell what became of it: the writer (db/writer.c), before
      * it answers anybody, takes the head of the log in a new transaction and looks for the commit's tag. */
@@ -87,6 +90,7 @@ struct db_driver {
 
 struct db {
     const struct db_driver *driver;
+    uint64_t connections; /* how often a server was connected to: when it changes, that may be another, or have forgotten something */
 };
 
 extern const struct db_driver sqlite_driver;

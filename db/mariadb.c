@@ -13,21 +13,29 @@
 #include <errmsg.h>
 #include <fcntl.h>
 #include <mysqld_error.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/limits.h"
 #include "core/map.h"
 #include "db/driver.h"
 #include "db/mariadb_sql.h"
-#include "db/mariadb_url.h"
+#include "db/mariadb_servers.h"
 
 #define OLDEST_SERVER 100600 /* JSON_TABLE */
 #define CONNECT_TIMEOUT_S 5
+#define CONNECT_ONE_TIMEOUT_S 2 /* where there are several servers */
 #define ANSWER_TIMEOUT_S 30
+#define KEEPALIVE_S 5 /* of silence, before a server is asked whether its machine still is there, */
+#define KEEPALIVE_EACH_S 2
+#define KEEPALIVE_COUNT 3
+#define UNHEARD_MS 10000              /* and how long it may leave what was sent unconfirmed */
 #define PASSWORD_BYTES 1024           /* in a file */
 #define COLUMN_BYTES 256              /* room for a value at first, */
 #define COLUMN_KEPT_BYTES (64 * 1024) /* and what a statement keeps of it at most when it is finished */
@@ -41,11 +49,16 @@ static_assert(sizeof(size_t) == sizeof(unsigned long), "sizes are the connector'
 
 struct mariadb_db {
     struct db base;
-    MYSQL *handle; /* NULL: not connected */
-    struct mariadb_url url;
+    MYSQL *handle;                   /* NULL: not connected */
+    struct mariadb_servers *servers; /* held */
+    const struct mariadb_url *url;   /* theirs */
+    unsigned server;                 /* the connection's, by its place in the URL */
+    bool in_cluster;                 /* the server is one of a Galera cluster */
+    char cluster[MARIADB_CLUSTER_SIZE];
     struct map statements; /* address of the query → struct statement, owned; they outlive connections */
     enum db_mode mode;
-    bool lost; /* the connection is of no use any more */
+    bool lost;       /* the connection is of no use any more */
+    bool holds_open; /* autocommit is off: whatever comes begins a transaction */
     bool in_transaction;
     enum err broken; /* in a transaction: the error after which only a rollback makes sense */
     char problem[512];
@@ -181,9 +194,19 @@ static void disconnect(struct mariadb_db *db) {
     for (size_t cursor = 0; (statement = map_next(&db->statements, &cursor));)
         forget_prepared(statement);
     db->lost = false;
+    db->holds_open = false;
 }
 
 static enum err run_text(struct mariadb_db *db, const char *sql) { return mysql_query(db->handle, sql) == 0 ? OK : connection_error(db); }
+
+static enum err hold_open(struct mariadb_db *db, bool on) {
+    if (db->holds_open == on)
+        return OK;
+    enum err err = run_text(db, on ? "SET autocommit = 0" : "SET autocommit = 1");
+    if (err == OK)
+        db->holds_open = on;
+    return err;
+}
 
 /* SQL means what it means to SQLite: names in double quotes, || joins texts, a backslash is a backslash, and what does not fit is an error. */
 #define SQL_MODE \
@@ -208,9 +231,11 @@ static const char *const reader_setup[] = {
 /* In a Galera cluster a reader sees what any node had committed when it began. Servers without Galera do not know it. */
 static const char wait_for_cluster[] = "SET SESSION wsrep_sync_wait = 1";
 
+static bool has_choice(const struct mariadb_db *db) { return db->url->host_count > 1; }
+
 static void set_options(struct mariadb_db *db) {
-    unsigned connect_timeout = CONNECT_TIMEOUT_S, answer_timeout = ANSWER_TIMEOUT_S, off = 0;
-    unsigned protocol = db->url.socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP; /* otherwise "localhost" is a socket */
+    unsigned connect_timeout = has_choice(db) ? CONNECT_ONE_TIMEOUT_S : CONNECT_TIMEOUT_S, answer_timeout = ANSWER_TIMEOUT_S, off = 0;
+    unsigned protocol = db->url->socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP; /* otherwise "localhost" is a socket */
     my_bool on = 1;
     mysql_optionsv(db->handle, MYSQL_OPT_CONNECT_TIMEOUT, &connect_timeout);
     mysql_optionsv(db->handle, MYSQL_OPT_READ_TIMEOUT, &answer_timeout);
@@ -218,17 +243,17 @@ static void set_options(struct mariadb_db *db) {
     mysql_optionsv(db->handle, MYSQL_OPT_PROTOCOL, &protocol);
     mysql_optionsv(db->handle, MYSQL_OPT_LOCAL_INFILE, &off); /* no server may ask for our files */
     mysql_optionsv(db->handle, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-    if (db->url.requires_tls)
+    if (db->url->requires_tls)
         mysql_optionsv(db->handle, MYSQL_OPT_SSL_ENFORCE, &on);
-    if (db->url.ca_file) {
-        mysql_optionsv(db->handle, MYSQL_OPT_SSL_CA, db->url.ca_file);
+    if (db->url->ca_file) {
+        mysql_optionsv(db->handle, MYSQL_OPT_SSL_CA, db->url->ca_file);
         mysql_optionsv(db->handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &on);
     }
 }
 
 /* The first line of the file. */
 static enum err read_password(struct mariadb_db *db, char password[PASSWORD_BYTES]) {
-    int fd = open(db->url.password_file, O_RDONLY | O_CLOEXEC);
+    int fd = open(db->url->password_file, O_RDONLY | O_CLOEXEC);
     ssize_t size = fd >= 0 ? read(fd, password, PASSWORD_BYTES - 1) : -1;
     if (fd >= 0)
         close(fd);
@@ -240,22 +265,35 @@ static enum err read_password(struct mariadb_db *db, char password[PASSWORD_BYTE
 }
 
 static enum err log_in(struct mariadb_db *db) {
-    const struct mariadb_url *url = &db->url;
+    const struct mariadb_url *url = db->url;
+    const struct mariadb_host *host = &url->hosts[db->server];
     char stored[PASSWORD_BYTES];
     enum err err = url->password_file ? read_password(db, stored) : OK;
     if (err != OK)
         return err;
     const char *password = url->password_file ? stored : url->password;
-    const char *host = url->socket ? NULL : url->host;
-    if (!mysql_real_connect(db->handle, host, url->user, password, url->database, url->port, url->socket, 0))
+    if (!mysql_real_connect(db->handle, url->socket ? NULL : host->name, url->user, password, url->database, host->port, url->socket, 0))
         err = connection_error(db);
     explicit_bzero(stored, sizeof stored);
     return err;
 }
 
+/* A machine that is gone without a word is noticed in seconds, while a statement that takes long has its time. */
+static void watch_peer(struct mariadb_db *db) {
+    int fd = mysql_get_socket(db->handle), on = 1, idle_s = KEEPALIVE_S, each_s = KEEPALIVE_EACH_S, count = KEEPALIVE_COUNT;
+    unsigned unheard_ms = UNHEARD_MS;
+    if (db->url->socket)
+        return;
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &each_s, sizeof each_s);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unheard_ms, sizeof unheard_ms);
+}
+
 /* Asked for TLS, the connector goes on without it when the server has none. */
 static enum err check_tls(struct mariadb_db *db) {
-    if (!db->url.requires_tls || mysql_get_ssl_cipher(db->handle))
+    if (!db->url->requires_tls || mysql_get_ssl_cipher(db->handle))
         return OK;
     return fail(db, ERR_CONFIG, "TLS is asked for, and the server has none");
 }
@@ -278,6 +316,45 @@ static enum err check_packet(struct mariadb_db *db) {
     return err;
 }
 
+/* What a SHOW of one name says of it; "" when the server does not know it. */
+static enum err show(struct mariadb_db *db, const char *sql, char *ret_text, size_t size) {
+    enum err err = run_text(db, sql);
+    MYSQL_RES *result = err == OK ? mysql_store_result(db->handle) : NULL;
+    MYSQL_ROW row = result ? mysql_fetch_row(result) : NULL;
+    if (err == OK)
+        snprintf(ret_text, size, "%s", row && row[1] ? row[1] : "");
+    mysql_free_result(result);
+    return err;
+}
+
+/* A server of a cluster that has lost the others, or has not caught up with them, is none. */
+static enum err check_cluster(struct mariadb_db *db) {
+    char ready[8] = "";
+    enum err err = show(db, "SHOW GLOBAL STATUS LIKE 'wsrep_ready'", ready, sizeof ready);
+    if (err == OK)
+        err = show(db, "SHOW GLOBAL STATUS LIKE 'wsrep_cluster_state_uuid'", db->cluster, sizeof db->cluster);
+    if (err == OK && strcmp(ready, "ON") != 0)
+        err = fail(db, ERR_DATABASE_UNAVAILABLE, "the server is not in step with its cluster");
+    return err;
+}
+
+/* Where there is another, one that only reads will not do either. */
+static enum err check_choice(struct mariadb_db *db) {
+    char reads_only[8] = "";
+    enum err err = show(db, "SHOW GLOBAL VARIABLES LIKE 'read_only'", reads_only, sizeof reads_only);
+    if (err == OK && strcmp(reads_only, "OFF") != 0)
+        err = fail(db, ERR_DATABASE_UNAVAILABLE, "the server only reads");
+    return err == OK && db->in_cluster ? check_cluster(db) : err;
+}
+
+static enum err check_ready(struct mariadb_db *db) {
+    char in_cluster[8] = "";
+    db->cluster[0] = '\0';
+    enum err err = show(db, "SHOW GLOBAL VARIABLES LIKE 'wsrep_on'", in_cluster, sizeof in_cluster);
+    db->in_cluster = strcmp(in_cluster, "ON") == 0;
+    return err == OK && has_choice(db) ? check_choice(db) : err;
+}
+
 static enum err set_up_session(struct mariadb_db *db) {
     enum err err = OK;
     for (const char *const *sql = db->mode == DB_WRITER ? writer_setup : reader_setup; err == OK && *sql; sql++)
@@ -291,33 +368,66 @@ static pthread_once_t library_once = PTHREAD_ONCE_INIT;
 
 static void start_library(void) { (void)mysql_library_init(0, NULL, NULL); }
 
-static enum err connect_now(struct mariadb_db *db) {
+static enum err check_server(struct mariadb_db *db) {
+    enum err err = check_tls(db);
+    if (err == OK)
+        err = check_version(db);
+    if (err == OK)
+        err = check_ready(db);
+    return err == OK ? check_packet(db) : err;
+}
+
+static enum err connect_to(struct mariadb_db *db, unsigned server) {
     disconnect(db);
+    db->server = server;
     pthread_once(&library_once, start_library);
     db->handle = mysql_init(NULL);
     if (!db->handle)
         return fail(db, ERR_NO_MEMORY, "out of memory");
     set_options(db);
     enum err err = log_in(db);
-    if (err == OK)
-        err = check_tls(db);
-    if (err == OK)
-        err = check_version(db);
-    if (err == OK)
-        err = check_packet(db);
+    if (err == OK) {
+        watch_peer(db);
+        err = check_server(db);
+    }
     if (err == OK)
         err = set_up_session(db);
     db->lost = err != OK;
     return err;
 }
 
-static bool is_connected(const struct mariadb_db *db) { return db->handle && !db->lost; }
+/* The current server, or the first of the others that will do; that one is then everybody's. */
+static enum err connect_now(struct mariadb_db *db) {
+    unsigned current = mariadb_servers_current(db->servers);
+    enum err err = connect_to(db, current);
+    for (unsigned server = 0; err != OK && err != ERR_NO_MEMORY && server < db->url->host_count; server++)
+        if (server != current)
+            err = connect_to(db, server);
+    if (err == OK) {
+        mariadb_servers_choose(db->servers, current, db->server, db->cluster);
+        db->base.connections++;
+    }
+    return err;
+}
+
+static bool probe_server(struct mariadb_servers *servers, unsigned server, char ret_cluster[MARIADB_CLUSTER_SIZE]) {
+    struct mariadb_db db = { .servers = servers, .url = mariadb_servers_url(servers), .mode = DB_WRITER };
+    bool ready = connect_to(&db, server) == OK;
+    memcpy(ret_cluster, db.cluster, sizeof db.cluster);
+    disconnect(&db);
+    return ready;
+}
+
+/* And with the server that all are to use. */
+static bool is_connected(const struct mariadb_db *db) {
+    return db->handle && !db->lost && db->server == mariadb_servers_current(db->servers);
+}
 
 /* In a transaction a lost connection stays lost. */
 static enum err ensure_connected(struct mariadb_db *db) {
     if (db->in_transaction)
         return db->broken;
-    return is_connected(db) ? OK : connect_now(db);
+    return is_connected(db) ? hold_open(db, false) : connect_now(db);
 }
 
 static void free_columns(struct statement *statement) {
@@ -344,7 +454,7 @@ static void mariadb_close(struct db *base) {
     for (size_t cursor = 0; (statement = map_next(&db->statements, &cursor));)
         free_statement(statement);
     map_release(&db->statements);
-    mariadb_url_release(&db->url);
+    mariadb_servers_drop(db->servers);
     free(db);
 }
 
@@ -354,8 +464,9 @@ static enum err mariadb_open(const char *target, enum db_mode mode, struct db **
         return ERR_NO_MEMORY;
     db->base.driver = &mariadb_driver;
     db->mode = mode;
-    enum err err = mariadb_url_parse(target, &db->url, problem, problem_size);
+    enum err err = mariadb_servers_hold(target, probe_server, &db->servers, problem, problem_size);
     if (err == OK) {
+        db->url = mariadb_servers_url(db->servers);
         err = connect_now(db);
         if (err != OK)
             snprintf(problem, problem_size, "PARLEY_DB: %s", db->problem);
@@ -494,7 +605,7 @@ static struct statement *mariadb_query(struct db *base, const struct query *quer
     return statement;
 }
 
-static void bind(struct statement *statement, int index, struct value value) {
+static void set_value(struct statement *statement, int index, struct value value) {
     if (!statement)
         return;
     if (index < 1 || (unsigned)index > statement->sql.parameter_count)
@@ -504,15 +615,15 @@ static void bind(struct statement *statement, int index, struct value value) {
 }
 
 static void mariadb_bind_id(struct statement *statement, int index, uint64_t value) {
-    bind(statement, index, (struct value){ .kind = VALUE_NUMBER, .number = value });
+    set_value(statement, index, (struct value){ .kind = VALUE_NUMBER, .number = value });
 }
 
 static void mariadb_bind_text(struct statement *statement, int index, const char *text, size_t size) {
-    bind(statement, index, (struct value){ .kind = text ? VALUE_TEXT : VALUE_NULL, .bytes = text, .size = text ? size : 0 });
+    set_value(statement, index, (struct value){ .kind = text ? VALUE_TEXT : VALUE_NULL, .bytes = text, .size = text ? size : 0 });
 }
 
 static void mariadb_bind_blob(struct statement *statement, int index, const void *bytes, size_t size) {
-    bind(statement, index, (struct value){ .kind = bytes ? VALUE_BYTES : VALUE_NULL, .bytes = bytes, .size = bytes ? size : 0 });
+    set_value(statement, index, (struct value){ .kind = bytes ? VALUE_BYTES : VALUE_NULL, .bytes = bytes, .size = bytes ? size : 0 });
 }
 
 static enum err prepare(struct statement *statement) {
@@ -636,6 +747,35 @@ static enum err try_run(struct statement *statement) {
     return err;
 }
 
+static enum err try_begin_by(struct statement *first, bool *ret_changed) {
+    struct mariadb_db *db = first->db;
+    enum err err = is_connected(db) ? OK : connect_now(db);
+    if (err == OK)
+        err = hold_open(db, true);
+    if (err != OK)
+        return err;
+    db->in_transaction = true;
+    db->broken = OK;
+    err = try_run(first);
+    if (err == OK)
+        *ret_changed = mysql_stmt_affected_rows(first->handle) > 0;
+    else
+        mariadb_rollback(&db->base);
+    return err;
+}
+
+/* As in begin(), a connection that was lost while it was idle is opened again: what the statement may have done on it is undone with it. */
+static enum err mariadb_begin_by(struct statement *first, bool *ret_changed) {
+    if (!first)
+        return ERR_INTERNAL;
+    struct mariadb_db *db = first->db;
+    if (db->in_transaction)
+        return fail(db, ERR_INTERNAL, "a transaction within a transaction");
+    bool was_connected = is_connected(db);
+    enum err err = try_begin_by(first, ret_changed);
+    return err == ERR_DATABASE_UNAVAILABLE && was_connected ? try_begin_by(first, ret_changed) : err;
+}
+
 /* What only reads, outside a transaction, does not hang on its connection. */
 static enum err run(struct statement *statement) {
     const struct mariadb_db *db = statement->db;
@@ -752,12 +892,29 @@ static void bind_bulk(struct bulk *bulk, const struct statement *statement, MYSQ
     }
 }
 
+/* In a Galera cluster a transaction ends when another node's change of the same row arrives. A server that has to say so in answer to a bulk execution says
+ * now and then that all went well instead, or nothing at all (10.11.19), and what follows would be written outside of the transaction. The status in its answer
+ * tells most of these cases. */
+static enum err check_transaction(struct mariadb_db *db) {
+    unsigned status = 0;
+    if (!db->in_transaction)
+        return OK;
+    mariadb_get_infov(db->handle, MARIADB_CONNECTION_SERVER_STATUS, &status);
+    if (status & SERVER_STATUS_IN_TRANS)
+        return OK;
+    db->broken = ERR_DATABASE_BUSY;
+    db->lost = true; /* an answer that was wrong once is not followed by others */
+    return fail(db, ERR_DATABASE_BUSY, "the server has ended the transaction");
+}
+
 static enum err bulk_send(struct bulk *bulk, struct statement *statement) {
     MYSQL_BIND binds[MARIADB_POSITIONS_MAX];
     if (bulk->count == 0)
         return OK;
     bind_bulk(bulk, statement, binds);
     enum err err = execute_bound(statement, binds, (unsigned)bulk->count);
+    if (err == OK)
+        err = check_transaction(statement->db);
     bulk->count = 0;
     bulk->bytes = 0;
     memset(bulk->kinds, 0, sizeof bulk->kinds);
@@ -770,6 +927,21 @@ static enum err bulk_add(struct bulk *bulk, struct statement *statement) {
     if (err == OK && (bulk->count == bulk->room || bulk->bytes + bytes_of_row(statement) > BULK_BYTES))
         err = bulk_send(bulk, statement);
     return err == OK ? bulk_put(bulk, statement) : err;
+}
+
+/* One by one: in a cluster a bulk execution may hide that its transaction has ended (check_transaction). */
+static enum err write_each(struct statement *statement, const void *rows, size_t count, row_binder binder) {
+    MYSQL_BIND binds[MARIADB_POSITIONS_MAX];
+    enum err err = OK;
+    for (size_t i = 0; err == OK && i < count; i++) {
+        memset(statement->values, 0, statement->sql.parameter_count * sizeof *statement->values);
+        binder(statement, rows, i);
+        bind_values(statement, binds);
+        err = statement->misuse == OK ? execute_bound(statement, binds, 0) : statement->misuse;
+        if (err == OK)
+            err = check_transaction(statement->db);
+    }
+    return err;
 }
 
 static enum err write_array(struct statement *statement, const void *rows, size_t count, row_binder binder) {
@@ -791,7 +963,10 @@ static enum err mariadb_write_rows(struct db *base, const struct query *query, c
         return OK;
     struct statement *statement = mariadb_query(base, query);
     enum err err = statement ? make_ready(statement) : ERR_INTERNAL;
-    return err == OK ? write_array(statement, rows, count, binder) : err;
+    if (err != OK)
+        return err;
+    return ((struct mariadb_db *)base)->in_cluster ? write_each(statement, rows, count, binder)
+                                                   : write_array(statement, rows, count, binder);
 }
 
 const struct db_driver mariadb_driver = {
@@ -803,6 +978,7 @@ const struct db_driver mariadb_driver = {
     .problem = mariadb_problem,
     .execute = mariadb_execute,
     .begin = mariadb_begin,
+    .begin_by = mariadb_begin_by,
     .commit = mariadb_commit,
     .rollback = mariadb_rollback,
     .query = mariadb_query,

@@ -71,7 +71,7 @@ static enum err decode(struct parse *parse, struct part part, char **ret_text) {
     return OK;
 }
 
-static enum err take_port(struct parse *parse, struct part part) {
+static enum err take_port(struct parse *parse, struct part part, unsigned *ret_port) {
     unsigned port = 0;
     for (size_t i = 0; i < part.size; i++) {
         if (part.text[i] < '0' || part.text[i] > '9' || port > PORT_MAX)
@@ -80,24 +80,39 @@ static enum err take_port(struct parse *parse, struct part part) {
     }
     if (port == 0 || port > PORT_MAX)
         return refuse(parse, "the port must be from 1 to 65535");
-    parse->url.port = port;
+    *ret_port = port;
     return OK;
 }
 
-/* host, host:port or [address]:port; nothing when a socket takes its place. */
+/* host, host:port or [address]:port. */
 static enum err take_host(struct parse *parse, struct part part) {
-    struct part host;
+    struct part name;
+    if (parse->url.host_count == MARIADB_HOSTS_MAX)
+        return refuse(parse, "there are more than 16 hosts");
     if (part.size > 0 && part.text[0] == '[' && contains(part, ']')) {
         cut(&part, '[');
-        host = cut(&part, ']');
+        name = cut(&part, ']');
         if (part.size > 0 && cut(&part, ':').size > 0)
             return refuse(parse, "a host in brackets is followed by a colon and the port, or by nothing");
     } else {
-        host = cut(&part, ':');
+        name = cut(&part, ':');
     }
-    parse->url.port = MARIADB_DEFAULT_PORT;
-    enum err err = part.size > 0 ? take_port(parse, part) : OK;
-    return err == OK ? decode(parse, host, &parse->url.host) : err;
+    if (name.size == 0)
+        return refuse(parse, "a host is missing");
+    struct mariadb_host *host = &parse->url.hosts[parse->url.host_count++];
+    *host = (struct mariadb_host){ .port = MARIADB_DEFAULT_PORT };
+    enum err err = part.size > 0 ? take_port(parse, part, &host->port) : OK;
+    return err == OK ? decode(parse, name, &host->name) : err;
+}
+
+/* Nothing when a socket takes their place. */
+static enum err take_hosts(struct parse *parse, struct part part) {
+    if (part.size > 0 && part.text[part.size - 1] == ',')
+        return refuse(parse, "a host is missing");
+    enum err err = OK;
+    while (err == OK && part.size > 0)
+        err = take_host(parse, cut(&part, ','));
+    return err;
 }
 
 static enum err take_user(struct parse *parse, struct part part) {
@@ -108,15 +123,15 @@ static enum err take_user(struct parse *parse, struct part part) {
     return err == OK ? decode(parse, part, &parse->url.password) : err;
 }
 
-/* user:password@host:port. An @ in a password is tolerated: hosts have none. */
+/* user:password@hosts. An @ in a password is tolerated: hosts have none. */
 static enum err take_authority(struct parse *parse, struct part part) {
     const char *at = memrchr(part.text, '@', part.size);
     if (!at)
         return refuse(parse, "the user is missing");
     struct part user = { part.text, (size_t)(at - part.text) };
-    struct part host = { at + 1, part.size - user.size - 1 };
+    struct part hosts = { at + 1, part.size - user.size - 1 };
     enum err err = take_user(parse, user);
-    return err == OK ? take_host(parse, host) : err;
+    return err == OK ? take_hosts(parse, hosts) : err;
 }
 
 static enum err take_database(struct parse *parse, struct part part) {
@@ -156,9 +171,9 @@ static enum err take_options(struct parse *parse, struct part options) {
 
 static enum err check_together(struct parse *parse) {
     struct mariadb_url *url = &parse->url;
-    if (!url->host[0] && !url->socket)
+    if (url->host_count == 0 && !url->socket)
         return refuse(parse, "a host, or the option socket, is missing");
-    if (url->host[0] && url->socket)
+    if (url->host_count > 0 && url->socket)
         return refuse(parse, "a host and the option socket exclude each other");
     if (url->password[0] && url->password_file)
         return refuse(parse, "a password and the option password_file exclude each other");
@@ -194,8 +209,10 @@ enum err mariadb_url_parse(const char *text, struct mariadb_url *ret_url, char *
 void mariadb_url_release(struct mariadb_url *url) {
     if (url->password)
         explicit_bzero(url->password, strlen(url->password));
-    char *strings[] = { url->user, url->password, url->password_file, url->host, url->socket, url->database, url->ca_file };
+    char *strings[] = { url->user, url->password, url->password_file, url->socket, url->database, url->ca_file };
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         free(strings[i]);
+    for (unsigned i = 0; i < url->host_count; i++)
+        free(url->hosts[i].name);
     *url = (struct mariadb_url){ 0 };
 }

@@ -1,6 +1,6 @@
-/* mariadb://user:password@host:port/database?option=value, taken apart. Pure.
+/* mariadb://user:password@host:port,host:port/database?option=value, taken apart. Pure.
  *
- * Each part is percent-decoded. Problems are fixed sentences that quote nothing: in a URL that is wrong, the password may be anywhere. */
+ * Several hosts are the servers of one cluster, in the order in which they are preferred. Each part is percent-decoded. Problems are fixed sentences that quote nothing: in a URL that is wrong, the password may be anywhere. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,15 +9,21 @@
 #include "core/err.h"
 
 #define MARIADB_DEFAULT_PORT 3306
+#define MARIADB_HOSTS_MAX 16
+
+struct mariadb_host {
+    char *name; /* owned */
+    unsigned port;
+};
 
 /* All strings are owned. */
 struct mariadb_url {
     char *user;
     char *password;      /* "" when there is none */
     char *password_file; /* ?password_file=PATH: read at each connection, so that it can change; NULL otherwise */
-    char *host;          /* "" with a socket */
-    unsigned port;
-    char *socket; /* ?socket=PATH: instead of host and port; NULL otherwise */
+    struct mariadb_host hosts[MARIADB_HOSTS_MAX];
+    unsigned host_count; /* 0 with a socket */
+    char *socket;        /* ?socket=PATH: instead of hosts; NULL otherwise */
     char *database;
     bool requires_tls; /* ?ssl=on, or an ssl_ca: against who listens, and with an ssl_ca also against who pretends to be the server */
     char *ca_file;     /* ?ssl_ca=PATH: the server's certificate and name are checked against it; NULL otherwise: they are not */

@@ -19,6 +19,7 @@
 #define TURN_TIMEOUT_S "20"
 #define ATTEMPTS 3
 #define SECRET_BYTES 32
+#define RESTORING_STEP "1000000" /* is noted while a backup is being restored: earlier versions refuse it as a newer schema */
 
 #define INNODB " ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;"
 
@@ -181,7 +182,10 @@ static const struct step step_table = {
     .mariadb = "CREATE TABLE IF NOT EXISTS migration(step BIGINT NOT NULL PRIMARY KEY, applied_ms BIGINT NOT NULL)" INNODB,
 };
 
-static const struct query newest_step = { "SELECT coalesce(max(step), 0) FROM migration" };
+static const struct query newest_step = { "SELECT coalesce(max(step), 0) FROM migration WHERE step <> " RESTORING_STEP };
+static const struct query is_restoring = { "SELECT count(*) FROM migration WHERE step = " RESTORING_STEP };
+static const struct query note_restoring = { "INSERT INTO migration(step, applied_ms) VALUES(" RESTORING_STEP ", ?1)" };
+static const struct query forget_restoring = { "DELETE FROM migration WHERE step = " RESTORING_STEP };
 static const struct query note_step = { "INSERT INTO migration(step, applied_ms) VALUES(?1, ?2)" };
 static const struct query note_secret = { "INSERT INTO meta(name, number, bytes) VALUES('secret', 0, ?1)" };
 static const struct query note_floor = { "INSERT INTO meta(name, number, bytes) VALUES('floor', 0, NULL)" };
@@ -258,29 +262,62 @@ static enum err apply_step(struct db *db, uint64_t step, char *problem, size_t p
     return err;
 }
 
-static enum err find_newest(struct db *db, uint64_t *ret_newest, char *problem, size_t problem_size) {
+/* A step that this program does not know. */
+static enum err check_newest(uint64_t newest, char *problem, size_t problem_size) {
+    if (newest <= STEP_COUNT)
+        return OK;
+    snprintf(problem, problem_size, "PARLEY_DB: made by a newer parley (schema step %d, this one knows %d)", (int)newest, (int)STEP_COUNT);
+    return ERR_CONFIG;
+}
+
+static enum err make_step_table(struct db *db, char *problem, size_t problem_size) {
     enum err err = db->driver->execute(db, db->driver->dialect == DIALECT_SQLITE ? step_table.sqlite : step_table.mariadb);
-    if (err == OK)
-        err = read_number(db, &newest_step, ret_newest);
-    if (err != OK) {
+    if (err != OK)
         snprintf(problem, problem_size, "PARLEY_DB: the schema cannot be read: %s", db->driver->problem(db));
-    } else if (*ret_newest > STEP_COUNT) {
-        snprintf(problem, problem_size, "PARLEY_DB: made by a newer parley (schema step %d, this one knows %d)", (int)*ret_newest,
-                 (int)STEP_COUNT);
-        err = ERR_CONFIG;
+    return err;
+}
+
+enum err schema_look(struct db *db, struct schema *ret_schema, char *problem, size_t problem_size) {
+    uint64_t newest = 0, restoring = 0;
+    enum err err = read_number(db, &newest_step, &newest);
+    if (err == OK)
+        err = read_number(db, &is_restoring, &restoring);
+    if (err != OK) {
+        snprintf(problem, problem_size, "PARLEY_DB: it is no database of parley's: %s", db->driver->problem(db));
+        return err;
     }
+    err = check_newest(newest, problem, problem_size);
+    if (err == OK)
+        *ret_schema = (struct schema){ .step = (unsigned)newest, .is_restoring = restoring != 0 };
+    return err;
+}
+
+enum err schema_check_whole(const struct schema *schema, char *problem, size_t problem_size) {
+    if (!schema->is_restoring)
+        return OK;
+    snprintf(problem, problem_size, "PARLEY_DB: a backup is being restored into it, or that was interrupted: then restore it again");
+    return ERR_CONFIG;
+}
+
+static enum err apply_up_to(struct db *db, unsigned step, unsigned *ret_applied, char *problem, size_t problem_size) {
+    struct schema schema;
+    enum err err = schema_look(db, &schema, problem, problem_size);
+    unsigned applied = 0;
+    for (; err == OK && schema.step + applied < step; applied++)
+        err = apply_step(db, schema.step + applied + 1, problem, problem_size);
+    if (ret_applied)
+        *ret_applied = applied;
     return err;
 }
 
 static enum err apply_all(struct db *db, unsigned *ret_applied, char *problem, size_t problem_size) {
-    uint64_t newest = 0;
-    unsigned applied = 0;
-    enum err err = find_newest(db, &newest, problem, problem_size);
-    for (; err == OK && newest < STEP_COUNT; newest++, applied++)
-        err = apply_step(db, newest + 1, problem, problem_size);
-    if (ret_applied)
-        *ret_applied = applied;
-    return err;
+    struct schema schema;
+    enum err err = make_step_table(db, problem, problem_size);
+    if (err == OK)
+        err = schema_look(db, &schema, problem, problem_size);
+    if (err == OK)
+        err = schema_check_whole(&schema, problem, problem_size);
+    return err == OK ? apply_up_to(db, STEP_COUNT, ret_applied, problem, problem_size) : err;
 }
 
 static enum err wait_for_turn(struct db *db, char *problem, size_t problem_size) {
@@ -308,3 +345,30 @@ enum err migrate(struct db *db, unsigned *ret_applied, char *problem, size_t pro
     }
     return err;
 }
+
+/* ---- Restoring ---- */
+
+unsigned schema_newest(void) { return STEP_COUNT; }
+
+enum err schema_take_turn(struct db *db, char *problem, size_t problem_size) {
+    return db->driver->dialect == DIALECT_MARIADB ? wait_for_turn(db, problem, problem_size) : OK;
+}
+
+enum err schema_begin_restore(struct db *db, unsigned step, char *problem, size_t problem_size) {
+    enum err err = make_step_table(db, problem, problem_size);
+    if (err != OK)
+        return err;
+    struct statement *statement = db_query(db, &note_restoring);
+    db->driver->bind_id(statement, 1, (uint64_t)clock_now_ms());
+    err = db_run(db, statement);
+    if (err == OK)
+        return apply_up_to(db, step, NULL, problem, problem_size);
+    snprintf(problem, problem_size, "PARLEY_DB: %s", db->driver->problem(db));
+    return err;
+}
+
+enum err schema_finish_steps(struct db *db, char *problem, size_t problem_size) {
+    return apply_up_to(db, STEP_COUNT, NULL, problem, problem_size);
+}
+
+enum err schema_end_restore(struct db *db) { return db_run(db, db_query(db, &forget_restoring)); }

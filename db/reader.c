@@ -70,11 +70,16 @@ enum err read_begin(struct reader *reader, uint64_t *ret_head_id) {
         read_end(reader);
         return err;
     }
+    reader->floor = floor;
     *ret_head_id = head;
     return OK;
 }
 
 void read_end(struct reader *reader) { reader->db->driver->rollback(reader->db); }
+
+uint64_t read_floor(const struct reader *reader) { return reader->floor; }
+
+uint64_t read_connections(const struct reader *reader) { return reader->db->connections; }
 
 /* The first event at or after a position; `*ret_id` 0 when there is none. */
 static enum err event_from(struct reader *reader, uint64_t position, uint64_t *ret_id, int64_t *ret_created_ms) {
@@ -88,12 +93,13 @@ static enum err event_from(struct reader *reader, uint64_t position, uint64_t *r
     return err;
 }
 
-/* Times never go back along the log, so the horizon is found by bisection: 40 look-ups in a log of a trillion. */
+/* Times never go back along the log, so the horizon is found by bisection: 40 look-ups in a log of a trillion. It may be below the floor, which a restore
+ * lifts above all rows. */
 static enum err find_horizon(struct reader *reader, int64_t cutoff_ms, uint64_t *ret_id, int64_t *ret_created_ms) {
     uint64_t head = 0, floor = 0, id = 0;
     int64_t created_ms = 0;
     enum err err = head_and_floor(reader, &head, &floor);
-    uint64_t low = log_position(floor), high = log_position(head) + 1; /* the horizon's position is in (low, high] */
+    uint64_t low = 0, high = log_position(head) + 1; /* the horizon's position is in (low, high] */
     *ret_id = log_id(high, 0);
     *ret_created_ms = 0;
     while (err == OK && low + 1 < high) {
@@ -112,16 +118,18 @@ static enum err find_horizon(struct reader *reader, int64_t cutoff_ms, uint64_t 
 
 enum err reader_horizon(struct reader *reader, uint64_t *ret_id) {
     int64_t retention_ms = reader->store->config->retention_ms;
+    uint64_t log_number = atomic_load(&reader->store->log_number);
     int64_t now_ms = clock_now_ms();
     *ret_id = 0;
     if (retention_ms == CONFIG_FOREVER)
         return OK;
-    if (now_ms >= reader->horizon_until_ms) {
+    if (now_ms >= reader->horizon_until_ms || reader->horizon_log != log_number) {
         int64_t created_ms = 0;
         enum err err = find_horizon(reader, now_ms - retention_ms, &reader->horizon_id, &created_ms);
         if (err != OK)
             return err;
         reader->horizon_until_ms = created_ms ? created_ms + retention_ms : 0;
+        reader->horizon_log = log_number;
     }
     *ret_id = reader->horizon_id;
     return OK;

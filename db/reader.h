@@ -17,6 +17,10 @@ void reader_close(struct reader *reader);
 /* Starts a snapshot and gives its head (the last id it contains; 0: an empty log). */
 enum err read_begin(struct reader *reader, uint64_t *ret_head_id) MUST_USE;
 void read_end(struct reader *reader);
+/* The floor of the snapshot. */
+uint64_t read_floor(const struct reader *reader);
+/* How often the reader has connected to the database. */
+uint64_t read_connections(const struct reader *reader);
 
 /* Accounts. ERR_NOT_FOUND when there is none. */
 enum err read_session(struct reader *reader, const uint8_t token[SHA256_SIZE], struct session *ret_session) MUST_USE;
@@ -26,6 +30,8 @@ enum err read_user(struct reader *reader, uint64_t user_id, struct arena *arena,
 enum err read_user_by_name(struct reader *reader, const char *username, struct arena *arena, struct user *ret_user) MUST_USE;
 enum err read_devices(struct reader *reader, uint64_t user_id, struct arena *arena, struct device **ret_devices,
                       size_t *ret_count) MUST_USE;
+
+enum err read_device_exists(struct reader *reader, uint64_t user_id, uint64_t device_id, bool *ret_exists) MUST_USE;
 
 /* Chats. */
 struct chat_of_member {

@@ -14,6 +14,8 @@ static const struct query user_by_id = { "SELECT " USER_COLUMNS " FROM user u WH
 static const struct query user_by_name = { "SELECT " USER_COLUMNS " FROM user u WHERE u.username = ?1" };
 static const struct query devices_of_user = { "SELECT " DEVICE_COLUMNS " FROM device d WHERE d.user_id = ?1 ORDER BY d.id" };
 
+static const struct query device_by_id = { "SELECT 1 FROM device WHERE id = ?1 AND user_id = ?2" };
+
 /* Runs a query for a hash and takes its first four columns; the hash in column 4 is compared once more in constant time. */
 static enum err take_session(struct reader *reader, struct statement *statement, const uint8_t hash[SHA256_SIZE],
                              struct session *ret_session) {
@@ -91,4 +93,14 @@ enum err read_devices(struct reader *reader, uint64_t user_id, struct arena *are
     *ret_devices = devices;
     *ret_count = count;
     return OK;
+}
+
+enum err read_device_exists(struct reader *reader, uint64_t user_id, uint64_t device_id, bool *ret_exists) {
+    struct statement *statement = reader_query(reader, &device_by_id, (uint64_t[]){ device_id, user_id }, 2);
+    bool row = false;
+    enum err err = reader->db->driver->step(statement, &row);
+    reader->db->driver->finish(statement);
+    if (err == OK)
+        *ret_exists = row;
+    return err;
 }

@@ -8,9 +8,11 @@
 struct reader {
     struct store *store;
     struct db *db;
+    uint64_t floor; /* of the last snapshot */
     /* Messages with an id below are past retention. Right until `horizon_until_ms`, when the message at the horizon expires. */
     uint64_t horizon_id;
     int64_t horizon_until_ms;
+    uint64_t horizon_log; /* of which log that is (store->log_number) */
 };
 
 /* The smallest id that is not past retention now. */

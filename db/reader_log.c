@@ -35,6 +35,7 @@ static const struct query feed_window = {
 static const struct query event_by_id = { "SELECT " EVENT_COLUMNS ", " MESSAGE_COLUMNS " FROM event e" EVENT_JOINS " WHERE e.id = ?1" };
 static const struct query log_page = { "SELECT " EVENT_COLUMNS ", " MESSAGE_COLUMNS " FROM event e" EVENT_JOINS
                                        " WHERE e.id > ?1 ORDER BY e.id LIMIT ?2" };
+static const struct query leaver_between = { "SELECT 1 FROM stay WHERE chat_id = ?1 AND left_id > ?2 AND left_id < ?3 LIMIT 1" };
 static const struct query first_members = { "SELECT user_id FROM stay WHERE chat_id = ?1 AND joined_id = ?2" };
 
 void feed_page_release(struct feed_page *page) {
@@ -212,12 +213,30 @@ static enum err add_members(struct reader *reader, struct frame *frame, struct a
     return err;
 }
 
+/* A message is read as it is by now. Whoever follows the log gives the event to all who are members at its place there: if one of them left before the
+ * message was changed, its text comes with the event of that change only, which follows in the same log. */
+static enum err withhold_from_leavers(struct reader *reader, struct event *event) {
+    const struct message *message = &event->message;
+    if (!event_is_message(event->type) || message->gone || message->deleted_ms || message->changed_id <= event->id)
+        return OK;
+    struct statement *statement = reader_query(reader, &leaver_between, (uint64_t[]){ event->owner_id, event->id, message->changed_id }, 3);
+    bool somebody_left = false;
+    enum err err = OK;
+    for (bool row; rows_next(reader->db, statement, &err, &row);)
+        somebody_left = true;
+    if (somebody_left)
+        message_withhold(&event->message);
+    return err;
+}
+
 static enum err take_log_event(struct reader *reader, struct statement *row, struct arena *arena, struct feed_page *page, size_t *bytes) {
     struct event event;
     uint64_t horizon_id = 0;
     enum err err = reader_horizon(reader, &horizon_id);
     if (err == OK)
         err = take_event(reader, row, arena, horizon_id, &event);
+    if (err == OK)
+        err = withhold_from_leavers(reader, &event);
     if (err == OK)
         err = add_frame(page, &event, bytes);
     if (err != OK)

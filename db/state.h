@@ -141,10 +141,10 @@ struct state {
     struct arena *arena;
     const struct config *config;
     const struct cache *cache; /* what earlier batches knew */
-    struct id_generator *ids;
-    int64_t now_ms;   /* never before the last event's time */
-    uint64_t last_id; /* of the log, the batch's events included */
-    uint16_t tag;     /* of this commit */
+    struct id_generator *ids;  /* NULL: none can be made now */
+    int64_t now_ms;            /* never before the last event's time */
+    uint64_t last_id;          /* of the log, the batch's events included */
+    uint16_t tag;              /* of this commit */
     bool failed;
 
     struct map users, names, chats, stays, pairs, messages, keys, media, sights;

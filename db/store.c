@@ -14,35 +14,41 @@
 #include "core/limits.h"
 #include "core/metrics.h"
 #include "core/random.h"
+#include "db/bus.h"
 #include "db/follow.h"
 #include "db/migrations.h"
 #include "db/store_head.h"
 
 static const struct query read_secret = { "SELECT bytes FROM meta WHERE name = 'secret'" };
-static const struct query read_last_id = { "SELECT max(id) FROM (SELECT max(id) AS id FROM user UNION ALL SELECT max(id) FROM chat"
-                                           " UNION ALL SELECT max(id) FROM device UNION ALL SELECT max(id) FROM media) d" };
 
-static enum err make_folder(const struct store *store, char *problem, size_t problem_size) {
-    if (mkdir(store->config->data_dir, 0700) == 0 || errno == EEXIST)
+static enum err make_folder(const struct config *config, char *problem, size_t problem_size) {
+    if (mkdir(config->data_dir, 0700) == 0 || errno == EEXIST)
         return OK;
-    snprintf(problem, problem_size, "PARLEY_DATA_DIR: %s: %s", store->config->data_dir, strerror(errno));
+    snprintf(problem, problem_size, "PARLEY_DATA_DIR: %s: %s", config->data_dir, strerror(errno));
     return ERR_CONFIG;
 }
 
 /* The kernel forgets the lock with the process, however it ends. */
-static enum err take_lock(struct store *store, char *problem, size_t problem_size) {
+static enum err take_lock(const struct config *config, int *ret_fd, char *problem, size_t problem_size) {
     char path[4096];
-    snprintf(path, sizeof path, "%s/parley.lock", store->config->data_dir);
-    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (store->lock_fd < 0) {
+    snprintf(path, sizeof path, "%s/parley.lock", config->data_dir);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
         snprintf(problem, problem_size, "PARLEY_DATA_DIR: %s: %s", path, strerror(errno));
         return ERR_CONFIG;
     }
-    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        snprintf(problem, problem_size, "PARLEY_DATA_DIR: %s is in use by another parley", store->config->data_dir);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        snprintf(problem, problem_size, "PARLEY_DATA_DIR: %s is in use by another parley", config->data_dir);
+        close(fd);
         return ERR_CONFLICT;
     }
+    *ret_fd = fd;
     return OK;
+}
+
+enum err store_lock(const struct config *config, int *ret_fd, char *problem, size_t problem_size) {
+    enum err err = make_folder(config, problem, problem_size);
+    return err == OK ? take_lock(config, ret_fd, problem, problem_size) : err;
 }
 
 enum err store_load_secret(struct store *store) {
@@ -55,15 +61,6 @@ enum err store_load_secret(struct store *store) {
     return err == OK && !row ? ERR_INTERNAL : err;
 }
 
-static enum err load_ids(struct store *store) {
-    bool row = false;
-    struct statement *statement = db_query(store->db, &read_last_id);
-    enum err err = store->db->driver->step(statement, &row);
-    id_generator_init(&store->ids, (uint32_t)store->config->node, err == OK && row ? store->db->driver->column_id(statement, 0) : 0);
-    store->db->driver->finish(statement);
-    return err;
-}
-
 static enum err load_all(struct store *store, char *problem, size_t problem_size) {
     enum err err = migrate(store->db, NULL, problem, problem_size);
     if (err != OK)
@@ -71,8 +68,10 @@ static enum err load_all(struct store *store, char *problem, size_t problem_size
     err = store_load_secret(store);
     if (err == OK)
         err = head_load(store);
-    if (err == OK)
-        err = load_ids(store);
+    if (err == OK) {
+        place_init(&store->place, store->db->driver->is_shared);
+        err = place_open(&store->place, store->db);
+    }
     if (err == OK && store->db->driver->is_shared)
         err = head_sweep(store);
     if (err != OK)
@@ -83,9 +82,9 @@ static enum err load_all(struct store *store, char *problem, size_t problem_size
 /* The database's file has one writer. A server of databases has many, and lets them take turns. */
 static enum err open_database(struct store *store, char *problem, size_t problem_size) {
     const struct db_driver *driver = db_driver_of(store->url);
-    enum err err = make_folder(store, problem, problem_size);
+    enum err err = make_folder(store->config, problem, problem_size);
     if (err == OK && !(driver && driver->is_shared))
-        err = take_lock(store, problem, problem_size);
+        err = take_lock(store->config, &store->lock_fd, problem, problem_size);
     return err == OK ? db_open(store->url, DB_WRITER, &store->db, problem, problem_size) : err;
 }
 
@@ -133,11 +132,41 @@ void store_on_commit(struct store *store, commit_listener listener, void *contex
     store->listener_count++;
 }
 
+void store_tell(const struct store *store, uint64_t previous_id, struct frame *const *frames, size_t count) {
+    for (size_t i = 0; i < store->listener_count; i++)
+        store->listeners[i].call(store->listeners[i].context, previous_id, frames, count);
+}
+
+void store_on_break(struct store *store, break_listener listener, void *context) {
+    store->break_listeners[store->break_listener_count].call = listener;
+    store->break_listeners[store->break_listener_count].context = context;
+    store->break_listener_count++;
+}
+
+void store_tell_break(const struct store *store, enum log_break kind, uint64_t head_id) {
+    for (size_t i = 0; i < store->break_listener_count; i++)
+        store->break_listeners[i].call(store->break_listeners[i].context, kind, head_id);
+}
+
+static void hear(void *context, const struct envelope *envelope) { follow_hear(((struct store *)context)->follow, envelope); }
+
+static void hearing(void *context, bool on) { follow_hearing(((struct store *)context)->follow, on); }
+
+/* To other nodes: they may be heard before the first commit of this one. */
+static enum err connect_nodes(struct store *store) {
+    const struct bus_listener listener = { store, hear, hearing };
+    if (!store->db->driver->is_shared)
+        return OK;
+    enum err err = follow_start(store, &store->follow);
+    return err == OK ? bus_open(store->config, store->secret, &listener, &store->bus) : err;
+}
+
 enum err store_start(struct store *store) {
-    if (pthread_create(&store->thread, NULL, writer_main, store) != 0)
-        return ERR_NO_MEMORY;
-    store->started = true;
-    return store->db->driver->is_shared ? follow_start(store, &store->follow) : OK;
+    enum err err = connect_nodes(store);
+    if (err != OK)
+        return err;
+    store->started = pthread_create(&store->thread, NULL, writer_main, store) == 0;
+    return store->started ? OK : ERR_NO_MEMORY;
 }
 
 void store_stop(struct store *store) {
@@ -148,6 +177,8 @@ void store_stop(struct store *store) {
     if (store->started)
         pthread_join(store->thread, NULL);
     store->started = false;
+    bus_close(store->bus);
+    store->bus = NULL;
     follow_stop(store->follow);
     store->follow = NULL;
 }
@@ -242,3 +273,5 @@ uint64_t store_floor(const struct store *store) { return atomic_load(&store->flo
 bool store_healthy(const struct store *store) { return atomic_load(&store->healthy); }
 
 const uint8_t *store_secret(const struct store *store) { return store->secret; }
+
+uint64_t store_holder(const struct store *store) { return store->place.holder; }

@@ -21,6 +21,16 @@ void store_close(struct store *store);
 typedef void (*commit_listener)(void *context, uint64_t previous_id, struct frame *const *frames, size_t count);
 void store_on_commit(struct store *store, commit_listener listener, void *context);
 
+/* What can become of the log besides more of it, where it is in a database that others may write to, too, or restore, or replace by a copy. */
+enum log_break {
+    LOG_DOUBTED,  /* the database was away: what was read of it before may be gone, though what the listeners were told is not */
+    LOG_REPLACED, /* what the listeners were told is gone, in part or in whole: from now on it is another log, whose last id is `head_id` */
+};
+/* Called on a thread of the store's, in turn with the commit listeners: commits told afterwards are of the log as it is then. Must not block. Set before
+ * store_start(); up to two listeners, called in the order in which they were set. */
+typedef void (*break_listener)(void *context, enum log_break kind, uint64_t head_id);
+void store_on_break(struct store *store, break_listener listener, void *context);
+
 /* Starts the writer thread. */
 enum err store_start(struct store *store) MUST_USE;
 /* Refuses new commands (ERR_DRAINING), finishes those queued, and ends the thread. */
@@ -43,3 +53,6 @@ uint64_t store_floor(const struct store *store);
 bool store_healthy(const struct store *store);
 /* 32 secret bytes of this database, made at its first migration: keys idempotency hashes. */
 const uint8_t *store_secret(const struct store *store);
+/* Who this process is to leases: random where others share the database, so that no two are the same; else always the same, so that after a kill
+ * the next one goes on at once. */
+uint64_t store_holder(const struct store *store);

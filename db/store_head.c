@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/fault.h"
 #include "core/random.h"
 #include "db/rows.h"
 
@@ -14,6 +15,9 @@ static const struct query read_last_event = { "SELECT id, created_ms FROM event 
 /* It must change something. Otherwise the transaction has written nothing yet, and a server that gives up idle ones that have written lets it keep the
  * lock for as long as its node is frozen. */
 static const struct query take_head = { "UPDATE meta SET number = number + 1 WHERE name = 'head'" };
+/* The same if it is as this writer left it, which need not be read then. (An insertion that returns the row would do for both, but MariaDB 10.11 does not
+ * answer it when it has waited in vain for the lock.) */
+static const struct query take_head_as_left = { "UPDATE meta SET number = number + 1 WHERE name = 'head' AND number = ?1 AND bytes = ?2" };
 static const struct query read_head = { "SELECT number - 1, bytes FROM meta WHERE name = 'head'" };
 static const struct query write_head = { "REPLACE INTO meta(name, number, bytes) VALUES(?1, ?2, ?3)" };
 static const struct query read_writer = { "SELECT bytes FROM meta WHERE name = ?1" };
@@ -34,8 +38,11 @@ enum err head_load(struct store *store) {
     }
     if (err != OK)
         return err;
+    if (store->swept_id > floor) /* the database is an older one */
+        store->swept_id = 0;
+    store->last_id = head > floor ? head : floor;
     atomic_store(&store->floor, floor);
-    atomic_store(&store->head, head > floor ? head : floor);
+    atomic_store(&store->head, store->last_id);
     return OK;
 }
 
@@ -51,19 +58,48 @@ static enum err read_row(struct store *store, uint64_t *ret_id, uint8_t ret_tag[
     return err == OK && !row ? ERR_INTERNAL : err;
 }
 
-/* Others have written since: what this writer remembers is of no use. */
+static bool is_as_left(const struct store *store, uint64_t id, const uint8_t tag[COMMIT_TAG_SIZE]) {
+    return id == store->left.id && memcmp(tag, store->left.tag, COMMIT_TAG_SIZE) == 0;
+}
+
+/* Others have written since, or what this writer wrote is gone: what it remembers is of no use. */
 static enum err notice_others(struct store *store, uint64_t id, const uint8_t tag[COMMIT_TAG_SIZE]) {
-    if (id == store->left.id && memcmp(tag, store->left.tag, COMMIT_TAG_SIZE) == 0)
+    if (is_as_left(store, id, tag))
         return OK;
     cache_release(&store->cache);
+    place_doubt(&store->place);
+    store->left.id = UINT64_MAX; /* should the head go back to what was left, what is read now is of no use, either */
     return head_load(store);
 }
 
+/* As it was left, the head need not be read. But where others write, too, asking for it so would mean to wait for the lock twice. */
+static enum err begin_by_head(struct store *store, bool *ret_as_left, bool *ret_taken) {
+    bool taken = false, as_left = store->left.found;
+    struct statement *statement = db_query(store->db, as_left ? &take_head_as_left : &take_head);
+    if (as_left) {
+        store->db->driver->bind_id(statement, 1, store->left.id);
+        store->db->driver->bind_blob(statement, 2, store->left.tag, COMMIT_TAG_SIZE);
+    }
+    enum err err = store->db->driver->begin_by(statement, &taken);
+    *ret_as_left = as_left && taken;
+    *ret_taken = taken;
+    return err;
+}
+
 static enum err take_turn(struct store *store, uint64_t *ret_id, uint8_t ret_tag[COMMIT_TAG_SIZE]) {
-    enum err err = store->db->driver->begin(store->db);
-    if (err == OK)
+    bool as_left, taken;
+    enum err err = begin_by_head(store, &as_left, &taken);
+    if (err == OK && as_left) {
+        *ret_id = store->left.id;
+        memcpy(ret_tag, store->left.tag, COMMIT_TAG_SIZE);
+        return OK;
+    }
+    if (err == OK && !taken)
         err = db_run(store->db, db_query(store->db, &take_head));
-    return err == OK ? read_row(store, ret_id, ret_tag) : err;
+    if (err == OK)
+        err = read_row(store, ret_id, ret_tag);
+    store->left.found = err == OK && is_as_left(store, *ret_id, ret_tag);
+    return err;
 }
 
 enum err head_begin(struct store *store) {
@@ -72,6 +108,8 @@ enum err head_begin(struct store *store) {
     if (!store->db->driver->is_shared)
         return store->db->driver->begin(store->db);
     enum err err = take_turn(store, &id, tag);
+    if (err == OK)
+        fault_freeze_at("freeze_with_head");
     return err == OK ? notice_others(store, id, tag) : err;
 }
 

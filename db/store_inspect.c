@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "db/migrations.h"
 #include "db/store_internal.h"
 
 static enum err open_for_reading(struct store *store, char *problem, size_t problem_size) {
@@ -10,6 +11,12 @@ static enum err open_for_reading(struct store *store, char *problem, size_t prob
     if (!store->url)
         return ERR_NO_MEMORY;
     enum err err = db_open(store->url, DB_READER, &store->db, problem, problem_size);
+    if (err != OK)
+        return err;
+    struct schema schema;
+    err = schema_look(store->db, &schema, problem, problem_size);
+    if (err == OK)
+        err = schema_check_whole(&schema, problem, problem_size);
     if (err != OK)
         return err;
     err = store_load_secret(store);

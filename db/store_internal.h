@@ -4,11 +4,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "core/id.h"
 #include "db/cache.h"
 #include "db/driver.h"
+#include "db/place.h"
 #include "db/store.h"
 
+struct bus;
 struct follow;
 
 #define STORE_LISTENERS 2
@@ -26,6 +27,11 @@ struct store {
         void *context;
     } listeners[STORE_LISTENERS];
     size_t listener_count;
+    struct {
+        break_listener call;
+        void *context;
+    } break_listeners[STORE_LISTENERS];
+    size_t break_listener_count;
 
     /* The queue; all under `mutex`. */
     pthread_mutex_t mutex;
@@ -35,26 +41,37 @@ struct store {
     bool started, stopping;
     pthread_t thread;
     struct follow *follow; /* where others write, too; else NULL */
+    struct bus *bus;       /* likewise */
 
     /* The writer's own. */
-    struct id_generator ids;
+    struct place place;
     struct cache cache;
     struct {
         uint64_t id;
         uint8_t tag[COMMIT_TAG_SIZE];
+        bool found;            /* so it was found again, the last time */
     } left;                    /* the head row, as this writer left it */
+    uint64_t last_id;          /* the log's last, as of its transaction */
     char writer[32];           /* the name of its own row beside it */
     bool has_residue;          /* the write-ahead log may hold what was deleted from the tables */
     int64_t last_ms;           /* of the last event: times never go back along the log */
     uint64_t delivery_chat_id; /* where the next sweep of delivered messages goes on */
+    uint64_t swept_id;         /* where the next sweep of the log goes on: nothing is left up to there */
 
     /* For all to look at. */
     _Atomic uint64_t head, floor;
+    _Atomic uint64_t log_number; /* which log this is: counts those that were replaced by others (LOG_REPLACED) */
     _Atomic bool healthy;
 };
 
+/* Takes the lock of the data folder (made when it is missing), which ends when the descriptor is closed. ERR_CONFLICT: another process has it. db/store.c */
+enum err store_lock(const struct config *config, int *ret_fd, char *problem, size_t problem_size) MUST_USE;
 /* Reads the database's secret. db/store.c */
 enum err store_load_secret(struct store *store) MUST_USE;
+
+/* Calls the listeners. One thread at a time: on a shared database under the follower's mutex. db/store.c */
+void store_tell(const struct store *store, uint64_t previous_id, struct frame *const *frames, size_t count);
+void store_tell_break(const struct store *store, enum log_break kind, uint64_t head_id);
 
 /* The writer's thread: takes batches until the store stops. db/writer.c */
 void *writer_main(void *store);
@@ -63,6 +80,7 @@ void *writer_main(void *store);
 struct sweep_place {
     uint64_t floor;
     uint64_t delivery_chat_id; /* the last chat looked at in this round; 0: a round begins */
+    uint64_t swept_id;         /* the log has no rows up to there. Lower than the floor after a restore, which lifts that above its rows */
 };
 /* One bounded pass of cleanup, inside the batch's transaction. db/store_sweep.c */
 struct state;

@@ -1,4 +1,5 @@
-/* The sweep of the log: what is past the server's retention is a prefix of it, which goes row by row; then the floor rises. */
+/* The sweep of the log: what is past the server's retention is a prefix of it, which goes row by row; then the floor rises, unless it is higher already,
+ * after a restore. Where the last sweep ended is remembered, because MariaDB walks over rows that are deleted until it has purged them. */
 #include "core/limits.h"
 #include "db/store_sweep.h"
 
@@ -7,7 +8,7 @@ static const struct query oldest_events = { "SELECT id, created_ms, type, owner_
 static const struct query delete_events = { "DELETE FROM event WHERE id <= ?1" };
 static const struct query delete_attachments = { "DELETE FROM attachment WHERE message_id <= ?1 RETURNING media_id" };
 static const struct query delete_expiry = { "DELETE FROM expiry WHERE expires_ms = ?1 AND message_id = ?2" };
-static const struct query set_floor = { "UPDATE meta SET number = ?1 WHERE name = 'floor'" };
+static const struct query set_floor = { "UPDATE meta SET number = ?1 WHERE name = 'floor' AND number < ?1" };
 static const struct query delete_stay = { "DELETE FROM stay WHERE chat_id = ?1 AND user_id = ?2 AND left_id = ?3" };
 static const struct query delete_stays = { "DELETE FROM stay WHERE chat_id = ?1 AND left_id = ?2" };
 static const struct query delete_chat = { "DELETE FROM chat WHERE id = ?1 AND deleted_ms > 0" };
@@ -50,7 +51,7 @@ static void take_event(struct prefix *prefix, const struct db_driver *driver, st
 static enum err read_prefix(struct pass *pass, int64_t cutoff_ms, struct prefix *prefix) {
     const struct db_driver *driver = pass->db->driver;
     struct statement *statement = db_query(pass->db, &oldest_events);
-    driver->bind_id(statement, 1, pass->place->floor);
+    driver->bind_id(statement, 1, pass->place->swept_id);
     driver->bind_id(statement, 2, LIMIT_SWEEP_ROWS);
     enum err err = OK;
     for (bool row; rows_next(pass->db, statement, &err, &row);) {
@@ -73,9 +74,12 @@ static enum err delete_prefix(struct pass *pass, const struct prefix *prefix) {
         err = pass_run(pass, &delete_events, &bound, 1);
     if (err == OK)
         err = pass_run(pass, &set_floor, &bound, 1);
-    if (err == OK)
+    if (err != OK)
+        return err;
+    pass->place->swept_id = bound;
+    if (pass->place->floor < bound)
         pass->place->floor = bound;
-    return err;
+    return OK;
 }
 
 enum err sweep_log(struct pass *pass) {

@@ -25,8 +25,17 @@ static const struct query insert_chat = {
     " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0),?17,?18)"
 };
 static const struct query update_chat = {
-    "UPDATE chat SET history = ?2, title = ?3, deleted_ms = ?4, last_id = ?5, last_rev = ?6, last_seq = ?7,"
-    " changed_rev = ?8, chain = ?9, member_count = ?10, owner_count = ?11, message_ttl_ms = ?12, until_delivered = ?13 WHERE id = ?1"
+    "UPDATE chat SET history = ?3, title = ?4, deleted_ms = ?7, last_id = ?8, last_rev = ?9, last_seq = ?10,"
+    " changed_rev = ?11, chain = ?12, member_count = ?13, owner_count = ?14, message_ttl_ms = ?17, until_delivered = ?18 WHERE id = ?1"
+};
+/* The same of rows that are there. An array of insertions is one execution; of updates MariaDB makes one each, which takes half as long again. */
+static const struct query merge_chat = {
+    "INSERT INTO chat(id, type, history, title, created_by, created_ms, deleted_ms, last_id, last_rev, last_seq, changed_rev, chain,"
+    " member_count, owner_count, direct_low, direct_high, message_ttl_ms, until_delivered)"
+    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0),?17,?18) ON DUPLICATE KEY UPDATE"
+    " history = value(history), title = value(title), deleted_ms = value(deleted_ms), last_id = value(last_id), last_rev = value(last_rev),"
+    " last_seq = value(last_seq), changed_rev = value(changed_rev), chain = value(chain), member_count = value(member_count),"
+    " owner_count = value(owner_count), message_ttl_ms = value(message_ttl_ms), until_delivered = value(until_delivered)"
 };
 static const struct query insert_stay = {
     "INSERT INTO stay(chat_id, user_id, joined_id, left_id, role, joined_ms) VALUES(?1,?2,?3,?4,?5,?6)"
@@ -159,24 +168,6 @@ static void bind_chat(struct statement *statement, const void *context, size_t i
     rows->driver->bind_id(statement, 16, chat->direct_high);
     rows->driver->bind_id(statement, 17, (uint64_t)chat->message_ttl_ms);
     rows->driver->bind_id(statement, 18, chat->until_delivered);
-}
-
-static void bind_chat_update(struct statement *statement, const void *context, size_t index) {
-    const struct rows *rows = context;
-    const struct chat *chat = &((struct chat_entry *)rows->items[index])->chat;
-    rows->driver->bind_id(statement, 1, chat->id);
-    rows->driver->bind_id(statement, 2, chat->history);
-    bind_text(rows, statement, 3, chat->title);
-    rows->driver->bind_id(statement, 4, (uint64_t)chat->deleted_ms);
-    rows->driver->bind_id(statement, 5, chat->last_id);
-    rows->driver->bind_id(statement, 6, chat->last_rev);
-    rows->driver->bind_id(statement, 7, chat->last_seq);
-    rows->driver->bind_id(statement, 8, chat->changed_rev);
-    rows->driver->bind_blob(statement, 9, chat->chain, sizeof chat->chain);
-    rows->driver->bind_id(statement, 10, chat->member_count);
-    rows->driver->bind_id(statement, 11, chat->owner_count);
-    rows->driver->bind_id(statement, 12, (uint64_t)chat->message_ttl_ms);
-    rows->driver->bind_id(statement, 13, chat->until_delivered);
 }
 
 static void bind_stay(struct statement *statement, const void *context, size_t index) {
@@ -380,10 +371,11 @@ static void split_events(struct state *state, struct vec *messages, struct vec *
 
 static enum err write_chats(struct state *state, struct db *db) {
     struct vec messages = { 0 }, thin = { 0 };
+    const struct query *changed_chat = db->driver->dialect == DIALECT_MARIADB ? &merge_chat : &update_chat;
     split_events(state, &messages, &thin);
     const struct table_write writes[] = {
         { &insert_chat, &state->new_chats, bind_chat },
-        { &update_chat, &state->changed_chats, bind_chat_update },
+        { changed_chat, &state->changed_chats, bind_chat },
         { &insert_stay, &state->new_stays, bind_new_stay },
         { &update_stay, &state->changed_stays, bind_stay },
         { &close_stays, &state->bulk[BULK_CLOSE_STAYS], bind_bulk },

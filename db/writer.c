@@ -12,9 +12,11 @@
 #include "core/log.h"
 #include "core/metrics.h"
 #include "core/random.h"
+#include "db/bus.h"
 #include "db/decide.h"
 #include "db/follow.h"
 #include "db/store_head.h"
+#include "db/store_trial.h"
 
 #define ACK_BEFORE_COMMIT_MS 30 /* how long the fault leaves between answer and commit */
 #define RETRY_PAUSE_MS 20       /* at most, before a batch is run again */
@@ -26,6 +28,7 @@ struct batch {
     struct arena arena;
     struct state state;
     struct sweep_place place;
+    uint64_t log_number;          /* of the log when it began */
     uint64_t previous_id;         /* the log's last before it */
     struct frame **frames;        /* of the state's events, in the arena */
     uint8_t tag[COMMIT_TAG_SIZE]; /* of its commit, where others write, too */
@@ -70,14 +73,27 @@ static void fill(struct store *store, struct batch *batch) {
     metric_set(GAUGE_WRITER_QUEUE_LENGTH, (int64_t)store->queued);
 }
 
-/* False when the store stops and nothing is left to do. */
+/* For a command or the end; while the database fails, no longer than to the next trial. Under the mutex. */
+static void wait_for_work(struct store *store) {
+    int64_t until_ms = clock_monotonic_ms() + LIMIT_TRIAL_PAUSE_MS;
+    const struct timespec until = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
+    int timed_out = 0;
+    while (!store->first && !store->stopping && timed_out == 0) {
+        if (atomic_load(&store->healthy))
+            pthread_cond_wait(&store->wake, &store->mutex);
+        else
+            timed_out = pthread_cond_clockwait(&store->wake, &store->mutex, CLOCK_MONOTONIC, &until);
+    }
+}
+
+/* False when the store stops and nothing is left to do. The batch is empty when it is time for a trial. */
 static bool take_batch(struct store *store, struct batch *batch) {
     pthread_mutex_lock(&store->mutex);
-    while (!store->first && !store->stopping)
-        pthread_cond_wait(&store->wake, &store->mutex);
+    wait_for_work(store);
     fill(store, batch);
+    bool goes_on = batch->count > 0 || !store->stopping;
     pthread_mutex_unlock(&store->mutex);
-    return batch->count > 0;
+    return goes_on;
 }
 
 static enum err load_invite(struct batch *batch, struct db *db, struct slot *slot) {
@@ -131,6 +147,18 @@ static void forget_outcome(struct slot *slot) {
     memset(&slot->command->out, 0, sizeof slot->command->out);
     slot->command->refusal = (struct refusal){ .err = OK };
     *slot = (struct slot){ .command = slot->command };
+}
+
+/* Without a number for them, those that would make ids are refused. */
+static enum err take_place(struct store *store, struct batch *batch) {
+    bool makes_ids = false;
+    for (size_t i = 0; i < batch->count; i++)
+        makes_ids = makes_ids || decide_makes_ids(batch->slots[i].command);
+    enum err err = makes_ids ? place_take(&store->place, store->db, batch->state.now_ms) : OK;
+    if (err != ERR_OVERLOADED)
+        return err;
+    batch->state.ids = NULL;
+    return OK;
 }
 
 static enum err decide(struct batch *batch) {
@@ -190,6 +218,8 @@ static enum err run_in_transaction(struct store *store, struct batch *batch) {
     else
         err = load(batch, store->db);
     if (err == OK)
+        err = take_place(store, batch);
+    if (err == OK)
         err = decide(batch);
     if (err == OK)
         err = make_answers(batch);
@@ -202,6 +232,8 @@ static enum err run_in_transaction(struct store *store, struct batch *batch) {
         batch->early = true;
         clock_sleep_ms(ACK_BEFORE_COMMIT_MS);
     }
+    if (err == OK)
+        fault_freeze_at("freeze_before_commit");
     return err == OK ? store->db->driver->commit(store->db) : err;
 }
 
@@ -209,33 +241,42 @@ static void start_state(struct store *store, struct batch *batch) {
     int64_t now_ms = clock_now_ms();
     arena_init(&batch->arena, LIMIT_BATCH_ARENA_BYTES);
     cache_trim(&store->cache);
-    state_init(&batch->state, &batch->arena, store->config, &store->cache, &store->ids);
+    state_init(&batch->state, &batch->arena, store->config, &store->cache, &store->place.ids);
     batch->state.now_ms = now_ms > store->last_ms ? now_ms : store->last_ms;
-    batch->previous_id = store_head(store);
+    batch->previous_id = store->last_id;
     batch->state.last_id = batch->previous_id;
     batch->state.tag = (uint16_t)random_u64();
     if (store->db->driver->is_shared)
         random_bytes(batch->tag, sizeof batch->tag);
-    batch->place = (struct sweep_place){ store_floor(store), store->delivery_chat_id };
+    batch->place = (struct sweep_place){ store_floor(store), store->delivery_chat_id, store->swept_id };
     for (size_t i = 0; i < batch->count; i++)
         forget_outcome(&batch->slots[i]);
 }
 
+/* Where others write, too, in turn with what they wrote. */
+static void tell(struct store *store, const struct batch *batch, size_t count) {
+    if (store->follow) {
+        follow_commit(store->follow, batch->log_number, batch->previous_id, batch->frames, count);
+        return;
+    }
+    atomic_store(&store->head, batch->state.last_id);
+    store_tell(store, batch->previous_id, batch->frames, count);
+}
+
 /* After the commit: the new head is visible first, then the streams learn of it, then whoever asked. */
 static void publish(struct store *store, struct batch *batch) {
-    struct vec *events = &batch->state.events;
-    uint64_t previous_id = batch->previous_id;
+    const struct vec *events = &batch->state.events;
     store->last_ms = batch->state.now_ms;
+    store->last_id = batch->state.last_id;
     store->delivery_chat_id = batch->place.delivery_chat_id;
+    store->swept_id = batch->place.swept_id;
     atomic_store(&store->floor, batch->place.floor);
-    atomic_store(&store->head, batch->state.last_id);
     metric_set(GAUGE_LOG_HEAD_POSITION, (int64_t)log_position(batch->state.last_id));
     metric_set(GAUGE_LOG_FLOOR_POSITION, (int64_t)log_position(batch->place.floor));
     if (events->count == 0)
         return;
-    for (size_t i = 0; i < store->listener_count; i++)
-        store->listeners[i].call(store->listeners[i].context, previous_id, batch->frames, events->count);
-    follow_published(store->follow, previous_id, batch->state.last_id);
+    tell(store, batch, events->count);
+    bus_publish(store->bus, batch->previous_id, batch->frames, events->count);
 }
 
 static void count_commit(const struct batch *batch, int64_t started_us) {
@@ -300,6 +341,7 @@ static void keep(struct store *store, struct batch *batch) {
 
 static enum err attempt(struct store *store, struct batch *batch) {
     int64_t started_us = clock_monotonic_us();
+    batch->log_number = atomic_load(&store->log_number);
     enum err err = head_begin(store);
     start_state(store, batch);
     if (err == OK)
@@ -314,6 +356,7 @@ static enum err attempt(struct store *store, struct batch *batch) {
         count_commit(batch, started_us);
     } else {
         store->db->driver->rollback(store->db);
+        place_doubt(&store->place);
         metric_add(COUNTER_BATCHES_FAILED, 1);
     }
     state_release(&batch->state);
@@ -382,10 +425,15 @@ void *writer_main(void *context) {
     struct store *store = context;
     struct batch batch = { .count = 0 }; /* 60 KB of this thread's stack */
     while (take_batch(store, &batch)) {
+        if (batch.count == 0) {
+            note_health(store, store_trial(store));
+            continue;
+        }
         bool swept = batch.slots[0].command->type == COMMAND_SWEEP;
         run_batch(store, &batch);
         (void)checkpoint(store, swept ? CHECKPOINT_SWEPT : CHECKPOINT_LARGE); /* off the commits' path: the answers have left */
     }
+    place_give_back(store);
     return NULL;
 }
 

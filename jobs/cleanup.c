@@ -39,11 +39,10 @@ static bool is_late; /* under `turn` */
 
 /* ---- The lease ---- */
 
-/* The node is the holder, not the process: a node that was killed goes on at once when it is back, and only one process is a node. */
 static enum err set_lease(struct run *run, int64_t until_ms) {
     struct command command = {
         .type = COMMAND_LEASE,
-        .in.lease = { .name = "cleanup", .holder = (uint64_t)run->target->config->node + 1, .until_ms = until_ms },
+        .in.lease = { .name = "cleanup", .holder = store_holder(run->target->store), .until_ms = until_ms },
     };
     enum err err = store_run(run->target->store, &command);
     command_release(&command);

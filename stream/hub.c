@@ -72,6 +72,20 @@ static void serve_sockets(struct hub *hub, int timeout_ms) {
     }
 }
 
+/* Before anything else that was handed over: what came after a break is of the log as it is then. */
+static void take_break(struct hub *hub) {
+    enum log_break kind;
+    uint64_t head_id;
+    if (!inbox_take_break(&hub->inbox, &kind, &head_id, &hub->log_number))
+        return;
+    if (kind == LOG_REPLACED) {
+        tail_restart(hub, head_id);
+        return;
+    }
+    life_doubt(hub);
+    tail_doubt(hub);
+}
+
 /* At most LIMIT_REPLAYS_AT_ONCE and the log's. */
 static void take_pages(struct hub *hub) {
     for (struct replay_job *job = inbox_take_pages(&hub->inbox), *next; job != NULL; job = next) {
@@ -149,6 +163,7 @@ static void trim(struct hub *hub) {
 
 static void turn(struct hub *hub) {
     serve_sockets(hub, wait_ms(hub));
+    take_break(hub);
     trim(hub);
     take_pages(hub);
     open_streams(hub);
@@ -311,5 +326,7 @@ void hub_commit(void *hub, uint64_t previous_id, struct frame *const *frames, si
     if (count > 0)
         inbox_add_commit(&((struct hub *)hub)->inbox, previous_id, frames, count);
 }
+
+void hub_break(void *hub, enum log_break kind, uint64_t head_id) { inbox_add_break(&((struct hub *)hub)->inbox, kind, head_id); }
 
 void hub_open(struct hub *hub, const struct stream_request *request) { inbox_add_opening(&hub->inbox, request); }

@@ -21,6 +21,9 @@ void hub_stop(struct hub *hub);
 /* A commit_listener; context is the hub. Takes references to the frames; when the hub is too far behind it forgets them and reads the log instead. */
 void hub_commit(void *hub, uint64_t previous_id, struct frame *const *frames, size_t count);
 
+/* A break_listener; context is the hub. */
+void hub_break(void *hub, enum log_break kind, uint64_t head_id);
+
 /* Where a new stream continues. */
 enum stream_start {
     START_AT_HEAD, /* no token */

@@ -8,7 +8,9 @@
  *  2. The ring ends at p.
  *  3. The index is right as of p, or as of a later snapshot that a listener was installed from (index.h).
  *  4. Outside a tick no stream has pending frames, so every LIVE stream has its whole feed up to p.
- *  5. Work per turn of the loop is bounded by the LIMIT_TURN_… and LIMIT_TICK_… values, whatever waits. */
+ *  5. Work per turn of the loop is bounded by the LIMIT_TURN_… and LIMIT_TICK_… values, whatever waits, but for the walk over all streams when the log breaks.
+ *  6. When p is not in the log any more, the hub begins again at the log's head: nothing that it learnt from the lost one stays, every stream is told `reset`
+ *     before anything of the other log, and those whose devices it does not have are closed (life_restart). */
 #pragma once
 
 #include "stream/gate.h"
@@ -27,6 +29,7 @@ struct tail {
     struct replay_job job;  /* a page of the log */
     bool lost;              /* commits before those in `commits` were forgotten */
     bool is_reading;        /* the job is out */
+    bool is_stale;          /* and what it brings is of no use */
     int64_t read_at_ms;     /* not before: a failed read is repeated after a pause (monotonic) */
     bool took_some;         /* the last look into the inbox found commits: there may be more */
     uint64_t checked_id;    /* the hub's position at the last tail_check() */
@@ -50,7 +53,8 @@ struct hub {
     size_t counts[STREAM_STATES];
     struct opening *openings; /* taken from the inbox, oldest first */
     struct replay_job jobs[LIMIT_REPLAYS_AT_ONCE];
-    size_t next_to_rob; /* of `jobs`: whose stream loses its page next */
+    size_t next_to_rob;  /* of `jobs`: whose stream loses its page next */
+    uint64_t log_number; /* the inbox's, as of the last break */
     struct gate gate;
     struct outlet outlet;
     struct wheel wheel;

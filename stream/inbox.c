@@ -112,6 +112,35 @@ void inbox_add_commit(struct inbox *inbox, uint64_t previous_id, struct frame *c
     free_commits(forgotten);
 }
 
+void inbox_add_break(struct inbox *inbox, enum log_break kind, uint64_t head_id) {
+    struct commit *forgotten = NULL;
+    pthread_mutex_lock(&inbox->mutex);
+    inbox->breaks.doubted = true;
+    if (kind == LOG_REPLACED) {
+        forgotten = lose_commits_locked(inbox);
+        inbox->lost = false;
+        inbox->breaks.replaced = true;
+        inbox->breaks.head_id = head_id;
+        inbox->log_number++;
+    }
+    signal_locked(inbox);
+    pthread_mutex_unlock(&inbox->mutex);
+    free_commits(forgotten);
+}
+
+bool inbox_take_break(struct inbox *inbox, enum log_break *ret_kind, uint64_t *ret_head_id, uint64_t *ret_log_number) {
+    pthread_mutex_lock(&inbox->mutex);
+    bool is_there = inbox->breaks.doubted;
+    if (is_there) {
+        *ret_kind = inbox->breaks.replaced ? LOG_REPLACED : LOG_DOUBTED;
+        *ret_head_id = inbox->breaks.head_id;
+        *ret_log_number = inbox->log_number;
+    }
+    inbox->breaks.doubted = inbox->breaks.replaced = false;
+    pthread_mutex_unlock(&inbox->mutex);
+    return is_there;
+}
+
 /* Cuts the list behind the commits that may be taken together. */
 static struct commit *cut_commits_locked(struct inbox *inbox) {
     struct commit *first = inbox->commits.first, *last = NULL;
@@ -133,9 +162,10 @@ static struct commit *cut_commits_locked(struct inbox *inbox) {
 
 struct commit *inbox_take_commits(struct inbox *inbox, bool *ret_lost) {
     pthread_mutex_lock(&inbox->mutex);
-    struct commit *commits = cut_commits_locked(inbox);
-    *ret_lost = inbox->lost;
-    inbox->lost = false;
+    bool is_stale = inbox->breaks.replaced;
+    struct commit *commits = is_stale ? NULL : cut_commits_locked(inbox);
+    *ret_lost = !is_stale && inbox->lost;
+    inbox->lost = is_stale && inbox->lost;
     pthread_mutex_unlock(&inbox->mutex);
     return commits;
 }
@@ -158,6 +188,7 @@ void inbox_add_opening(struct inbox *inbox, const struct stream_request *request
     pthread_mutex_lock(&inbox->mutex);
     bool taken = opening != NULL && !inbox->stopping;
     if (taken) {
+        opening->log_number = inbox->log_number;
         LIST_PUSH(&inbox->openings, opening);
         signal_locked(inbox);
     }

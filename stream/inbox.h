@@ -13,6 +13,7 @@ struct replay_job;
 /* A new stream; owns the descriptor until a stream or a refusal takes it. */
 struct opening {
     struct opening *next;
+    uint64_t log_number;           /* the inbox's when it came: its session was good in that log */
     struct stream_request request; /* its head points to `head` */
     char head[];
 };
@@ -43,6 +44,12 @@ struct inbox {
     bool signalled; /* the eventfd was written and not yet read */
     bool stopping;
     bool lost; /* commits were forgotten; those in the list are newer */
+    /* What became of the log since the hub looked; commits in the list are newer than its replacement. */
+    struct {
+        bool doubted, replaced;
+        uint64_t head_id; /* with `replaced` */
+    } breaks;
+    uint64_t log_number; /* counts its replacements */
     size_t commit_bytes;
     struct commit_list commits;
     struct opening_list openings;
@@ -55,6 +62,8 @@ void inbox_release(struct inbox *inbox);
 
 /* Any thread. */
 void inbox_add_commit(struct inbox *inbox, uint64_t previous_id, struct frame *const *frames, size_t count);
+/* The log was replaced: commits that wait are forgotten. */
+void inbox_add_break(struct inbox *inbox, enum log_break kind, uint64_t head_id);
 void inbox_add_opening(struct inbox *inbox, const struct stream_request *request);
 void inbox_add_page(struct inbox *inbox, struct replay_job *job);
 void inbox_stop(struct inbox *inbox); /* openings are closed from now on */
@@ -64,7 +73,9 @@ void inbox_acknowledge(struct inbox *inbox); /* before taking, when the eventfd 
 bool inbox_stopping(struct inbox *inbox);
 struct opening *inbox_take_openings(struct inbox *inbox);
 struct replay_job *inbox_take_pages(struct inbox *inbox);
-/* The oldest commits, as long as they have no more than LIMIT_TICK_FRAMES frames together (but at least one). `ret_lost`: the ones before were forgotten. */
+/* What became of the log; false: nothing. Of several what weighs most. `ret_log_number`: openings with another one came before or after it. */
+bool inbox_take_break(struct inbox *inbox, enum log_break *ret_kind, uint64_t *ret_head_id, uint64_t *ret_log_number);
+/* None while the replacement of the log has not been taken. The oldest commits, as long as they have no more than LIMIT_TICK_FRAMES frames together (but at least one). `ret_lost`: the ones before were forgotten. */
 struct commit *inbox_take_commits(struct inbox *inbox, bool *ret_lost);
 
 void commit_free(struct commit *commit);    /* drops its frames */

@@ -212,6 +212,17 @@ enum err index_install(struct index *index, struct listener *listener, const str
     return OK;
 }
 
+void index_forget(struct index *index, struct listener *listener) {
+    end_all_links(index, listener);
+    listener->closed_max = 0;
+    listener->as_of = 0;
+    listener->installed = false;
+}
+
+struct listener *index_next(const struct index *index, size_t *cursor) {
+    return map_next(&index->listeners, cursor);
+}
+
 /* ---- Events ---- */
 
 /* Whether the links of this listener are yet to learn of the event. */

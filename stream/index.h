@@ -67,6 +67,10 @@ struct snapshot_stays {
 };
 /* Gives a listener its links. It stays as it is when it has them already. ERR_NO_MEMORY: it is not installed. */
 enum err index_install(struct index *index, struct listener *listener, const struct snapshot_stays *snapshot) MUST_USE;
+/* Forgets the links of a listener, which is then as if it had just been made; its streams stay. */
+void index_forget(struct index *index, struct listener *listener);
+/* The next listener, in no order; begin with `*cursor` 0. NULL: there is none. */
+struct listener *index_next(const struct index *index, size_t *cursor);
 /* Applies one event to the links of one installed listener: what index_apply() would have done, had it been here. */
 void index_replay(struct index *index, struct listener *listener, const struct frame *frame);
 

@@ -205,7 +205,8 @@ static void start_reading(struct hub *hub, struct stream *stream, struct replay_
     job->user_id = stream->listener->user_id;
     job->after_id = stream->position;
     job->from_head = stream->opening != NULL && stream->opening->request.start != START_AFTER;
-    job->judges_token = stream->opening != NULL && stream->opening->request.start == START_AFTER;
+    job->judges_token = stream->opening != NULL ? stream->opening->request.start == START_AFTER : stream->unsure_position;
+    job->device_id = stream->unsure_device ? stream->device_id : 0;
     job->wants_stays = !stream->listener->installed;
     /* No stream below the ring's start ever takes events from the ring, so stays that ended there need not be known. */
     job->stays_after = log_id(hub->ring.base - 1, 0);
@@ -246,12 +247,12 @@ static enum err install(struct hub *hub, struct listener *listener, const struct
 }
 
 /* A client's token is judged by the store. Later positions are the hub's own: they are good, unless the floor has passed a stream that is very slow. */
-static enum reset reset_of_job(const struct hub *hub, const struct stream *stream, const struct replay_job *job) {
+static enum reset reset_of_job(const struct stream *stream, const struct replay_job *job) {
     if (job->judges_token)
         return reset_of_token(job->token);
     if (job->from_head)
         return stream->opening->request.start == START_RESET ? RESET_UNREADABLE : RESET_NONE;
-    return job->after_id < store_floor(hub->store) ? RESET_EXPIRED : RESET_NONE;
+    return job->after_id < job->floor_id ? RESET_EXPIRED : RESET_NONE;
 }
 
 /* Sends what is left of the stream's page, if it has one; false: blocked or closed. A blocked stream keeps the page until somebody else needs
@@ -321,12 +322,20 @@ static void send_from_ring(struct hub *hub, struct stream *stream) {
 /* Whether the rule of index.h lets the stream take events from the ring, and from the log as it comes. */
 static bool may_use_ring(const struct hub *hub, const struct stream *stream) {
     const struct listener *listener = stream->listener;
-    return listener->installed && stream->position >= listener->closed_max && ring_reaches(&hub->ring, stream->position);
+    bool is_sure = !stream->unsure_position && !stream->unsure_device;
+    return is_sure && listener->installed && stream->position >= listener->closed_max && ring_reaches(&hub->ring, stream->position);
+}
+
+/* False: blocked or closed. */
+static bool say_reset(struct hub *hub, struct stream *stream) {
+    const struct standing standing = { hub->position, (enum reset)stream->reset };
+    stream->reset = RESET_NONE;
+    return answer(hub, stream, &standing);
 }
 
 /* One step of a stream that is CATCHING_UP. */
 static void advance(struct hub *hub, struct stream *stream) {
-    if (!send_page(hub, stream))
+    if (!say_reset(hub, stream) || !send_page(hub, stream))
         return;
     if (may_use_ring(hub, stream))
         send_from_ring(hub, stream);
@@ -366,10 +375,15 @@ void life_take_page(struct hub *hub, struct replay_job *job) {
         life_end(hub, stream, CLOSING_OVERLOADED);
         return;
     }
+    if (job->device_is_gone) {
+        life_end(hub, stream, CLOSING_DEVICE_REVOKED);
+        return;
+    }
+    stream->unsure_position = stream->unsure_device = false;
     arena_release(&job->arena); /* the stays are in the index now; the page may be kept for a while */
     if (hub->loses_event_at_resume)
         lose_event(&job->page);
-    struct standing standing = { job->head_id, reset_of_job(hub, stream, job) };
+    struct standing standing = { job->head_id, reset_of_job(stream, job) };
     if (answer(hub, stream, &standing))
         advance(hub, stream);
 }
@@ -394,6 +408,76 @@ void life_writable(struct hub *hub, struct stream *stream) {
         enter(hub, stream, STREAM_CATCHING_UP);
         advance(hub, stream);
     }
+}
+
+/* ---- Another log ---- */
+
+/* Whatever it has read, and not sent, is of no use. */
+static void drop_page(struct hub *hub, struct stream *stream) {
+    bool is_reading = stream->state == STREAM_READING;
+    give_back_slot(stream);
+    push_forget(stream);
+    if (is_reading)
+        enter(hub, stream, STREAM_WAITING);
+}
+
+static enum reset reset_at(const struct hub *hub, uint64_t position, uint64_t head_id) {
+    if (position < store_floor(hub->store))
+        return RESET_EXPIRED;
+    return log_position(position) > log_position(head_id) ? RESET_FUTURE : RESET_FORK;
+}
+
+/* A new one is not told: its token is judged by the other log. A blocked one is told when its socket drains. */
+static void restart_stream(struct hub *hub, struct stream *stream, uint64_t head_id) {
+    drop_page(hub, stream);
+    stream->unsure_device = true;
+    stream->unsure_position = false;
+    if (stream->opening != NULL)
+        return;
+    stream->reset = (uint8_t)reset_at(hub, stream->position, head_id);
+    if (stream->state != STREAM_BLOCKED)
+        enter(hub, stream, STREAM_CATCHING_UP);
+}
+
+static void doubt_stream(struct hub *hub, struct stream *stream) {
+    drop_page(hub, stream);
+    if (stream->opening == NULL && stream->position > hub->position)
+        stream->unsure_position = stream->unsure_device = true;
+    if (stream->state == STREAM_LIVE && (stream->unsure_position || !stream->listener->installed))
+        enter(hub, stream, STREAM_CATCHING_UP);
+}
+
+static void restart_listener(struct hub *hub, struct listener *listener, uint64_t head_id) {
+    index_forget(&hub->index, listener);
+    LIST_EACH(&listener->streams, node) {
+        struct stream *stream = LIST_ITEM(node, struct stream, in_listener);
+        if (stream->state != STREAM_CLOSING)
+            restart_stream(hub, stream, head_id);
+    }
+}
+
+void life_restart(struct hub *hub, uint64_t head_id) {
+    size_t cursor = 0;
+    for (struct listener *listener; (listener = index_next(&hub->index, &cursor)) != NULL;)
+        restart_listener(hub, listener, head_id);
+    ring_restart(&hub->ring, head_id);
+    hub->position = head_id;
+}
+
+static void doubt_listener(struct hub *hub, struct listener *listener) {
+    if (listener->as_of > hub->position)
+        index_forget(&hub->index, listener);
+    LIST_EACH(&listener->streams, node) {
+        struct stream *stream = LIST_ITEM(node, struct stream, in_listener);
+        if (stream->state != STREAM_CLOSING)
+            doubt_stream(hub, stream);
+    }
+}
+
+void life_doubt(struct hub *hub) {
+    size_t cursor = 0;
+    for (struct listener *listener; (listener = index_next(&hub->index, &cursor)) != NULL;)
+        doubt_listener(hub, listener);
 }
 
 /* ---- Live ---- */
@@ -573,6 +657,7 @@ static struct stream *stream_new(struct hub *hub, struct opening *opening) {
         .written_ms = hub->now_ms,
         .fd = request->fd,
         .state = STREAM_WAITING,
+        .unsure_device = opening->log_number != hub->log_number,
         .named = request->named,
     };
     if (admit(hub, stream, request) != OK) {
@@ -591,7 +676,7 @@ static struct stream *stream_new(struct hub *hub, struct opening *opening) {
  * of the ring's. */
 static bool knows_standing(const struct hub *hub, const struct stream *stream) {
     const struct stream_request *request = &stream->opening->request;
-    if (!stream->listener->installed)
+    if (!stream->listener->installed || stream->unsure_device)
         return false;
     if (request->start != START_AFTER)
         return hub->position >= stream->listener->closed_max;

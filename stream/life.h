@@ -26,6 +26,10 @@ void life_remove_device(struct hub *hub, uint64_t user_id, uint64_t device_id, e
 /* Says why and closes; a stream that cannot be told, because its socket is full within a frame, is just closed. */
 void life_end(struct hub *hub, struct stream *stream, enum closing reason);
 void life_close(struct hub *hub, struct stream *stream);
+/* The log is another one, at `head_id`: the hub's position, ring and index begin there, and all streams with them. */
+void life_restart(struct hub *hub, uint64_t head_id);
+/* The database was away: what was read of it beyond the hub's position is forgotten, and the streams that were taken there are judged again. */
+void life_doubt(struct hub *hub);
 /* Closes the streams of broken listeners. */
 void life_close_broken(struct hub *hub);
 /* Closes the streams that have been stuck for longest while half-sent frames take too much memory. */

@@ -3,10 +3,19 @@
 
 /* ---- Reading, on a replay thread ---- */
 
+static enum err read_device(struct reader *reader, struct replay_job *job) {
+    bool exists = true;
+    enum err err = job->device_id != 0 ? read_device_exists(reader, job->user_id, job->device_id, &exists) : OK;
+    job->device_is_gone = !exists;
+    return err;
+}
+
 static enum err read_stream_page(struct reader *reader, struct replay_job *job) {
     enum err err = OK;
     if (job->judges_token)
         err = read_token(reader, job->after_id, &job->token);
+    if (err == OK)
+        err = read_device(reader, job);
     if (err == OK && job->wants_stays)
         err = read_stays(reader, job->user_id, job->stays_after, &job->arena, &job->stays, &job->stay_count);
     if (err == OK && !job->from_head && job->token == TOKEN_GOOD)
@@ -14,11 +23,17 @@ static enum err read_stream_page(struct reader *reader, struct replay_job *job) 
     return err;
 }
 
+static enum err read_log_page(struct reader *reader, struct replay_job *job) {
+    enum err err = read_token(reader, job->after_id, &job->token);
+    return err == OK && job->token == TOKEN_GOOD ? read_log(reader, job->after_id, &job->page) : err;
+}
+
 static void run(struct reader *reader, struct replay_job *job) {
     job->err = read_begin(reader, &job->head_id);
     if (job->err != OK)
         return;
-    job->err = job->is_log ? read_log(reader, job->after_id, &job->page) : read_stream_page(reader, job);
+    job->floor_id = read_floor(reader);
+    job->err = job->is_log ? read_log_page(reader, job) : read_stream_page(reader, job);
     read_end(reader);
 }
 

@@ -20,17 +20,20 @@ struct replay_job {
     bool busy;
     size_t sent; /* frames of the page that need no longer be looked at */
     /* What is asked: */
-    bool is_log;       /* a page of the whole log after after_id, for the hub itself */
-    bool from_head;    /* no token: the snapshot's head is enough, no page */
-    bool judges_token; /* after_id is a client's; if it is not good, there is no page */
-    bool wants_stays;  /* of user_id: those that are open, and those that ended after stays_after */
+    bool is_log;        /* a page of the whole log after after_id, for the hub itself, if that is in the log */
+    bool from_head;     /* no token: the snapshot's head is enough, no page */
+    bool judges_token;  /* after_id is a client's; if it is not good, there is no page */
+    bool wants_stays;   /* of user_id: those that are open, and those that ended after stays_after */
+    uint64_t device_id; /* of user_id: whether there is such a device; 0: not asked */
     uint64_t user_id;
     uint64_t after_id;
     uint64_t stays_after;
     /* The answer, all of one snapshot: */
     enum err err;
     uint64_t head_id;
+    uint64_t floor_id;
     enum token_state token;
+    bool device_is_gone;
     struct arena arena; /* of the stays */
     struct stay *stays;
     size_t stay_count;

@@ -68,6 +68,12 @@ void ring_release(struct ring *ring) {
     ring->slots = NULL;
 }
 
+void ring_restart(struct ring *ring, uint64_t last_id) {
+    clear(ring);
+    ring->base = log_position(last_id) + 1;
+    ring->floor_id = 0;
+}
+
 static struct frame *with_object(const struct frame *old, const struct frame *changed) {
     uint32_t size = old->size - old->object_size + changed->object_size;
     struct frame *frame = malloc(sizeof(*frame) + size);

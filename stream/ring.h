@@ -38,6 +38,8 @@ struct ring {
 /* An empty ring whose next frame is the one after `last_id`. */
 enum err ring_init(struct ring *ring, size_t event_limit, size_t byte_limit, uint64_t last_id) MUST_USE;
 void ring_release(struct ring *ring);
+/* Forgets everything: it is another log now, whose next frame is the one after `last_id`. */
+void ring_restart(struct ring *ring, uint64_t last_id);
 
 /* Appends the frame (holding it), replaces what it changes, and evicts what no longer fits. */
 void ring_append(struct ring *ring, struct frame *frame, int64_t now_ms);

@@ -51,6 +51,9 @@ struct stream {
     uint32_t pending_first;  /* this tick's frames for it (push.c); 0: none */
     uint32_t pending_last;
     int fd;
-    uint8_t state; /* enum stream_state */
-    bool named;    /* write `event:` lines */
+    uint8_t state;        /* enum stream_state */
+    uint8_t reset;        /* enum reset: its client has to be told so before anything else; in CATCHING_UP and BLOCKED alone */
+    bool unsure_position; /* the store has to say whether its position is still in the log, */
+    bool unsure_device;   /* and whether there is still its device, before it takes from the ring again */
+    bool named;           /* write `event:` lines */
 };

@@ -113,12 +113,13 @@ static void apply_page(struct hub *hub, const struct feed_page *page) {
 /* Whether the log has nothing after the hub's position as of the snapshot. */
 static bool is_last(const struct feed_page *page) { return page->complete || page->count == 0; }
 
-void tail_take_page(struct hub *hub) {
+static void take_page(struct hub *hub) {
     struct tail *tail = &hub->tail;
     struct replay_job *job = &tail->job;
     uint64_t before_id = hub->position;
-    tail->is_reading = false;
-    if (job->err == OK) {
+    if (job->err == OK && job->token != TOKEN_GOOD) {
+        tail_restart(hub, job->head_id);
+    } else if (job->err == OK) {
         apply_page(hub, &job->page);
         metric_add(COUNTER_HUB_GAPS_FILLED, 1);
         /* Commits at hand say themselves whether more is missing. */
@@ -129,7 +130,31 @@ void tail_take_page(struct hub *hub) {
     }
     if (hub->position == before_id && (tail->lost || tail->commits != NULL))
         tail->read_at_ms = hub->now_ms + READ_PAUSE_MS;
-    replay_job_release(job);
+}
+
+void tail_take_page(struct hub *hub) {
+    struct tail *tail = &hub->tail;
+    bool is_stale = tail->is_stale;
+    tail->is_reading = tail->is_stale = false;
+    if (!is_stale)
+        take_page(hub);
+    replay_job_release(&tail->job);
+}
+
+/* ---- Another log ---- */
+
+void tail_doubt(struct hub *hub) {
+    hub->tail.is_stale = hub->tail.is_reading;
+    hub->tail.lost = true;
+}
+
+void tail_restart(struct hub *hub, uint64_t head_id) {
+    struct tail *tail = &hub->tail;
+    free_commits(&tail->commits);
+    tail->is_stale = tail->is_reading;
+    tail->lost = false;
+    tail->took_some = true; /* newer ones may wait already */
+    life_restart(hub, head_id);
 }
 
 bool tail_has_work(const struct hub *hub) {

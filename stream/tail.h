@@ -17,4 +17,8 @@ bool tail_has_work(const struct hub *hub);
 bool tail_is_done(const struct hub *hub);
 /* Now and then: asks the store whether commits were never handed over. */
 void tail_check(struct hub *hub);
+/* The database was away: whether the hub's position is still in the log is looked up. */
+void tail_doubt(struct hub *hub);
+/* It is another log, whose head is at `head_id`: the hub goes on from there. */
+void tail_restart(struct hub *hub, uint64_t head_id);
 void tail_release(struct hub *hub);

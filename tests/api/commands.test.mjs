@@ -10,7 +10,7 @@ import { openReadyFor } from '../support/events.mjs';
 import { runParley, startServerFor } from '../support/server.mjs';
 import { ID } from '../support/shapes.mjs';
 
-const COMMANDS = ['serve', 'migrate', 'cleanup', 'fsck', 'media', 'user', 'config', 'version', 'routes'];
+const COMMANDS = ['serve', 'migrate', 'cleanup', 'fsck', 'backup', 'restore', 'media', 'user', 'config', 'version', 'routes'];
 
 const SETTINGS = [
   'LISTEN', 'DB', 'DATA_DIR', 'NODE', 'REGISTRATION', 'PUBLIC_URL', 'CORS_ORIGINS', 'TRUSTED_PROXY', 'PASSWORD_COST', 'SESSION_IDLE',
@@ -21,7 +21,7 @@ const SETTINGS = [
 
 const WRONG_SETTINGS = [
   ['PARLEY_LISTEN', 'nonsense'], ['PARLEY_LISTEN', '127.0.0.1:70000'],
-  ['PARLEY_DB', 'oracle:x'], ['PARLEY_NODE', '-1'], ['PARLEY_NODE', '1024'],
+  ['PARLEY_DB', 'oracle:x'], ['PARLEY_NODE', 'a b'], ['PARLEY_NODE', 'x'.repeat(65)],
   ['PARLEY_REGISTRATION', 'maybe'], ['PARLEY_TRUSTED_PROXY', 'perhaps'], ['PARLEY_RATE_LIMIT', '2'],
   ['PARLEY_PASSWORD_COST', '9'], ['PARLEY_PASSWORD_COST', '21'], ['PARLEY_PASSWORD_COST', 'x'],
   ['PARLEY_SESSION_IDLE', '-1d'], ['PARLEY_SESSION_MAX', '1y2'], ['PARLEY_RETENTION', 'soon'], ['PARLEY_RETENTION', '99999999999999999999d'],

@@ -773,6 +773,82 @@ static void an_idle_connection_that_was_killed_is_opened_again(void **state) {
     db_close(killer);
 }
 
+static enum err try_begin_by_set(struct db *db, uint64_t id, uint64_t value, bool *ret_changed) {
+    struct statement *statement = db_query(db, &set_number);
+    db->driver->bind_id(statement, 1, id);
+    db->driver->bind_id(statement, 2, value);
+    return db->driver->begin_by(statement, ret_changed);
+}
+
+static void begin_by_set(struct db *db, uint64_t id, uint64_t value, bool changes) {
+    bool changed = !changes;
+    assert_int_equal(try_begin_by_set(db, id, value, &changed), OK);
+    assert_int_equal(changed, changes);
+}
+
+static void a_transaction_may_begin_by_its_first_statement(void **state) {
+    struct fixture *fixture = *state;
+    skip_unless_mariadb();
+    struct db *db = fixture->writer;
+    bool changed;
+    insert(db, 1, "one");
+    begin_by_set(db, 1, 5, true);
+    assert_int_equal(try_begin_by_set(db, 1, 6, &changed), ERR_INTERNAL);
+    assert_int_equal(number(fixture->reader, &number_of, 1), 0);
+    commit(db);
+    assert_int_equal(number(fixture->reader, &number_of, 1), 5);
+    begin_by_set(db, 2, 6, false);
+    assert_int_equal(try_set(db, 1, 6), OK);
+    db->driver->rollback(db);
+    assert_int_equal(number(fixture->reader, &number_of, 1), 5);
+    insert(db, 2, "two"); /* outside of transactions statements still stand for themselves */
+    assert_int_equal(number(fixture->reader, &count_items, 0), 2);
+    begin(db);
+    insert(db, 3, "three");
+    db->driver->rollback(db);
+    assert_int_equal(number(fixture->reader, &count_items, 0), 2);
+}
+
+static void a_first_statement_that_fails_begins_nothing(void **state) {
+    struct fixture *fixture = *state;
+    skip_unless_mariadb();
+    struct db *second = open_db(url, DB_WRITER);
+    bool changed;
+    insert(fixture->writer, 1, "one");
+    begin(fixture->writer);
+    assert_int_equal(try_set(fixture->writer, 1, 1), OK);
+    struct late_set first = { .db = fixture->writer, .id = 4 };
+    pthread_create(&first.thread, NULL, sleep_in_thread, &first);
+    assert_int_equal(try_begin_by_set(second, 1, 2, &changed), ERR_DATABASE_BUSY);
+    assert_int_equal(second->driver->commit(second), ERR_INTERNAL);
+    insert(second, 2, "two");
+    pthread_join(first.thread, NULL);
+    commit(fixture->writer);
+    begin_by_set(second, 1, 2, true);
+    commit(second);
+    db_close(second);
+    assert_int_equal(number(fixture->reader, &number_of, 1), 2);
+}
+
+static void a_connection_that_was_killed_begins_anew(void **state) {
+    struct fixture *fixture = *state;
+    skip_unless_mariadb();
+    struct db *db = fixture->writer, *killer = open_db(url, DB_WRITER);
+    insert(db, 1, "one");
+    for (uint64_t value = 1; value < 4; value++) {
+        kill_connection(killer, number(db, &connection_id, 0));
+        begin_by_set(db, 1, value, true);
+        commit(db);
+        assert_int_equal(number(fixture->reader, &number_of, 1), value);
+    }
+    begin_by_set(db, 1, 5, true);
+    kill_connection(killer, number(db, &connection_id, 0));
+    assert_int_equal(try_set(db, 1, 6), ERR_DATABASE_UNAVAILABLE);
+    db->driver->rollback(db);
+    assert_int_equal(number(fixture->reader, &number_of, 1), 3);
+    db_close(killer);
+}
+
 static void a_transaction_whose_connection_was_killed_is_over(void **state) {
     struct fixture *fixture = *state;
     skip_unless_mariadb();
@@ -1023,6 +1099,9 @@ int main(void) {
         TEST(of_two_that_wait_for_each_other_one_is_told),
         TEST(a_writer_that_freezes_loses_its_transaction),
         TEST(an_idle_connection_that_was_killed_is_opened_again),
+        TEST(a_transaction_may_begin_by_its_first_statement),
+        TEST(a_first_statement_that_fails_begins_nothing),
+        TEST(a_connection_that_was_killed_begins_anew),
         TEST(a_transaction_whose_connection_was_killed_is_over),
         TEST(a_statement_whose_connection_is_killed_fails),
         TEST(a_commit_to_a_killed_connection_is_unknown),

@@ -30,7 +30,14 @@ bool fault_is(const char *name) {
     return fault_name && strcmp(fault_name, name) == 0;
 }
 
+static bool is_call(const char *name) { return fault_is(name) && atomic_fetch_add(&fault_calls, 1) + 1 == fault_at; }
+
 void fault_die_at(const char *name) {
-    if (fault_is(name) && atomic_fetch_add(&fault_calls, 1) + 1 == fault_at)
+    if (is_call(name))
         raise(SIGKILL);
+}
+
+void fault_freeze_at(const char *name) {
+    if (is_call(name))
+        raise(SIGSTOP);
 }

@@ -48,6 +48,11 @@ class Database {
     run('mariadb', ['--execute', `CREATE OR REPLACE DATABASE ${this.name}`]);
   }
 
+  // What a statement prints: a line for each row, its columns separated by tabs.
+  query(sql) {
+    return run('mariadb', ['--skip-column-names', '--batch', '--execute', sql, this.name]).toString();
+  }
+
   drop() {
     run('mariadb', ['--execute', `DROP DATABASE IF EXISTS ${this.name}`]);
   }

@@ -2,10 +2,12 @@
 # One throw-away MariaDB server on loopback, for tests: the user `parley` without a password, and all databases whose names begin with `parley`, of which
 # `parley` exists. Every commit is on disk before it is answered, as in production; everything else is small and fast.
 #
-# usage: mariadb.sh start [OPTION OF mariadbd]... | stop | kill | restart | url | run COMMAND...
+# usage: mariadb.sh start [OPTION OF mariadbd]... | stop | kill | restart | save NAME | restore NAME | url | run COMMAND...
 #   start    makes the server in DIR anew, waits until it answers, and prints its PARLEY_DB
 #   kill     as a power cut would: kill -9
 #   restart  starts it again on the same data, after stopping it when it still runs, with the options of its start
+#   save     keeps a copy of what the server, which does not run now, has
+#   restore  gives it that copy back, in place of what it has; it does not run now
 #   run      runs a command with PARLEY_DB and DIR set, on a server that lives as long as the command
 # env: DIR   folder of the server; its name is short (a socket is in it), and the user mysql can reach it (run: made by itself)
 #      PORT  on 127.0.0.1; none: the socket DIR/socket alone
@@ -122,6 +124,12 @@ kill) end KILL ;;
 restart)
     end TERM
     launch
+    ;;
+save) cp -a "$DIR/data" "$DIR/data.${2:?the name of the copy}" ;;
+restore)
+    [ -d "$DIR/data.${2:?the name of the copy}" ]
+    rm -rf "$DIR/data"
+    cp -a "$DIR/data.$2" "$DIR/data"
     ;;
 url) url ;;
 *)

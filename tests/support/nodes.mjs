@@ -7,7 +7,7 @@ export async function startNodesFor(t, count, env = {}) {
   const database = createDatabase();
   const nodes = [];
   for (let node = 0; node < count; node++) {
-    nodes.push(await startServerFor(t, { env: { PARLEY_DB: database.url, PARLEY_NODE: String(node), ...env } }));
+    nodes.push(await startServerFor(t, { env: { PARLEY_DB: database.url, PARLEY_NODE: `node-${node}`, ...env } }));
   }
   t.after(() => database.drop());
   return nodes;

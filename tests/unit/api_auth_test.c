@@ -71,6 +71,24 @@ static void a_lookup_that_raced_with_a_removal_is_not_remembered(void **state) {
     auth_free(auth);
 }
 
+static void all_are_forgotten_when_the_log_breaks(void **state) {
+    (void)state;
+    struct auth *auth = fresh();
+    uint8_t token[SHA256_SIZE];
+    struct session session = session_of(1);
+    token_of(1, token);
+    uint64_t generation = auth_generation(auth);
+    for (uint64_t number = 2; number < 1000; number++)
+        remember(auth, number);
+    auth_break(auth, LOG_DOUBTED, 0);
+    auth_remember(auth, token, &session, generation); /* it was read of the database as it was */
+    for (uint64_t number = 1; number < 1000; number++)
+        assert_false(knows(auth, number));
+    remember(auth, 3);
+    assert_true(knows(auth, 3));
+    auth_free(auth);
+}
+
 static void count_calls(void *context) { ++*(int *)context; }
 
 static void nothing_is_opened_after_a_removal(void **state) {
@@ -131,6 +149,7 @@ int main(void) {
         cmocka_unit_test(what_was_remembered_is_found),
         cmocka_unit_test(a_removed_device_is_forgotten),
         cmocka_unit_test(a_lookup_that_raced_with_a_removal_is_not_remembered),
+        cmocka_unit_test(all_are_forgotten_when_the_log_breaks),
         cmocka_unit_test(nothing_is_opened_after_a_removal),
         cmocka_unit_test(it_holds_no_more_than_its_limit),
         cmocka_unit_test(a_touch_moves_only_forward),

@@ -6,7 +6,7 @@ static const struct rate_rule TEN_A_SECOND = { 0.01, 40 };
 
 static struct rate *fresh(void) {
     struct rate *rate = NULL;
-    assert_int_equal(rate_new(&rate), OK);
+    assert_int_equal(rate_new("secret", 6, &rate), OK);
     return rate;
 }
 
@@ -39,6 +39,19 @@ static void tokens_come_back_with_time(void **state) {
     rate_free(rate);
 }
 
+static void no_time_counts_twice(void **state) {
+    (void)state;
+    struct rate *rate = fresh();
+    struct rate_state shown;
+    uint64_t key = rate_key(rate, RATE_OF_USER, "a", 1);
+    while (rate_take(rate, key, &TEN_A_SECOND, 1000, &shown))
+        continue;
+    assert_true(rate_take(rate, key, &TEN_A_SECOND, 1100, &shown));
+    assert_false(rate_take(rate, key, &TEN_A_SECOND, 1000, &shown));
+    assert_false(rate_take(rate, key, &TEN_A_SECOND, 1100, &shown));
+    rate_free(rate);
+}
+
 static void slow_rules_say_when_to_return(void **state) {
     (void)state;
     struct rate *rate = fresh();
@@ -67,6 +80,50 @@ static void kinds_and_keys_are_apart(void **state) {
     rate_free(rate);
 }
 
+static void keys_follow_from_the_secret(void **state) {
+    (void)state;
+    struct rate *rate = fresh(), *same = fresh(), *other = NULL;
+    assert_int_equal(rate_new("Secret", 6, &other), OK);
+    assert_int_equal(rate_key(rate, RATE_OF_USER, "a", 1), rate_key(same, RATE_OF_USER, "a", 1));
+    assert_true(rate_key(rate, RATE_OF_USER, "a", 1) != rate_key(other, RATE_OF_USER, "a", 1));
+    rate_free(rate);
+    rate_free(same);
+    rate_free(other);
+}
+
+static void a_cap_lowers_and_never_raises(void **state) {
+    (void)state;
+    struct rate *rate = fresh();
+    struct rate_state shown;
+    uint64_t key = rate_key(rate, RATE_OF_USER, "a", 1);
+    rate_cap(rate, key, &TEN_A_SECOND, 3, 1000); /* nobody has taken from it yet */
+    assert_true(rate_take(rate, key, &TEN_A_SECOND, 1000, &shown));
+    assert_int_equal(shown.remaining, 39);
+    rate_cap(rate, key, &TEN_A_SECOND, 3, 1000);
+    assert_true(rate_take(rate, key, &TEN_A_SECOND, 1000, &shown));
+    assert_int_equal(shown.remaining, 2);
+    rate_cap(rate, key, &TEN_A_SECOND, 30, 1000);
+    assert_true(rate_take(rate, key, &TEN_A_SECOND, 1000, &shown));
+    assert_int_equal(shown.remaining, 1);
+    rate_free(rate);
+}
+
+static void a_debt_has_to_come_back_first(void **state) {
+    (void)state;
+    struct rate *rate = fresh();
+    struct rate_state shown;
+    uint64_t key = rate_key(rate, RATE_OF_USER, "a", 1);
+    assert_true(rate_take(rate, key, &TEN_A_SECOND, 1000, &shown));
+    rate_cap(rate, key, &TEN_A_SECOND, -20, 1000);
+    assert_false(rate_take(rate, key, &TEN_A_SECOND, 2000, &shown));
+    assert_int_equal(shown.remaining, 0);
+    assert_int_equal(shown.retry_s, 2);
+    assert_int_equal(shown.reset_s, 5);
+    assert_true(rate_take(rate, key, &TEN_A_SECOND, 3100, &shown));
+    assert_false(rate_take(rate, key, &TEN_A_SECOND, 3100, &shown));
+    rate_free(rate);
+}
+
 static void ipv6_networks_count_as_one_address(void **state) {
     (void)state;
     struct rate *rate = fresh();
@@ -92,9 +149,16 @@ static void a_flood_of_keys_does_not_free_an_empty_bucket(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_burst_is_granted_and_no_more),     cmocka_unit_test(tokens_come_back_with_time),
-        cmocka_unit_test(slow_rules_say_when_to_return),      cmocka_unit_test(kinds_and_keys_are_apart),
-        cmocka_unit_test(ipv6_networks_count_as_one_address), cmocka_unit_test(a_flood_of_keys_does_not_free_an_empty_bucket),
+        cmocka_unit_test(a_burst_is_granted_and_no_more),
+        cmocka_unit_test(tokens_come_back_with_time),
+        cmocka_unit_test(no_time_counts_twice),
+        cmocka_unit_test(slow_rules_say_when_to_return),
+        cmocka_unit_test(kinds_and_keys_are_apart),
+        cmocka_unit_test(keys_follow_from_the_secret),
+        cmocka_unit_test(a_cap_lowers_and_never_raises),
+        cmocka_unit_test(a_debt_has_to_come_back_first),
+        cmocka_unit_test(ipv6_networks_count_as_one_address),
+        cmocka_unit_test(a_flood_of_keys_does_not_free_an_empty_bucket),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,7 +20,6 @@ static void other_open(struct other *other, const struct fixture *fixture, const
     char problem[256] = "";
     *other = (struct other){ .config = fixture->config };
     other->config.db = (char *)(uintptr_t)url;
-    other->config.node = fixture->config.node + 1;
     if (store_open(&other->config, &other->fixture.store, problem, sizeof problem) != OK)
         fail_msg("store_open: %s", problem);
     assert_int_equal(store_start(other->fixture.store), OK);

@@ -71,6 +71,18 @@ static void a_restart_continues_above_the_floor(void **state) {
     assert_int_equal(node_of(next), 7);
 }
 
+static void a_time_has_a_last_id(void **state) {
+    (void)state;
+    struct id_generator generator;
+    id_generator_init(&generator, 3, id_last_of(NOW_MS));
+    assert_int_equal(time_of(id_last_of(NOW_MS)), NOW_MS);
+    assert_int_equal(id_generator_time_ms(&generator), NOW_MS);
+    assert_int_equal(time_of(id_next(&generator, NOW_MS)), NOW_MS + 1);
+    assert_int_equal(id_generator_time_ms(&generator), NOW_MS + 1);
+    assert_int_equal(time_of(id_last_of(INT64_MIN)), ID_EPOCH_MS);
+    assert_true(id_last_of(ID_EPOCH_MS + (INT64_C(1) << 41) - 1) == ID_MAX);
+}
+
 static void nodes_never_meet(void **state) {
     (void)state;
     struct id_generator a, b;
@@ -150,6 +162,7 @@ int main(void) {
         cmocka_unit_test(a_clock_that_goes_back_does_not_take_ids_along),
         cmocka_unit_test(a_clock_before_the_epoch_still_gives_ids),
         cmocka_unit_test(a_restart_continues_above_the_floor),
+        cmocka_unit_test(a_time_has_a_last_id),
         cmocka_unit_test(nodes_never_meet),
         cmocka_unit_test(sixty_years_fit),
         cmocka_unit_test(parsing_takes_plain_decimals_only),

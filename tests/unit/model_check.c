@@ -341,6 +341,20 @@ static void check_log_extras(const struct model *model, const struct model_event
     assert_int_equal(frame->member_count, members);
 }
 
+/* What all may be given who were members at the event: nothing of a change that came after one of them had left. */
+static struct span shown_to_all(const struct model *model, const struct event *event) {
+    const struct span all = { 0, STAY_OPEN };
+    if (!event_is_message(event->type))
+        return all;
+    struct message message = model_shown(model, model_any_message(model, event->ref_id));
+    for (size_t i = 0; i < model->stay_count && message.deleted_ms == 0; i++) {
+        const struct stay *stay = &model->stays[i].stay;
+        if (stay->chat_id == event->owner_id && stay->left_id > event->id && stay->left_id < message.changed_id)
+            return (struct span){ 0, event->id };
+    }
+    return all;
+}
+
 static void check_log(struct check *check, uint64_t after_id) {
     struct feed_page page = { .last_id = after_id };
     const struct model *model = check->model;
@@ -349,7 +363,8 @@ static void check_log(struct check *check, uint64_t after_id) {
         assert_int_equal(read_log(check->reader, page.last_id, &page), OK);
         for (size_t i = 0; i < page.count; i++, next++) {
             assert_true(next < model->event_count);
-            check_frame(model, &model->events[next], page.frames[i], &(struct span){ 0, STAY_OPEN });
+            struct span span = shown_to_all(model, &model->events[next].event);
+            check_frame(model, &model->events[next], page.frames[i], &span);
             check_log_extras(model, &model->events[next], page.frames[i]);
         }
         assert_true(page.complete || page.count > 0);

@@ -1,0 +1,39 @@
+/* Envelopes: what one node tells the others about a commit, as one message on the bus (db/bus.h). Pure.
+ *
+ * Whoever can write to the bus must not be able to make events up: an envelope begins with a code that follows from the database's secret, and what comes
+ * with another code is not looked at. Beyond that the reader trusts nothing, since another version may have written it. Numbers are little-endian:
+ *
+ *     code           16 bytes: HMAC-SHA-256, cut, of all that follows
+ *     version        1 byte
+ *     size           4: of the whole envelope
+ *     sender         8: random, of the process
+ *     previous_id    8: the log's last id before the frames
+ *     last_id        8: the last frame's, or up to where the log goes when there are none
+ *     count          4: of the frames, whose positions are the ones after previous_id
+ *     frames         each: the fields of `frame_head` in db/envelope.c, its members (8 each), its bytes, and, when it has one, its withheld form alike */
+#pragma once
+
+#include "db/render.h"
+
+#define ENVELOPE_CODE_SIZE 16
+
+struct envelope {
+    uint64_t sender;
+    uint64_t previous_id;
+    uint64_t last_id;
+    size_t count;
+    struct frame **frames; /* NULL when there are none; of one that was read: owned, and so are the references */
+};
+
+/* The key for codes, from the database's secret. */
+void envelope_key(const uint8_t secret[32], uint8_t ret_key[SHA256_SIZE]);
+
+/* How many of the first of these frames fit into an envelope of LIMIT_ENVELOPE_BYTES; 0: not even one does, so that only the ids can be sent. */
+size_t envelope_fitting(struct frame *const *frames, size_t count);
+/* Replaces the buffer's content by the envelope; ask buf_ok(). */
+void envelope_write(const struct envelope *envelope, const uint8_t key[SHA256_SIZE], struct buf *buf);
+
+/* ERR_BAD_SIGNATURE: by nobody who knows the key. ERR_BAD_REQUEST: wrong all the same, or of another version. ERR_NO_MEMORY. */
+enum err envelope_read(const void *bytes, size_t size, const uint8_t key[SHA256_SIZE], struct envelope *ret_envelope) MUST_USE;
+/* Drops what envelope_read() gave. */
+void envelope_release(struct envelope *envelope);

@@ -1,0 +1,220 @@
+// Several nodes that hear of each other through Redis: at once while it is there, and by looking at the database when it is not.
+//
+// Needs a MariaDB server, which PARLEY_TEST_DB names, and redis-server.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import net from 'node:net';
+import { createGroup, expectStatus, logIn, postMany, postMessage, register, wholeHistory, Client } from '../support/client.mjs';
+import { openReadyFor } from '../support/events.mjs';
+import { startNodesFor } from '../support/nodes.mjs';
+import { startRedisFor } from '../support/redis.mjs';
+import { eventually } from '../support/wait.mjs';
+
+const skip = process.env.PARLEY_TEST_DB ? false : 'PARLEY_TEST_DB names no MariaDB server';
+
+// So long that what arrives has not been waited for.
+const NEVER = '60s';
+
+// The same account, asking another node.
+const on = (node, account) => Object.assign(new Client(node, account.token), { id: account.id, user: account.user, device: account.device });
+
+const channels = (redis) => redis.command(['pubsub', 'channels', 'parley:*']);
+
+// Waits until so many nodes hear what is said.
+async function heardBy(redis, count) {
+  await eventually(() => {
+    const [channel] = channels(redis);
+    return channel && redis.command(['pubsub', 'numsub', channel])[1] === String(count);
+  }, `${count} nodes have subscribed`);
+}
+
+async function startTalking(t, count, env = {}) {
+  const redis = startRedisFor(t);
+  const nodes = await startNodesFor(t, count, { PARLEY_REDIS: redis.url, PARLEY_POLL_INTERVAL: NEVER, ...env });
+  await heardBy(redis, count);
+  return { redis, nodes };
+}
+
+async function metric(node, name) {
+  const { text } = await new Client(node).get('/metrics');
+  const found = new RegExp(`^${name} (\\S+)$`, 'm').exec(text);
+  assert.ok(found, `${name} is not among the metrics`);
+  return Number(found[1]);
+}
+
+const used = (node) => metric(node, 'parley_envelopes_used_total');
+const filled = (node) => metric(node, 'parley_log_holes_filled_total');
+
+async function expectNext(streams, message) {
+  for (const stream of streams) assert.equal((await stream.next('message.created')).message.id, message.id);
+}
+
+// A group of two on two nodes or more, each with a stream of the second one's.
+async function settle(t, nodes) {
+  const alice = await register(nodes[0], 'alice');
+  const bob = await register(nodes[1], 'bob');
+  const chat = await createGroup(alice, [bob]);
+  const streams = await Promise.all(nodes.map((node) => openReadyFor(t, node, { token: bob.token })));
+  return { alice, bob, chat, streams };
+}
+
+test('what is posted on one node is heard by the others, who read nothing', { skip }, async (t) => {
+  const { nodes } = await startTalking(t, 3);
+  const { alice, bob, chat, streams } = await settle(t, nodes);
+  const before = await Promise.all(nodes.map(async (node) => ({ used: await used(node), filled: await filled(node) })));
+  const messages = [];
+  for (let i = 0; i < 30; i++) {
+    messages.push(await postMessage(on(nodes[i % 3], alice), chat, `message ${i}`));
+    await expectNext(streams, messages[i]);
+  }
+  for (const [i, node] of nodes.entries()) {
+    assert.equal(await used(node), before[i].used + 20);
+    assert.equal(await filled(node), before[i].filled);
+    assert.equal(await metric(node, 'parley_log_behind_positions'), 0);
+    assert.deepEqual(await wholeHistory(on(node, bob), chat), messages);
+  }
+});
+
+test('nodes that post at the same time: every stream has all, once and in order', { skip }, async (t) => {
+  const { nodes } = await startTalking(t, 4);
+  const { alice, chat, streams } = await settle(t, nodes);
+  await Promise.all(nodes.map((node, i) => postMany(on(node, alice), chat, 50, `node ${i} message`)));
+  for (const stream of streams) {
+    for (let seq = 1; seq <= 200; seq++) assert.equal((await stream.next('message.created')).message.seq, seq);
+  }
+});
+
+test('a message too large for an envelope arrives all the same, and so does what follows', { skip }, async (t) => {
+  const { nodes } = await startTalking(t, 2);
+  const { alice, chat, streams } = await settle(t, nodes);
+  const large = await postMessage(alice, chat, '\u{1F30D}'.repeat(100_000));
+  await expectNext(streams, large);
+  await expectNext(streams, await postMessage(alice, chat, 'small'));
+});
+
+test('edits, new chats and members come as they do on one node', { skip }, async (t) => {
+  const { nodes } = await startTalking(t, 2);
+  const { alice, bob, chat, streams } = await settle(t, nodes);
+  const message = await postMessage(alice, chat, 'first');
+  expectStatus(await alice.patch(`/v1/chats/${chat.id}/messages/${message.id}`, { text: 'second' }), 200);
+  const carol = await register(nodes[0], 'carol');
+  const hers = await openReadyFor(t, nodes[1], { token: carol.token });
+  expectStatus(await alice.put(`/v1/chats/${chat.id}/members/${carol.id}`, {}), 200, 201);
+  const [here, there] = await Promise.all(streams.map(async (stream) => {
+    const events = [];
+    while (events.length < 3) events.push(await stream.next());
+    return events.map(({ frame, ...event }) => event);
+  }));
+  assert.deepEqual(there, here);
+  assert.deepEqual(there.map((event) => event.type), ['message.created', 'message.edited', 'member.added']);
+  assert.equal((await hers.next('member.added')).chat_id, chat.id);
+  const other = await createGroup(on(nodes[1], bob), [carol]);
+  assert.equal((await hers.next('chat.created')).chat_id, other.id);
+});
+
+test('a device that is removed on one node is out on all at once', { skip }, async (t) => {
+  const { nodes } = await startTalking(t, 2);
+  const alice = await register(nodes[0], 'alice');
+  const phone = await logIn(alice);
+  const elsewhere = on(nodes[1], phone);
+  expectStatus(await elsewhere.get('/v1/users/me'), 200);
+  const stream = await openReadyFor(t, nodes[1], { token: phone.token });
+  expectStatus(await alice.delete(`/v1/devices/${phone.device.id}`), 204);
+  await eventually(() => stream.closed, 'the stream on the other node ends');
+  expectStatus(await elsewhere.get('/v1/users/me'), 401);
+});
+
+for (const [name, away, back] of [['is killed', 'kill', 'restart'], ['no longer answers', 'freeze', 'thaw']]) {
+  test(`a Redis that ${name}: nodes look for themselves, until it is back`, { skip }, async (t) => {
+    const { redis, nodes } = await startTalking(t, 2, { PARLEY_POLL_INTERVAL: '200ms' });
+    const { alice, chat, streams } = await settle(t, nodes);
+    redis[away]();
+    const heard = await used(nodes[1]);
+    for (let i = 0; i < 10; i++) await expectNext(streams, await postMessage(alice, chat, `alone ${i}`));
+    assert.equal(await used(nodes[1]), heard);
+    await eventually(() => nodes[1].stderr.some((line) => line.includes('event=redis_lost')), 'the log says so');
+    redis[back]();
+    await heardBy(redis, 2);
+    let i = 0;
+    await eventually(async () => {
+      await expectNext(streams, await postMessage(alice, chat, `together ${i++}`));
+      return (await used(nodes[1])) > heard;
+    }, 'envelopes are used again');
+  });
+}
+
+test('nodes that start without Redis begin to hear when it comes', { skip }, async (t) => {
+  const redis = startRedisFor(t);
+  redis.stop();
+  const nodes = await startNodesFor(t, 2, { PARLEY_REDIS: redis.url, PARLEY_POLL_INTERVAL: '200ms' });
+  const { alice, chat, streams } = await settle(t, nodes);
+  await expectNext(streams, await postMessage(alice, chat, 'alone'));
+  assert.equal(await used(nodes[1]), 0);
+  redis.restart();
+  await heardBy(redis, 2);
+  let i = 0;
+  await eventually(async () => {
+    await expectNext(streams, await postMessage(alice, chat, `together ${i++}`));
+    return (await used(nodes[1])) > 0;
+  }, 'envelopes are used');
+});
+
+// Everything that is published to a channel from now on, as bytes.
+async function eavesdrop(t, redis, channel) {
+  const messages = [];
+  const socket = net.connect(redis.port, '127.0.0.1', () => socket.write(`SUBSCRIBE ${channel}\r\n`));
+  const head = Buffer.from(`*3\r\n$7\r\nmessage\r\n$${channel.length}\r\n${channel}\r\n$`);
+  let bytes = Buffer.alloc(0);
+  const subscribed = new Promise((resolve) => {
+    socket.on('data', (data) => {
+      resolve();
+      bytes = Buffer.concat([bytes, data]);
+      for (;;) {
+        const start = bytes.indexOf(head);
+        const end = start < 0 ? -1 : bytes.indexOf('\r\n', start + head.length);
+        const size = end < 0 ? Infinity : Number(bytes.subarray(start + head.length, end));
+        if (end + 2 + size > bytes.length) return;
+        messages.push(bytes.subarray(end + 2, end + 2 + size));
+        bytes = bytes.subarray(end + 2 + size);
+      }
+    });
+  });
+  t.after(() => socket.destroy());
+  await subscribed;
+  return messages;
+}
+
+test('whoever can write to Redis can neither make events up nor repeat them', { skip }, async (t) => {
+  const { redis, nodes } = await startTalking(t, 2);
+  const { alice, chat, streams } = await settle(t, nodes);
+  const [channel] = channels(redis);
+  const overheard = await eavesdrop(t, redis, channel);
+  const messages = [await postMessage(alice, chat, 'the first of all'), await postMessage(alice, chat, 'the second of all')];
+  await eventually(() => overheard.length >= 2, 'both envelopes were overheard');
+  const refused = await metric(nodes[1], 'parley_envelopes_refused_total');
+  const forged = overheard.map((bytes) => Buffer.from(bytes.toString('latin1').replace('of all', 'or not'), 'latin1'));
+  const garbage = [Buffer.alloc(1), Buffer.from('garbage'), Buffer.alloc(300_000, 0x55), overheard[0].subarray(0, -1), ...forged];
+  for (const bytes of garbage) redis.command(['publish', channel], bytes);
+  for (const bytes of [...overheard].reverse()) redis.command(['publish', channel], bytes);
+  await eventually(async () => (await metric(nodes[1], 'parley_envelopes_refused_total')) === refused + garbage.length, 'all of it was heard');
+  messages.push(await postMessage(alice, chat, 'the last of all'));
+  for (const message of messages) await expectNext(streams, message);
+  for (const stream of streams) {
+    const got = stream.events.filter((event) => event.type === 'message.created');
+    assert.deepEqual(got.map((event) => event.message.text), messages.map((message) => message.text));
+  }
+  assert.deepEqual(await wholeHistory(on(nodes[1], alice), chat), messages);
+});
+
+test('nothing that was said can be read in Redis afterwards, and installations share it', { skip }, async (t) => {
+  const { redis, nodes } = await startTalking(t, 2);
+  const others = await startNodesFor(t, 2, { PARLEY_REDIS: redis.url, PARLEY_POLL_INTERVAL: NEVER });
+  await eventually(() => channels(redis).length === 2, 'each has a channel of its own');
+  await eventually(() => channels(redis).every((channel) => redis.command(['pubsub', 'numsub', channel])[1] === '2'), 'all have subscribed');
+  for (const installation of [nodes, others]) {
+    const { alice, chat, streams } = await settle(t, installation);
+    await expectNext(streams, await postMessage(alice, chat, 'hello'));
+    for (const node of installation) assert.equal(await metric(node, 'parley_envelopes_refused_total'), 0);
+  }
+  assert.deepEqual(redis.command(['--scan']), []);
+});
