@@ -42,6 +42,8 @@ int serve_command(int argc, char **argv);
 int migrate_command(int argc, char **argv);
 int cleanup_command(int argc, char **argv);
 int fsck_command(int argc, char **argv);
+int backup_command(int argc, char **argv);
+int restore_command(int argc, char **argv);
 int config_command(int argc, char **argv);
 int version_command(int argc, char **argv);
 int routes_command(int argc, char **argv);

@@ -56,6 +56,28 @@ static const struct cli_command commands[] = {
             "  --repair  delete orphans and abort such uploads; what then is left makes the exit status 1\n",
         .run = fsck_command,
     },
+    {
+        .name = "backup",
+        .summary = "write everything that is in the database to a file",
+        .usage = "backup FILE|-",
+        .help =
+            "Writes the whole database, as it is at one moment, to the file, or with - to the standard output. The server may run meanwhile. A file of\n"
+            "that name is replaced when the new one is whole. People's files (media) are not in it, but in the media storage.\n"
+            "\n"
+            "The backup is as secret as the database: it holds messages, and what sessions and keys are made with. The file is for its owner only.\n",
+        .run = backup_command,
+    },
+    {
+        .name = "restore",
+        .summary = "make a database from a backup",
+        .usage = "restore FILE|-",
+        .help =
+            "Makes the database that PARLEY_DB names from a backup, of whichever kind of database it was. No server may run on it, and it must be\n"
+            "empty. When anything fails, it is empty afterwards, too; when this is interrupted, nobody can use it, and the same can be done again.\n"
+            "\n"
+            "Sessions stay valid. Streams go on beyond anything that was lost: every client is told to reload. Run parley fsck afterwards.\n",
+        .run = restore_command,
+    },
     { .name = "media", .summary = "set up the media storage", .commands = media_commands },
     { .name = "user", .summary = "create, invite and import users", .commands = user_commands },
     {
