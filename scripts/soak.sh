@@ -20,12 +20,19 @@ again() {
 suite verify-long node tests/verify/verify.mjs --binary build/parley --kills "$kills"
 suite verify-asan "${sanitized[@]}" node tests/verify/verify.mjs --binary build/parley-asan --kills $((kills / 10))
 suite verify-tsan "${sanitized[@]}" node tests/verify/verify.mjs --binary build/parley-tsan --kills $((kills / 10))
+cluster=(--nodes 4 --database mariadb --redis)
+suite verify-cluster-long node tests/verify/verify.mjs --binary build/parley "${cluster[@]}" --kills "$kills"
+suite verify-cluster-asan "${sanitized[@]}" node tests/verify/verify.mjs --binary build/parley-asan "${cluster[@]}" --kills $((kills / 10))
+suite verify-cluster-tsan "${sanitized[@]}" node tests/verify/verify.mjs --binary build/parley-tsan "${cluster[@]}" --kills $((kills / 10))
+suite verify-mariadb node tests/verify/verify.mjs --binary build/parley --database mariadb --kills $((kills / 10))
 suite verify-broken-again again node tests/verify/broken.mjs
 suite unit-asan-again again scripts/programs.sh build/unit-asan/*_test
 suite unit-tsan-again again scripts/programs.sh build/unit-tsan/*_test
 suite fault-again again scripts/programs.sh build/fault/*_test
 suite api-again again api_tests build/parley tests/api/*.test.mjs
 suite unit-mariadb-again again with_mariadb scripts/programs.sh build/unit-asan/db_*_test
+suite galera-again again with_galera api_tests build/parley tests/cluster/galera.test.mjs
+suite galera-nodes with_galera at_first_server PARLEY_TEST_DB api_tests build/parley tests/cluster/nodes.test.mjs
 suite storage-s3-virtual scripts/storage.sh s3-virtual
 suite api-mariadb-all with_mariadb api_tests build/parley tests/api/*.test.mjs
 suite api-asan-all api_tests build/parley-asan tests/api/*.test.mjs

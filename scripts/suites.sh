@@ -66,6 +66,18 @@ with_mariadb() {
     tests/support/mariadb.sh run bash -c '. scripts/suites.sh && export PARLEY_TEST_DB=$PARLEY_DB && unset PARLEY_DB && "$@"' with_mariadb "$@"
 }
 
+# A command with a Galera cluster of its own, whose folder tests find by the environment; its servers end with the command, however that ends.
+with_galera() {
+    tests/support/galera.sh run bash -c '. scripts/suites.sh && export PARLEY_TEST_GALERA=$DIR && unset DIR && "$@"' with_galera "$@"
+}
+
+# at_first_server NAME COMMAND...: within with_galera; NAME is the variable that names the first server to the command.
+at_first_server() {
+    local name=$1
+    shift
+    (export "$name=$(DIR=$PARLEY_TEST_GALERA tests/support/galera.sh url 1)" && "$@")
+}
+
 # listed_tests LIST: the files named in tests/api/LIST.txt.
 listed_tests() {
     grep -vE '^ *(#|$)' "tests/api/$1.txt" | sed 's|^|tests/api/|'

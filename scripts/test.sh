@@ -11,7 +11,10 @@ suite unit-asan scripts/programs.sh build/unit-asan/*_test
 suite unit-tsan scripts/programs.sh build/unit-tsan/*_test
 suite driver-sqlite scripts/programs.sh build/db/*_conformance build/db-asan/*_conformance
 suite unit-mariadb with_mariadb scripts/programs.sh build/unit/db_*_test
+suite unit-redis tests/support/redis.sh run scripts/programs.sh build/unit{,-asan,-tsan}/{redis,api_rate_shared}_test
 suite driver-mariadb tests/support/mariadb.sh run scripts/programs.sh build/db/*_conformance build/db-asan/*_conformance
+suite unit-galera with_galera at_first_server PARLEY_TEST_DB scripts/programs.sh build/unit/db_*_test
+suite driver-galera with_galera at_first_server PARLEY_DB scripts/programs.sh build/db/*_conformance build/db-asan/*_conformance
 suite fault scripts/programs.sh build/fault/*_test
 suite fuzz scripts/fuzz.sh build/fuzz
 suite layers scripts/layers.sh
@@ -25,12 +28,14 @@ suite storage-s3 scripts/storage.sh s3
 suite storage node_tests tests/storage/life.test.mjs tests/storage/browser.test.mjs
 suite api with_ceph api_tests build/parley tests/api/*.test.mjs
 suite api-mariadb with_mariadb api_tests build/parley $(listed_tests mariadb)
-suite nodes with_mariadb node_tests tests/cluster/*.test.mjs
+suite nodes with_mariadb api_tests build/parley tests/cluster/*.test.mjs
+suite galera with_galera api_tests build/parley tests/cluster/galera.test.mjs
 suite api-asan api_tests build/parley-asan $(listed_tests sanitized)
 suite api-tsan api_tests build/parley-tsan $(listed_tests sanitized)
 [ -d tests/readme ] && suite readme node_tests tests/readme/*.test.mjs
 
 suite verify node tests/verify/verify.mjs --binary build/parley
+suite verify-cluster node tests/verify/verify.mjs --binary build/parley --nodes 3 --database mariadb --redis --kills 16 --duration 48
 suite verify-broken node tests/verify/broken.mjs
 suite bench build/bench --quick
 

@@ -18,30 +18,56 @@ const HELP = `usage: node tests/verify/broken.mjs [options] [CASE...]
   --help
 `;
 
-const FORGETFUL = { PARLEY_FORGETFUL_VFS: '1' };
+const FORGETFUL = ['--env', 'PARLEY_FORGETFUL_VFS=1'];
+
+const everywhere = (fault) => ['--env', `PARLEY_FAULT=${fault}`];
+
+/** Three nodes, of which the second is broken: most of what happens is right. */
+const onOneOfThree = (fault) => ['--nodes', '3', '--database', 'mariadb', '--redis', '--env', `2:PARLEY_FAULT=${fault}`];
 
 /** `fails`: checks of which at least one must fail; `holds`: checks that must
  *  not, so that the run did not fail for a reason of its own. */
 const CASES = [
   {
     name: 'nothing broken, storage that forgets', kills: 8, duration: 10,
-    env: { ...FORGETFUL, PARLEY_FORGETFUL_SEED: '1' }, fails: [],
+    args: [...FORGETFUL, '--env', 'PARLEY_FORGETFUL_SEED=1'], fails: [],
   },
   {
-    name: 'lost_event_at_resume', kills: 3, duration: 5,
+    name: 'lost_event_at_resume', kills: 3, duration: 5, args: everywhere('lost_event_at_resume'),
     fails: ['everything'], holds: ['server_returned', 'answers', 'ids_increase', 'dense_chats', 'final_history'],
   },
   {
-    name: 'reordered_pair', kills: 3, duration: 5,
+    name: 'reordered_pair', kills: 3, duration: 5, args: everywhere('reordered_pair'),
     fails: ['ids_increase'], holds: ['server_returned', 'answers', 'final_history'],
   },
   {
-    name: 'ack_before_commit', kills: 8, duration: 10,
+    name: 'ack_before_commit', kills: 8, duration: 10, args: everywhere('ack_before_commit'),
     fails: ['acknowledged'], holds: ['server_returned', 'streams_accepted'],
   },
   {
-    name: 'synchronous_off', kills: 6, duration: 10, env: FORGETFUL,
+    name: 'synchronous_off', kills: 6, duration: 10, args: [...FORGETFUL, ...everywhere('synchronous_off')],
     fails: ['final_history'], holds: ['server_returned'],
+  },
+  {
+    name: 'lost_event_at_resume on one node of three', kills: 4, duration: 10, args: onOneOfThree('lost_event_at_resume'),
+    fails: ['everything'], holds: ['server_returned', 'answers', 'ids_increase', 'dense_chats', 'final_history'],
+  },
+  {
+    name: 'reordered_pair on one node of three', kills: 4, duration: 10, args: onOneOfThree('reordered_pair'),
+    fails: ['ids_increase'], holds: ['server_returned', 'answers', 'final_history'],
+  },
+  {
+    // Another node that reads before the commit is the first to tell.
+    name: 'ack_before_commit on one node of three', kills: 6, duration: 10, args: [...onOneOfThree('ack_before_commit'), '--only', 'server'],
+    fails: ['acknowledged', 'pages_during'], holds: ['server_returned', 'streams_accepted'],
+  },
+  {
+    name: 'three nodes on a database that forgets commits', kills: 4, duration: 10,
+    args: [
+      '--nodes', '3', '--database', 'mariadb', '--redis', '--only', 'database killed',
+      '--database-option=--innodb-flush-log-at-trx-commit=0',
+    ],
+    fails: ['acknowledged', 'posts_once'], holds: ['server_returned'],
   },
 ];
 
@@ -59,13 +85,12 @@ function runVerifier(args, verbose) {
   });
 }
 
-async function runCase({ name, kills, duration, env = {}, fails }, { binary, seed, verbose, folder }) {
+async function runCase({ kills, duration, args }, { binary, seed, verbose, folder }) {
   const report = join(folder, 'report.json');
   await rm(report, { force: true });
-  const settings = { ...env, ...(fails.length > 0 && { PARLEY_FAULT: name }) };
   const { code, output } = await runVerifier([
     '--binary', binary, '--seed', String(seed), '--kills', String(kills), '--duration', String(duration), '--discard',
-    '--report', report, ...Object.entries(settings).flatMap(([key, value]) => ['--env', `${key}=${value}`]),
+    '--report', report, ...args,
   ], verbose);
   const text = await readFile(report, 'utf8').catch(() => null);
   return { code, output, report: text && JSON.parse(text) };

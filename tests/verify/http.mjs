@@ -2,11 +2,13 @@
 // the same request again until the server has answered it.
 
 import http from 'node:http';
+import { isFromBalancer } from '../support/haproxy.mjs';
 import { sleep } from './timing.mjs';
 
 const ANSWER_DEADLINE_MS = 15_000;
 const PATIENCE_MS = 45_000;
 const AGAIN = new Set([429, 503]);
+const NO_NODE = 'no node answered the balancer';
 
 export class Http {
   constructor({ port, records, random }) {
@@ -49,7 +51,9 @@ export class Http {
     const start = this.records.tick();
     try {
       const { status, headers, body } = await this.send(request);
-      return { start, end: this.records.tick(), status, retryAfter: headers['retry-after'], body };
+      return {
+        start, end: this.records.tick(), status, retryAfter: headers['retry-after'], node: headers['x-served-by'], body,
+      };
     } catch (error) {
       return { start, end: this.records.tick(), status: null, error: error.code ?? error.message };
     }
@@ -73,6 +77,7 @@ export class Http {
   }
 
   pause(attempt) {
+    if (attempt.error === NO_NODE) return this.random.between(50, 200);
     if (attempt.status === null) return this.random.between(5, 40);
     return Math.min(1000, 1000 * (Number(attempt.retryAfter) || 0.05));
   }
@@ -87,6 +92,10 @@ function readAnswer(response, resolve, reject) {
   const chunks = [];
   response.on('data', (chunk) => chunks.push(chunk));
   response.on('error', reject);
+  if (isFromBalancer(response.headers)) {
+    response.resume();
+    return reject(new Error(NO_NODE));
+  }
   response.on('aborted', () => reject(new Error('the answer was cut off')));
   response.on('end', () => {
     const text = Buffer.concat(chunks).toString('utf8');

@@ -153,6 +153,18 @@ notices('answers', 'a request without an answer', (records) => {
 notices('streams_accepted', 'a stream that was refused', (records, { reader }) => {
   reader('ann/1').connections.push({ resume: null, start: 1, end: 2, status: 401, frames: [] });
 });
+notices('streams_accepted', 'a stream that was refused for want of a database that is there', (records, { reader }) => {
+  reader('ann/1').connections.push({ resume: null, start: 1, end: 2, status: 503, frames: [] });
+});
+test('streams_accepted: a stream may be refused while there is no database', () => {
+  const records = goodRecords();
+  records.absences.database = 1;
+  records.readers[0].connections.push({ resume: null, start: 1, end: 2, status: 503, frames: [] });
+  assert.deepEqual(names(records), []);
+});
+notices('enough_happened', 'a node that never answered', (records) => {
+  records.settings.minimum['nodes that answered posts'] = 2;
+});
 notices('caught_up', 'a device that stands still', (records) => {
   records.quiet.behind.push('ann/1 stands at 3, the head is 4');
 });

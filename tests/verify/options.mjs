@@ -7,11 +7,20 @@ export const HELP = `usage: node tests/verify/verify.mjs [options]
 
   --binary PATH      the server to judge (build/parley)
   --seed N           repeats a run's choices (random)
-  --kills N          kill -9 this often (30)
-  --duration SEC     spread the kills over this time (1.5 seconds each)
+  --nodes N          so many servers on one database, behind HAProxy (1)
+  --database KIND    sqlite or mariadb; several nodes need mariadb (sqlite)
+  --redis            nodes also talk through a Redis
+  --kills N          take something away this often: a server by kill -9,
+                     several, one that freezes, Redis, or the database (30)
+  --only KIND        only this; may be repeated: server, servers, server frozen,
+                     redis, database killed, database stopped
+  --duration SEC     spread the kills over this time (1.5 seconds each, 3 with
+                     mariadb)
   --users N          posting users, two devices each (24)
   --rate N           requests of the posting users a second (150)
-  --env NAME=VALUE   a setting for the server; may be repeated
+  --env NAME=VALUE   a setting for the server; may be repeated; N:NAME=VALUE is
+                     for node N alone
+  --database-option=OPTION  one more of mariadbd; may be repeated
   --report FILE      also write the verdict as JSON
   --keep             keep the server's folder, as after a failure
   --discard          remove it even then
@@ -28,12 +37,22 @@ function number(text, name, minimum) {
   return value;
 }
 
-function environment(pairs) {
-  return Object.fromEntries(pairs.map((pair) => {
-    const at = pair.indexOf('=');
-    if (at < 1) throw new Error('--env takes NAME=VALUE');
-    return [pair.slice(0, at), pair.slice(at + 1)];
-  }));
+/** {env: settings of all nodes, nodeEnv: Map number of a node -> its own}. */
+function environments(pairs) {
+  const env = {};
+  const nodeEnv = new Map();
+  for (const pair of pairs) {
+    const { node, name, value } = /^(?:(?<node>[0-9]+):)?(?<name>[A-Z0-9_]+)=(?<value>.*)$/s.exec(pair)?.groups ?? {};
+    if (!name) throw new Error('--env takes NAME=VALUE or N:NAME=VALUE');
+    if (node === undefined) env[name] = value;
+    else nodeEnv.set(Number(node), { ...nodeEnv.get(Number(node)), [name]: value });
+  }
+  return { env, nodeEnv };
+}
+
+function checkDatabase({ nodes, database, redis }) {
+  if (!['sqlite', 'mariadb'].includes(database)) throw new Error('--database is sqlite or mariadb');
+  if (database === 'sqlite' && (nodes > 1 || redis)) throw new Error('several nodes, and Redis, need --database mariadb');
 }
 
 export function readOptions(args) {
@@ -42,7 +61,12 @@ export function readOptions(args) {
     options: {
       binary: { type: 'string', default: 'build/parley' },
       seed: { type: 'string', default: String(randomInt(1, 1e9)) },
+      nodes: { type: 'string', default: '1' },
+      database: { type: 'string', default: 'sqlite' },
+      redis: { type: 'boolean', default: false },
+      'database-option': { type: 'string', multiple: true, default: [] },
       kills: { type: 'string', default: '30' },
+      only: { type: 'string', multiple: true, default: [] },
       duration: { type: 'string' },
       users: { type: 'string', default: '24' },
       rate: { type: 'string', default: '150' },
@@ -54,13 +78,18 @@ export function readOptions(args) {
     },
   });
   const kills = number(values.kills, 'kills', 0);
+  const nodes = number(values.nodes, 'nodes', 1);
+  const secondsEach = values.database === 'mariadb' ? 3 : 1.5;
+  checkDatabase({ ...values, nodes });
   return {
     ...values,
     seed: number(values.seed, 'seed', 0),
+    nodes,
+    databaseOptions: values['database-option'],
     kills,
-    durationMs: 1000 * number(values.duration ?? Math.max(5, kills * 1.5), 'duration', 1),
+    durationMs: 1000 * number(values.duration ?? Math.max(5, kills * secondsEach), 'duration', 1),
     users: number(values.users, 'users', 8),
     rate: number(values.rate, 'rate', 1),
-    env: environment(values.env),
+    ...environments(values.env),
   };
 }

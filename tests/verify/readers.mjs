@@ -2,6 +2,7 @@
 // back with the last id that they received completely.
 
 import http from 'node:http';
+import { isFromBalancer } from '../support/haproxy.mjs';
 import { FrameSplitter, isEvent } from './sse.mjs';
 import { sleep } from './timing.mjs';
 
@@ -50,6 +51,7 @@ export class Reader {
   }
 
   absence(ending) {
+    if (ending === 'no node') return this.random.between(50, 200);
     if (ending === 'unreachable' || this.calm()) return this.random.between(10, 40);
     if (this.random.chance(0.6)) return this.random.between(0, 30);
     return this.random.chance(0.75) ? this.random.between(100, 500) : this.random.between(1000, 3000);
@@ -78,7 +80,7 @@ export class Reader {
   connectOnce() {
     const resume = this.resumeId();
     const connection = {
-      resume, start: this.records.tick(), end: null, status: null, frames: [], ending: 'stopped',
+      resume, start: this.records.tick(), end: null, status: null, node: undefined, frames: [], ending: 'stopped',
     };
     this.record.connections.push(connection);
     return new Promise((resolve) => {
@@ -103,7 +105,9 @@ export class Reader {
   }
 
   readStream(connection, response, finish) {
+    if (isFromBalancer(response.headers)) return finish('no node');
     connection.status = response.statusCode;
+    connection.node = response.headers['x-served-by'];
     if (response.statusCode !== 200) {
       if (response.statusCode === 401) this.collapse(`the stream of ${this.record.name} was answered 401`);
       return finish('refused');

@@ -21,6 +21,7 @@ export class Records {
     this.snapshots = []; // GET /v1/chats: {user, start, status, asOf, items}
     this.heads = []; // at the end: {chat, user, status, body, members}
     this.server = { kills: 0, starts: 0, failures: [] };
+    this.absences = { database: 0, redis: 0, frozen: 0 };
     this.cuts = { midEvent: 0, other: 0 };
     this.quiet = { reached: false, behind: [] };
     this.frames = new Map(); // raw text -> the one parsed frame, shared by all streams

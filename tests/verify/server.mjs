@@ -3,9 +3,8 @@
 
 import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -28,7 +27,7 @@ function isFree(port) {
 
 /** Below the range that outgoing connections take their ports from: a client
  *  that connects while the server is down must not meet itself there. */
-async function freePort(random) {
+export async function freePort(random) {
   for (;;) {
     const port = random.between(15_000, 32_000);
     if (await isFree(port)) return port;
@@ -36,18 +35,20 @@ async function freePort(random) {
 }
 
 export class Server {
-  constructor({ binary, env, random, records }) {
-    this.records = records;
+  /** `name` is the balancer's for this node; `env` comes after the defaults. */
+  constructor({ name, binary, env, folder, port, records }) {
+    this.name = name;
     this.binary = resolve(binary);
-    this.extra = env;
-    this.random = random;
+    this.env = env;
+    this.folder = folder;
+    this.port = port;
+    this.records = records;
     this.starts = 0;
     this.process = null;
   }
 
   async prepare() {
-    this.folder = await mkdtemp(join(tmpdir(), 'parley-verify-'));
-    this.port = await freePort(this.random);
+    await mkdir(this.folder, { recursive: true });
     this.log = createWriteStream(join(this.folder, 'server.log'), { flags: 'a' });
   }
 
@@ -55,7 +56,7 @@ export class Server {
     const env = {
       ...process.env,
       ...DEFAULTS,
-      ...this.extra,
+      ...this.env,
       PARLEY_LISTEN: `127.0.0.1:${this.port}`,
       PARLEY_DATA_DIR: join(this.folder, 'data'),
     };
@@ -65,24 +66,29 @@ export class Server {
     return env;
   }
 
-  /** Spawns without waiting. `unexpected(description)` is called when the
-   *  process ends although nobody killed it. */
+  /** Spawns without waiting. `unexpected(description, running)` is called when
+   *  the process ends although nobody killed it; `running` tells whether it
+   *  had `listening`, its `signal`, and when it was spawned, `sinceMs`. */
   spawn(unexpected) {
     this.starts += 1;
     this.records.server.starts += 1;
-    this.log.write(`--- start ${this.starts}\n`);
+    const start = `start ${this.starts} of ${this.name}`;
+    this.log.write(`--- ${start}\n`);
     const child = spawn(this.binary, ['serve'], {
       env: this.environment(),
       cwd: this.folder,
       stdio: ['ignore', 'ignore', 'pipe'],
     });
-    const running = { child, killed: false, listening: false, ended: null };
+    const running = { child, killed: false, listening: false, ended: null, signal: null, sinceMs: Date.now() };
     running.exit = new Promise((done) => {
       child.once('error', (error) => done(`cannot start: ${error.message}`));
-      child.once('exit', (code, signal) => done(signal ? `signal ${signal}` : `exit ${code}`));
+      child.once('exit', (code, signal) => {
+        running.signal = signal;
+        done(signal ? `signal ${signal}` : `exit ${code}`);
+      });
     }).then((how) => {
       running.ended = how;
-      if (!running.killed) unexpected(`start ${this.starts} ended by itself: ${how}`);
+      if (!running.killed) unexpected(`${start} ended by itself: ${how}`, running);
     });
     let line = '';
     child.stderr.on('data', (chunk) => {
@@ -101,9 +107,13 @@ export class Server {
     const deadline = Date.now() + START_DEADLINE_MS;
     while (!running.listening && running.ended === null && Date.now() < deadline) await sleep(5);
     if (!running.listening && running.ended === null) {
-      unexpected(`start ${this.starts} did not listen within ${START_DEADLINE_MS} ms`);
+      unexpected(`start ${this.starts} of ${this.name} did not listen within ${START_DEADLINE_MS} ms`, running);
     }
     return running.listening;
+  }
+
+  get isRunning() {
+    return this.process !== null && this.process.ended === null;
   }
 
   /** kill -9, at once: nothing is awaited before the signal is out. */
@@ -113,6 +123,15 @@ export class Server {
     running.killed = true;
     running.child.kill('SIGKILL');
     return running.exit;
+  }
+
+  /** It does nothing from now on until thaw(), and does not know it. */
+  freeze() {
+    this.process.child.kill('SIGSTOP');
+  }
+
+  thaw() {
+    this.process.child.kill('SIGCONT');
   }
 
   /** What a sanitizer had to say, whether or not the process died of it. */
@@ -126,9 +145,8 @@ export class Server {
     return text.trimEnd().split('\n').slice(-lines).join('\n');
   }
 
-  async remove(keep) {
+  async close() {
     await this.kill();
     await new Promise((done) => this.log.end(done));
-    if (!keep) await rm(this.folder, { recursive: true, force: true });
   }
 }

@@ -1,21 +1,22 @@
-// Kills a server while many users talk, then judges from the outside whether
-// it kept its promises. `--help` lists the options.
+// Kills a server, or takes away parts of a cluster, while many users talk, then
+// judges from the outside whether the promises were kept. `--help` lists the
+// options.
 
 import { registerUsers, ticketUrl } from './accounts.mjs';
+import { Cluster } from './cluster.mjs';
 import { Http } from './http.mjs';
 import { judge } from './judge.mjs';
-import { Killer } from './killer.mjs';
+import { Killer, planKills } from './killer.mjs';
 import { HELP, readOptions } from './options.mjs';
 import { Random } from './random.mjs';
 import { Reader } from './readers.mjs';
 import { Records } from './records.mjs';
 import { printTotals, printVerdict, writeReport } from './report.mjs';
-import { Server } from './server.mjs';
 import { inParallel, until } from './timing.mjs';
 import { Workload } from './workload.mjs';
 
 const READY_DEADLINE_MS = 20_000;
-const QUIET_DEADLINE_MS = 30_000;
+const QUIET_DEADLINE_MS = 60_000;
 const SECOND_READERS = 3; // users whose first device also reads by ticket
 const PAGE = 100;
 
@@ -23,8 +24,9 @@ class Run {
   constructor(options) {
     this.options = options;
     this.random = new Random(options.seed, 'run');
-    this.records = new Records({ seed: options.seed, minimum: minimums(options) });
-    this.server = new Server({ ...options, records: this.records, random: this.random.named('port') });
+    this.plan = planKills(options, this.random.named('plan'));
+    this.records = new Records({ seed: options.seed, plan: this.plan, nodes: options.nodes, minimum: minimums(options, this.plan) });
+    this.cluster = new Cluster(options, { records: this.records, random: this.random.named('port') });
     this.readers = [];
     this.calm = false;
     this.collapsed = null;
@@ -46,10 +48,10 @@ class Run {
   }
 
   async execute() {
-    await this.server.prepare();
-    this.http = new Http({ port: this.server.port, records: this.records, random: this.random.named('http') });
+    await this.cluster.prepare();
+    this.http = new Http({ port: this.cluster.port, records: this.records, random: this.random.named('http') });
     this.http.collapse = (why) => this.collapse(why);
-    if (!(await this.server.start((how) => this.unexpected(how)))) return;
+    if (!(await this.cluster.start((how) => this.unexpected(how)))) return;
     await this.prepare();
     await this.talk();
     await this.settle();
@@ -85,7 +87,7 @@ class Run {
 
   addReader({ user, device, name, ...rest }) {
     const reader = new Reader({
-      ...rest, name, user: user.id, device: device.id, token: device.token, port: this.server.port,
+      ...rest, name, user: user.id, device: device.id, token: device.token, port: this.cluster.port,
       records: this.records, random: this.random.named(`reader ${name}`),
       calm: () => this.calm, collapse: (why) => this.collapse(why),
     });
@@ -98,13 +100,14 @@ class Run {
     const { kills, durationMs } = this.options;
     this.say(`${this.readers.length} streams; ${kills} kills in ${durationMs / 1000} s`);
     this.killer = new Killer({
-      server: this.server, workload: this.workload, records: this.records,
+      cluster: this.cluster, workload: this.workload, records: this.records,
       random: this.random.named('killer'), collapse: (why) => this.collapse(why),
     });
     this.workload.start();
-    await this.killer.run(kills, durationMs);
+    await this.killer.run(this.plan, durationMs);
     this.say('no more kills');
     await this.workload.stop();
+    this.say('everybody was answered');
   }
 
   /** One last message in each chat; then every device reads up to it. Besides,
@@ -142,7 +145,7 @@ class Run {
 
   /** Everything once more over REST. */
   async readBack() {
-    if (this.server.process.ended !== null) return;
+    if (!this.cluster.isRunning) return;
     this.http.stopped = false;
     const visits = this.workload.chats.flatMap((chat) => this.everMembers(chat).map((user) => ({ user, chat })));
     await inParallel(visits, 6, ({ user, chat }) => this.walkHistory(user, chat));
@@ -193,16 +196,22 @@ class Run {
     this.finished = true;
     await Promise.all(this.readers.map((reader) => reader.stop()));
     this.http?.close();
-    await this.server.remove(keep);
+    await this.cluster.remove(keep);
   }
 }
 
 /** Well below what a healthy run does, so that a check never passes for want
  *  of something to check. */
-function minimums({ kills, durationMs, rate }) {
+function minimums({ nodes, durationMs, rate }, plan) {
   const seconds = durationMs / 1000;
+  const planned = (...kinds) => plan.filter((kind) => kinds.includes(kind)).length;
   return {
-    kills,
+    kills: planned('server') + 2 * planned('servers'),
+    'absences of the database': planned('database killed', 'database stopped'),
+    'absences of Redis': planned('redis'),
+    'servers frozen': planned('server frozen'),
+    'nodes that answered posts': nodes,
+    'nodes that sent events': nodes,
     'messages acknowledged': Math.floor((seconds * rate) / 10),
     'edits and deletes acknowledged': Math.floor((seconds * rate) / 100),
     'membership changes acknowledged': Math.floor(seconds),
@@ -211,24 +220,30 @@ function minimums({ kills, durationMs, rate }) {
   };
 }
 
+async function interrupted(run, status) {
+  run.finished = true;
+  await run.cluster.remove(run.options.keep);
+  process.exit(status);
+}
+
 async function main() {
   const options = readOptions(process.argv.slice(2));
   if (options.help) return console.log(HELP);
   const run = new Run(options);
-  process.once('SIGINT', () => run.server.kill().then(() => process.exit(130)));
-  process.once('SIGTERM', () => run.server.kill().then(() => process.exit(143)));
+  process.once('SIGINT', () => interrupted(run, 130));
+  process.once('SIGTERM', () => interrupted(run, 143));
   try {
     await run.execute();
   } catch (error) {
     run.records.server.failures.push(`the run broke off: ${error.stack}`);
   }
-  const tail = await run.server.logTail();
-  run.records.server.failures.push(...await run.server.sanitizerReports());
+  const tail = await run.cluster.logTail();
+  run.records.server.failures.push(...await run.cluster.sanitizerReports());
   for (const reader of run.readers) reader.stopped = true;
   const checks = judge(run.records);
   printVerdict(run.records, checks);
   const failed = checks.some((check) => !check.passed);
-  if (failed) console.log(`\nthe server's last lines (${run.server.folder}):\n${tail}`);
+  if (failed) console.log(`\nthe last lines of the log (${run.cluster.folder}):\n${tail}`);
   await run.close(options.keep || (failed && !options.discard));
   if (options.report) await writeReport(options.report, run.records, checks);
   process.exitCode = printTotals(options.seed, checks) > 0 ? 1 : 0;

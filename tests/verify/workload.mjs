@@ -159,7 +159,7 @@ export class Workload {
       };
     };
     return this.http.perform(post, request, (attempt) => {
-      if (attempt.status === 201) this.onAcknowledged();
+      if (attempt.status === 201) this.onAcknowledged(attempt);
     });
   }
 

@@ -165,13 +165,13 @@ export function changesReflected({ records, log, contents }, fail) {
     for (const message of chat.messages.values()) {
       const changes = asked.get(message.idText) ?? [];
       changed += changes.length;
-      checkVersions(message, changes, contents, fail);
+      checkVersions({ log, contents }, message, changes, fail);
     }
   }
   return `${changed} edits and deletions`;
 }
 
-function checkVersions(message, changes, contents, fail) {
+function checkVersions(evidence, message, changes, fail) {
   const edits = changes.filter((change) => change.kind === 'edit' && !wasRefused(change));
   const deletions = changes.filter((change) => change.kind === 'delete' && !wasRefused(change));
   const types = message.versions.map((version) => version.type);
@@ -181,7 +181,7 @@ function checkVersions(message, changes, contents, fail) {
   if (gone && deletions.length === 0) fail(`message ${message.idText} was deleted by nobody`);
   if (!gone && deletions.some(acknowledged)) fail(`the deletion of message ${message.idText} was answered 204, no device was told`);
   for (const edit of edits) checkEdit(message, edit, fail);
-  if (!gone) checkFinalText(message, edits, contents, fail);
+  if (!gone) checkFinalText(evidence, message, edits, fail);
 }
 
 function checkEdit(message, edit, fail) {
@@ -193,9 +193,10 @@ function checkEdit(message, edit, fail) {
 }
 
 /** The last answered edit, or one that was sent after it and never answered. */
-function checkFinalText(message, edits, contents, fail) {
+function checkFinalText({ log, contents }, message, edits, fail) {
   const last = message.versions.at(-1);
-  const final = contents.of(message.idText).find((content) => isWhole(content) && content.rev === last.rev);
+  const final = contents.of(message.idText)
+    .find((content) => isWhole(content) && !wentWithChat(log, content) && content.rev === last.rev);
   if (!final) return;
   const ordered = [...edits].sort((a, b) => startedAt(a) - startedAt(b));
   const lastAnswered = ordered.findLastIndex((edit) => acknowledged(edit));

@@ -13,11 +13,19 @@ function sum(connections, wanted) {
   return connections.reduce((total, { frames }) => total + frames.filter(wanted).length, 0);
 }
 
+/** A server without a balancer before it has no name, and is one. */
+const nodesOf = (list) => new Set(list.map(({ node }) => node)).size;
+
 export function counts(records) {
   const answered = (list) => list.filter(acknowledged).length;
   const connections = records.readers.flatMap((reader) => reader.connections);
   return {
     kills: records.server.kills,
+    'absences of the database': records.absences.database,
+    'absences of Redis': records.absences.redis,
+    'servers frozen': records.absences.frozen,
+    'nodes that answered posts': nodesOf(records.posts.flatMap((post) => post.attempts.filter(({ status }) => status === 201))),
+    'nodes that sent events': nodesOf(connections.filter(({ frames }) => frames.some(isEvent))),
     'messages acknowledged': answered(records.posts),
     'posts repeated': records.posts.filter((post) => post.attempts.length > 1).length,
     'edits and deletes acknowledged': answered(records.changes),
