@@ -42,8 +42,9 @@
 #define LIMIT_SETTLE_MS 6000         /* finding out what became of a commit: longer than the server keeps a transaction that nobody ends */
 #define LIMIT_TRIAL_PAUSE_MS 1000    /* between two looks whether a database that failed takes writes again */
 #define LIMIT_CACHED_ROWS 65536      /* chats and stays that the writer remembers, about 20 MB */
-#define LIMIT_WAL_PAGES 40000        /* checkpoint beyond: 160 MB of 4 KiB pages, each written once for several changes */
-#define LIMIT_WAL_SWEEP_PAGES 512    /* the same while a cleanup fills the log: posts wait for what is copied at once */
+#define LIMIT_WAL_PAGES 12000        /* checkpoint beyond: 48 MB of 4 KiB pages, each written once for several changes */
+#define LIMIT_WAL_REST_PAGES 256     /* of these, as many are moved while posts wait */
+#define LIMIT_WAL_AHEAD_PAGES 24000  /* posts wait for a checkpoint when the log is so much longer */
 #define LIMIT_SWEEP_ROWS 500         /* rows one cleanup command touches: about 2 ms */
 #define LIMIT_SWEEP_OBJECTS 500      /* media that one cleanup step dooms, deletes and forgets */
 

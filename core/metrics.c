@@ -80,6 +80,8 @@ static const struct {
     [HISTOGRAM_COMMIT_SECONDS] = { { "parley_commit_duration_seconds", "Time of a commit." }, &scale_seconds },
     [HISTOGRAM_COMMIT_BATCH] = { { "parley_commit_batch_size", "Commands in a commit." }, &scale_commands },
     [HISTOGRAM_CHECKPOINT_SECONDS] = { { "parley_checkpoint_duration_seconds", "Time of a checkpoint." }, &scale_seconds },
+    [HISTOGRAM_CHECKPOINT_WAIT_SECONDS] = { { "parley_checkpoint_wait_seconds", "Time that commits wait for a checkpoint." },
+                                            &scale_seconds },
 };
 
 struct histogram_state {

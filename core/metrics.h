@@ -50,9 +50,10 @@ enum gauge {
 };
 
 enum histogram {
-    HISTOGRAM_COMMIT_SECONDS,     /* values given in microseconds */
-    HISTOGRAM_COMMIT_BATCH,       /* values are commands */
-    HISTOGRAM_CHECKPOINT_SECONDS, /* microseconds */
+    HISTOGRAM_COMMIT_SECONDS,          /* values given in microseconds */
+    HISTOGRAM_COMMIT_BATCH,            /* values are commands */
+    HISTOGRAM_CHECKPOINT_SECONDS,      /* microseconds */
+    HISTOGRAM_CHECKPOINT_WAIT_SECONDS, /* microseconds */
     HISTOGRAM_COUNT
 };
 

@@ -225,6 +225,7 @@ struct command {
             uint64_t bytes;     /* SWEEP_MEDIA and MEDIA_FORGET: of the objects */
             int64_t overdue_ms; /* how long the oldest row that is still there should already be gone; 0: none is */
             bool more;
+            bool truncating; /* the last one: what was deleted has not left the write-ahead log yet; send it again */
         } sweep;
     } out;
 

@@ -18,15 +18,14 @@
 #include <stdint.h>
 
 enum db_mode {
-    DB_WRITER, /* the only connection that changes and checkpoints */
+    DB_WRITER, /* the only connection that changes anything, and that decides on checkpoints */
     DB_READER, /* can only query */
 };
 
 /* When the log of recent writes is moved into the database. */
 enum db_checkpoint {
-    CHECKPOINT_LARGE,    /* when it has grown beyond LIMIT_WAL_PAGES */
-    CHECKPOINT_SWEPT,    /* when as much as LIMIT_WAL_SWEEP_PAGES is new in it */
-    CHECKPOINT_TRUNCATE, /* at once; afterwards it is empty */
+    CHECKPOINT_LARGE,    /* when it has grown beyond LIMIT_WAL_PAGES; the bulk of it on another thread, while commits go on */
+    CHECKPOINT_TRUNCATE, /* when it is short, or else after its bulk was moved; afterwards it is empty */
 };
 
 /* What the migrations of a database are written in, and the few statements for which one of them has something better. */
@@ -83,7 +82,8 @@ struct db_driver {
     /* Runs `query`, which returns no rows, once per row, as one array write where the database has such: what the binder bound must live until
      * this returns, and a parameter is a number in all rows, or a text, or bytes, or NULL. Inside a transaction: it may stop half-way. */
     enum err (*write_rows)(struct db *db, const struct query *query, const void *rows, size_t count, row_binder binder);
-    /* Writer only: moves the log of recent writes into the database. ERR_OVERLOADED: it should be truncated, but readers are in the way.
+    /* Writer only, outside a transaction: moves the log of recent writes into the database. ERR_OVERLOADED: it should be truncated, but readers are in the
+     * way. ERR_DATABASE_BUSY: it shall be truncated, and its bulk is being moved before: call again, not at once. That is so some times at most.
      * NULL: the database does this itself. */
     enum err (*checkpoint)(struct db *db, enum db_checkpoint when);
 };

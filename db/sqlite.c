@@ -1,7 +1,6 @@
 /* The SQLite driver. Owns connections and their prepared statements; knows no table.
  *
- * One connection writes and checkpoints; all others are query_only and never checkpoint. Two connections that write and checkpoint
- * at the same time can corrupt a WAL database (https://sqlite.org/wal.html, "the WAL-reset bug"), and one writer needs no more. */
+ * One connection writes; all others are query_only, and none checkpoints but by what db/sqlite_log.h decides on the writer's thread. */
 #include <sqlite3.h>
 
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include "core/limits.h"
 #include "core/map.h"
 #include "db/driver.h"
+#include "db/sqlite_log.h"
 
 #define BUSY_TIMEOUT_MS 5000
 #define TRUNCATE_TIMEOUT_MS 100 /* posts wait meanwhile */
@@ -21,9 +21,7 @@ struct sqlite_db {
     sqlite3 *handle;
     struct map statements; /* address of the query → struct statement, owned */
     enum db_mode mode;
-    int wal_pages;     /* in the write-ahead log as of the last commit */
-    int wal_moved;     /* of these, as many as there were at the last checkpoint */
-    int wal_threshold; /* pages at which the next checkpoint is due */
+    struct sqlite_log *log; /* the writer's */
 };
 
 struct statement {
@@ -53,28 +51,20 @@ static enum err error_of(int code) {
     }
 }
 
-static int wal_grew(void *context, sqlite3 *handle, const char *name, int pages) {
-    struct sqlite_db *db = context;
-    (void)handle;
-    (void)name;
-    if (pages < db->wal_pages) { /* the log was begun anew */
-        db->wal_threshold = LIMIT_WAL_PAGES;
-        db->wal_moved = 0;
-    }
-    db->wal_pages = pages;
-    return SQLITE_OK;
-}
-
 static const char writer_setup[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON; PRAGMA wal_autocheckpoint=0;"
                                    "PRAGMA cache_size=-131072; PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=OFF;";
 static const char reader_setup[] = "PRAGMA query_only=ON; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-256; PRAGMA temp_store=MEMORY;";
 
-static int set_up(struct sqlite_db *db, enum db_mode mode) {
+static const struct sqlite_log_sizes log_sizes = { LIMIT_WAL_PAGES, LIMIT_WAL_REST_PAGES, LIMIT_WAL_AHEAD_PAGES };
+
+static int set_up(struct sqlite_db *db, const char *path, enum db_mode mode) {
     sqlite3_extended_result_codes(db->handle, 1);
     sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
     int code = sqlite3_exec(db->handle, mode == DB_WRITER ? writer_setup : reader_setup, NULL, NULL, NULL);
-    if (mode == DB_WRITER)
-        sqlite3_wal_hook(db->handle, wal_grew, db);
+    if (code == SQLITE_OK && mode == DB_WRITER) {
+        db->log = sqlite_log_open(path, db->handle, &log_sizes);
+        code = db->log ? SQLITE_OK : SQLITE_NOMEM;
+    }
     if (code == SQLITE_OK && mode == DB_WRITER && fault_is("synchronous_off"))
         code = sqlite3_exec(db->handle, "PRAGMA synchronous=OFF", NULL, NULL, NULL);
     return code;
@@ -88,6 +78,7 @@ static void sqlite_close(struct db *base) {
         free(statement);
     }
     map_release(&db->statements);
+    sqlite_log_close(db->log);
     sqlite3_close(db->handle);
     free(db);
 }
@@ -98,11 +89,10 @@ static enum err sqlite_open(const char *target, enum db_mode mode, struct db **r
         return ERR_NO_MEMORY;
     db->base.driver = &sqlite_driver;
     db->mode = mode;
-    db->wal_threshold = LIMIT_WAL_PAGES;
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE | (mode == DB_WRITER ? SQLITE_OPEN_CREATE : 0);
     int code = sqlite3_open_v2(target, &db->handle, flags, NULL);
     if (code == SQLITE_OK)
-        code = set_up(db, mode);
+        code = set_up(db, target, mode);
     if (code != SQLITE_OK) {
         snprintf(problem, problem_size, "PARLEY_DB: %s: %s", target, db->handle ? sqlite3_errmsg(db->handle) : "out of memory");
         sqlite_close(&db->base);
@@ -253,33 +243,24 @@ static enum err sqlite_write_rows(struct db *base, const struct query *query, co
     return err;
 }
 
-static bool is_due(const struct sqlite_db *db, enum db_checkpoint when) {
-    switch (when) {
-    case CHECKPOINT_LARGE:
-        return db->wal_pages >= db->wal_threshold;
-    case CHECKPOINT_SWEPT:
-        return db->wal_pages - db->wal_moved >= LIMIT_WAL_SWEEP_PAGES;
-    case CHECKPOINT_TRUNCATE:
-        break;
-    }
-    return true;
+static enum err truncate_log(struct sqlite_db *db) {
+    if (!sqlite_log_is_short(db->log))
+        return ERR_DATABASE_BUSY;
+    sqlite3_busy_timeout(db->handle, TRUNCATE_TIMEOUT_MS);
+    int code = sqlite_log_truncate(db->log);
+    sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
+    return (code & 0xff) == SQLITE_BUSY ? ERR_OVERLOADED : error_of(code);
 }
 
 static enum err sqlite_checkpoint(struct db *base, enum db_checkpoint when) {
     struct sqlite_db *db = (struct sqlite_db *)base;
-    bool force = when == CHECKPOINT_TRUNCATE;
-    if (!is_due(db, when))
-        return OK;
-    int mode = force ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
-    /* A reader may hold an old snapshot: what it still needs stays in the log, and the next checkpoint takes it. */
-    sqlite3_busy_timeout(db->handle, force ? TRUNCATE_TIMEOUT_MS : 0);
-    int code = sqlite3_wal_checkpoint_v2(db->handle, NULL, mode, NULL, NULL);
-    sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
-    db->wal_threshold = db->wal_pages + LIMIT_WAL_PAGES / 4;
-    db->wal_moved = db->wal_pages;
-    if (code == SQLITE_BUSY)
-        return force ? ERR_OVERLOADED : OK;
-    return error_of(code);
+    switch (when) {
+    case CHECKPOINT_LARGE:
+        break;
+    case CHECKPOINT_TRUNCATE:
+        return truncate_log(db);
+    }
+    return error_of(sqlite_log_move(db->log));
 }
 
 const struct db_driver sqlite_driver = {

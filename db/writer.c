@@ -393,20 +393,24 @@ static void run_one_by_one(struct store *store, const struct batch *batch) {
     }
 }
 
-/* ERR_OVERLOADED: readers hold the log; a later one will do it. */
+/* ERR_OVERLOADED: readers hold the log; a later one will do it. ERR_DATABASE_BUSY: it is being moved. */
 static enum err checkpoint(struct store *store, enum db_checkpoint when) {
     int64_t started_us = clock_monotonic_us();
     enum err err = store->db->driver->checkpoint ? store->db->driver->checkpoint(store->db, when) : OK;
     uint64_t took_us = (uint64_t)(clock_monotonic_us() - started_us);
     if (took_us > 100) /* something was due */
-        metric_observe(HISTOGRAM_CHECKPOINT_SECONDS, took_us);
+        metric_observe(HISTOGRAM_CHECKPOINT_WAIT_SECONDS, took_us);
     return err;
 }
 
 /* Whoever is told that a cleanup is done may look at the disk. */
 static void truncate_log(struct store *store, const struct batch *batch) {
-    if (batch->truncate && checkpoint(store, CHECKPOINT_TRUNCATE) == OK)
+    if (!batch->truncate)
+        return;
+    enum err err = checkpoint(store, CHECKPOINT_TRUNCATE);
+    if (err == OK)
         store->has_residue = false;
+    batch->slots[0].command->out.sweep.truncating = err == ERR_DATABASE_BUSY;
 }
 
 static void run_batch(struct store *store, struct batch *batch) {
@@ -429,9 +433,8 @@ void *writer_main(void *context) {
             note_health(store, store_trial(store));
             continue;
         }
-        bool swept = batch.slots[0].command->type == COMMAND_SWEEP;
         run_batch(store, &batch);
-        (void)checkpoint(store, swept ? CHECKPOINT_SWEPT : CHECKPOINT_LARGE); /* off the commits' path: the answers have left */
+        (void)checkpoint(store, CHECKPOINT_LARGE); /* off the commits' path: the answers have left */
     }
     place_give_back(store);
     return NULL;

@@ -24,8 +24,11 @@ const struct sweep sweeps[SWEEP_COUNT] = {
     { "invites", sweep_rows, SWEEP_INVITES },  { "keys", sweep_rows, SWEEP_KEYS },
 };
 
-enum err sweeps_finish(struct sweeping *sweeping) {
+enum err sweeps_finish(struct sweeping *sweeping, bool *ret_again) {
     struct command command = { .type = COMMAND_SWEEP, .in.sweep = { .kind = SWEEP_KEYS, .last = true } };
     struct cleanup_step step;
-    return run_sweep(sweeping, &command, &step);
+    enum err err = run_sweep(sweeping, &command, &step);
+    if (err == OK)
+        *ret_again = command.out.sweep.truncating;
+    return err;
 }

@@ -23,8 +23,8 @@ struct sweep {
 #define SWEEP_COUNT (SWEEP_KINDS + 2)
 extern const struct sweep sweeps[SWEEP_COUNT];
 
-/* Tells the store that the run is over, so that nothing of what was deleted stays in the write-ahead log. */
-enum err sweeps_finish(struct sweeping *sweeping) MUST_USE;
+/* Tells the store that the run is over, so that nothing of what was deleted stays in the write-ahead log. `ret_again`: it is at it; call again. */
+enum err sweeps_finish(struct sweeping *sweeping, bool *ret_again) MUST_USE;
 
 /* Deletes objects of doomed media, aborts their uploads, and then forgets their rows. */
 enum err sweep_objects(struct sweeping *sweeping, enum sweep_kind kind, struct cleanup_step *step) MUST_USE;
