@@ -19,12 +19,15 @@
 
 #include <cmocka.h> /* needs setjmp.h, stdarg.h, stddef.h and stdint.h before it */
 
+#include "db/sqlite_log.h"
 #include "tests/fault/forgetful_vfs.h"
 
 #define PATH_BYTES 256
 #define SQL_BYTES 256
 #define KILL_AFTER_COMMITS 150
 #define ROUNDS 6
+#define MOVER_ROUNDS 12
+#define TRUNCATE_EVERY 45
 
 struct writer {
     pid_t pid;
@@ -84,6 +87,17 @@ static void open_for_writing(const char *path, const char *synchronous, sqlite3 
     *ret_db = db;
 }
 
+/* As the server does it: two connections move the log, here every few commits. */
+static struct sqlite_log *take_over_checkpoints(const char *path, sqlite3 *db) {
+    static const struct sqlite_log_sizes sizes = { .due = 40, .rest = 4, .ahead = 80 };
+    struct sqlite_log *log;
+
+    must_exec(db, "PRAGMA wal_autocheckpoint=0");
+    log = sqlite_log_open(path, db, &sizes);
+    must(log != NULL, "memory");
+    return log;
+}
+
 static void commit_row(sqlite3 *db, long long n) {
     char sql[SQL_BYTES];
 
@@ -103,6 +117,24 @@ static void writer_main(const char *path, const char *synchronous, int reports) 
     for (long long n = query_number(db, "SELECT coalesce(max(n), 0) FROM rows") + 1;; n++) {
         commit_row(db, n);
         must(write(reports, &n, sizeof(n)) == sizeof(n), "report");
+    }
+}
+
+/* The same, where two threads move the log, and truncate it now and then. */
+static void mover_main(const char *path, const char *synchronous, int reports) {
+    struct sqlite_log *log;
+    pthread_t reader;
+    sqlite3 *db;
+
+    open_for_writing(path, synchronous, &db);
+    log = take_over_checkpoints(path, db);
+    must(pthread_create(&reader, NULL, read_always, (void *)(uintptr_t)path) == 0, "thread");
+    for (long long n = query_number(db, "SELECT coalesce(max(n), 0) FROM rows") + 1;; n++) {
+        commit_row(db, n);
+        must(write(reports, &n, sizeof(n)) == sizeof(n), "report");
+        must(sqlite_log_move(log) == SQLITE_OK, "moving the log");
+        if (n % TRUNCATE_EVERY == 0 && sqlite_log_is_short(log))
+            must((sqlite_log_truncate(log) & ~SQLITE_BUSY) == 0, "truncating the log");
     }
 }
 
@@ -218,25 +250,31 @@ static int remove_folder(void **state) {
 static void database_path(void **state, char path[PATH_BYTES]) { snprintf(path, PATH_BYTES, "%s/db", (char *)*state); }
 
 /* Many power cuts in a row; some fall into a checkpoint (every 40 pages). */
-static void keep_every_row(void **state, const char *first_seed) {
+static void keep_every_row(void **state, const char *role, const char *first_seed, int rounds) {
     char path[PATH_BYTES];
     char seed[24];
 
     database_path(state, path);
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < rounds; round++) {
         struct writer writer;
         long long last;
 
         snprintf(seed, sizeof(seed), "%s%d", first_seed ? first_seed : "", round);
-        writer = writer_start("writer", path, "FULL", first_seed ? seed : NULL);
+        writer = writer_start(role, path, "FULL", first_seed ? seed : NULL);
         last = writer_kill_after(&writer, KILL_AFTER_COMMITS + round * 7);
         assert_true(rows_left(path, 1) >= last);
     }
 }
 
-static void full_keeps_every_reported_row(void **state) { keep_every_row(state, NULL); }
+static void full_keeps_every_reported_row(void **state) { keep_every_row(state, "writer", NULL, ROUNDS); }
 
-static void full_keeps_every_reported_row_when_writes_survive_in_part(void **state) { keep_every_row(state, "7"); }
+static void full_keeps_every_reported_row_when_writes_survive_in_part(void **state) { keep_every_row(state, "writer", "7", ROUNDS); }
+
+static void a_log_moved_by_two_threads_keeps_every_reported_row(void **state) { keep_every_row(state, "mover", NULL, MOVER_ROUNDS); }
+
+static void a_log_moved_by_two_threads_keeps_every_reported_row_when_writes_survive_in_part(void **state) {
+    keep_every_row(state, "mover", "11", MOVER_ROUNDS);
+}
 
 static void off_loses_rows(void **state) {
     char path[PATH_BYTES];
@@ -402,6 +440,8 @@ int main(int argc, char **argv) {
         IN_FOLDER(methods_keep_their_contracts),
         IN_FOLDER(full_keeps_every_reported_row),
         IN_FOLDER(full_keeps_every_reported_row_when_writes_survive_in_part),
+        IN_FOLDER(a_log_moved_by_two_threads_keeps_every_reported_row),
+        IN_FOLDER(a_log_moved_by_two_threads_keeps_every_reported_row_when_writes_survive_in_part),
         IN_FOLDER(off_loses_rows),
         IN_FOLDER(normal_loses_rows_but_stays_sound),
         IN_FOLDER(a_normal_exit_forgets_nothing),
@@ -409,6 +449,8 @@ int main(int argc, char **argv) {
 
     if (argc == 5 && strcmp(argv[1], "writer") == 0)
         writer_main(argv[2], argv[3], atoi(argv[4]));
+    if (argc == 5 && strcmp(argv[1], "mover") == 0)
+        mover_main(argv[2], argv[3], atoi(argv[4]));
     if (argc == 5 && strcmp(argv[1], "quitter") == 0)
         quitter_main(argv[2]);
     if (argc == 5 && strcmp(argv[1], "methods") == 0)
