@@ -53,7 +53,6 @@ struct mariadb_db {
     struct mariadb_servers *servers; /* held */
     const struct mariadb_url *url;   /* theirs */
     unsigned server;                 /* the connection's, by its place in the URL */
-    bool in_cluster;                 /* the server is one of a Galera cluster */
     char cluster[MARIADB_CLUSTER_SIZE];
     struct map statements; /* address of the query → struct statement, owned; they outlive connections */
     enum db_mode mode;
@@ -344,14 +343,14 @@ static enum err check_choice(struct mariadb_db *db) {
     enum err err = show(db, "SHOW GLOBAL VARIABLES LIKE 'read_only'", reads_only, sizeof reads_only);
     if (err == OK && strcmp(reads_only, "OFF") != 0)
         err = fail(db, ERR_DATABASE_UNAVAILABLE, "the server only reads");
-    return err == OK && db->in_cluster ? check_cluster(db) : err;
+    return err == OK && db->base.in_cluster ? check_cluster(db) : err;
 }
 
 static enum err check_ready(struct mariadb_db *db) {
     char in_cluster[8] = "";
     db->cluster[0] = '\0';
     enum err err = show(db, "SHOW GLOBAL VARIABLES LIKE 'wsrep_on'", in_cluster, sizeof in_cluster);
-    db->in_cluster = strcmp(in_cluster, "ON") == 0;
+    db->base.in_cluster = strcmp(in_cluster, "ON") == 0;
     return err == OK && has_choice(db) ? check_choice(db) : err;
 }
 
@@ -747,6 +746,8 @@ static enum err try_run(struct statement *statement) {
     return err;
 }
 
+static bool mariadb_has_changed(struct statement *statement) { return mysql_stmt_affected_rows(statement->handle) > 0; }
+
 static enum err try_begin_by(struct statement *first, bool *ret_changed) {
     struct mariadb_db *db = first->db;
     enum err err = is_connected(db) ? OK : connect_now(db);
@@ -758,7 +759,7 @@ static enum err try_begin_by(struct statement *first, bool *ret_changed) {
     db->broken = OK;
     err = try_run(first);
     if (err == OK)
-        *ret_changed = mysql_stmt_affected_rows(first->handle) > 0;
+        *ret_changed = mariadb_has_changed(first);
     else
         mariadb_rollback(&db->base);
     return err;
@@ -965,8 +966,7 @@ static enum err mariadb_write_rows(struct db *base, const struct query *query, c
     enum err err = statement ? make_ready(statement) : ERR_INTERNAL;
     if (err != OK)
         return err;
-    return ((struct mariadb_db *)base)->in_cluster ? write_each(statement, rows, count, binder)
-                                                   : write_array(statement, rows, count, binder);
+    return base->in_cluster ? write_each(statement, rows, count, binder) : write_array(statement, rows, count, binder);
 }
 
 const struct db_driver mariadb_driver = {
@@ -987,6 +987,7 @@ const struct db_driver mariadb_driver = {
     .bind_blob = mariadb_bind_blob,
     .step = mariadb_step,
     .finish = mariadb_finish,
+    .has_changed = mariadb_has_changed,
     .is_null = mariadb_is_null,
     .column_id = mariadb_column_id,
     .column_bytes = mariadb_column_bytes,

@@ -19,7 +19,13 @@ static const struct query take_head = { "UPDATE meta SET number = number + 1 WHE
  * answer it when it has waited in vain for the lock.) */
 static const struct query take_head_as_left = { "UPDATE meta SET number = number + 1 WHERE name = 'head' AND number = ?1 AND bytes = ?2" };
 static const struct query read_head = { "SELECT number - 1, bytes FROM meta WHERE name = 'head'" };
-static const struct query write_head = { "REPLACE INTO meta(name, number, bytes) VALUES(?1, ?2, ?3)" };
+/* Only where the head is as this transaction's first statement left it, and in one statement with the writer's own row: a server of a cluster that has ended
+ * the transaction may say so too late, and what follows is then in another, which must not leave the tag of a commit that never was. */
+static const struct query write_head = {
+    "UPDATE meta h JOIN meta w ON w.name = ?1 SET h.number = ?2, h.bytes = ?3, w.number = ?4, w.bytes = ?3"
+    " WHERE h.name = 'head' AND h.number = ?5"
+};
+static const struct query make_writer = { "REPLACE INTO meta(name, number, bytes) VALUES(?1, 0, ?2)" };
 static const struct query read_writer = { "SELECT bytes FROM meta WHERE name = ?1" };
 static const struct query forget_writers = { "DELETE FROM meta WHERE name > 'writer.' AND name < 'writer/' AND number < ?1" };
 
@@ -86,7 +92,7 @@ static enum err begin_by_head(struct store *store, bool *ret_as_left, bool *ret_
     return err;
 }
 
-static enum err take_turn(struct store *store, uint64_t *ret_id, uint8_t ret_tag[COMMIT_TAG_SIZE]) {
+static enum err take_head_row(struct store *store, uint64_t *ret_id, uint8_t ret_tag[COMMIT_TAG_SIZE]) {
     bool as_left, taken;
     enum err err = begin_by_head(store, &as_left, &taken);
     if (err == OK && as_left) {
@@ -102,6 +108,13 @@ static enum err take_turn(struct store *store, uint64_t *ret_id, uint8_t ret_tag
     return err;
 }
 
+static enum err take_turn(struct store *store, uint64_t *ret_id, uint8_t ret_tag[COMMIT_TAG_SIZE]) {
+    enum err err = take_head_row(store, ret_id, ret_tag);
+    if (err == OK)
+        store->taken_number = *ret_id + 1;
+    return err;
+}
+
 enum err head_begin(struct store *store) {
     uint64_t id;
     uint8_t tag[COMMIT_TAG_SIZE];
@@ -113,34 +126,42 @@ enum err head_begin(struct store *store) {
     return err == OK ? notice_others(store, id, tag) : err;
 }
 
-struct head_row {
-    const char *name;
-    uint64_t number;
-    const uint8_t *tag;
-};
+static enum err make_own_row(struct store *store, const uint8_t tag[COMMIT_TAG_SIZE]) {
+    struct statement *statement = db_query(store->db, &make_writer);
+    store->db->driver->bind_text(statement, 1, store->writer, strlen(store->writer));
+    store->db->driver->bind_blob(statement, 2, tag, COMMIT_TAG_SIZE);
+    return db_run(store->db, statement);
+}
 
-struct head_rows {
-    const struct db_driver *driver;
-    struct head_row items[2];
-};
-
-static void bind_head(struct statement *statement, const void *context, size_t index) {
-    const struct head_rows *rows = context;
-    const struct head_row *row = &rows->items[index];
-    rows->driver->bind_text(statement, 1, row->name, strlen(row->name));
-    rows->driver->bind_id(statement, 2, row->number);
-    rows->driver->bind_blob(statement, 3, row->tag, COMMIT_TAG_SIZE);
+static struct statement *bind_head(struct store *store, uint64_t last_id, const uint8_t tag[COMMIT_TAG_SIZE]) {
+    const struct db_driver *driver = store->db->driver;
+    struct statement *statement = db_query(store->db, &write_head);
+    driver->bind_text(statement, 1, store->writer, strlen(store->writer));
+    driver->bind_id(statement, 2, last_id);
+    driver->bind_blob(statement, 3, tag, COMMIT_TAG_SIZE);
+    driver->bind_id(statement, 4, (uint64_t)clock_now_ms());
+    driver->bind_id(statement, 5, store->taken_number);
+    return statement;
 }
 
 enum err head_write(struct store *store, uint64_t last_id, const uint8_t tag[COMMIT_TAG_SIZE]) {
-    struct head_rows rows = { .driver = store->db->driver,
-                              .items = { { "head", last_id, tag }, { store->writer, (uint64_t)clock_now_ms(), tag } } };
-    return store->db->driver->write_rows(store->db, &write_head, &rows, 2, bind_head);
+    bool row, changed = false;
+    enum err err = store->has_own_row ? OK : make_own_row(store, (const uint8_t[COMMIT_TAG_SIZE]){ 0 });
+    if (err != OK)
+        return err;
+    struct statement *statement = bind_head(store, last_id, tag);
+    err = store->db->driver->step(statement, &row);
+    if (err == OK)
+        changed = store->db->driver->has_changed(statement);
+    store->db->driver->finish(statement);
+    store->has_own_row = store->has_own_row && changed; /* or another has forgotten it as one of a writer that is long gone */
+    return err == OK && !changed ? ERR_DATABASE_BUSY : err;
 }
 
 void head_keep(struct store *store, uint64_t last_id, const uint8_t tag[COMMIT_TAG_SIZE]) {
     store->left.id = last_id;
     memcpy(store->left.tag, tag, COMMIT_TAG_SIZE);
+    store->has_own_row = true;
 }
 
 /* Untouched when it has no row yet. */
@@ -153,13 +174,22 @@ static enum err read_own_tag(struct store *store, uint8_t ret_tag[COMMIT_TAG_SIZ
     return err;
 }
 
+enum err head_commit(struct store *store, const uint8_t tag[COMMIT_TAG_SIZE]) {
+    uint8_t own_tag[COMMIT_TAG_SIZE] = { 0 };
+    enum err err = store->db->driver->commit(store->db);
+    if (err != OK || !store->db->in_cluster)
+        return err;
+    err = read_own_tag(store, own_tag);
+    return err == OK && memcmp(own_tag, tag, COMMIT_TAG_SIZE) == 0 ? OK : ERR_DATABASE_UNKNOWN;
+}
+
 /* On one server the head's lock is given only when the lost transaction is over. In a cluster it may still be under way to this server; but once a
  * later change of the head is committed, it cannot be any more. */
 static enum err shut_out(struct store *store, uint64_t id) {
     uint8_t tag[COMMIT_TAG_SIZE];
     random_bytes(tag, sizeof tag);
     enum err err = head_write(store, id, tag);
-    return err == OK ? store->db->driver->commit(store->db) : err;
+    return err == OK ? head_commit(store, tag) : err;
 }
 
 enum err head_settle(struct store *store, const uint8_t tag[COMMIT_TAG_SIZE], bool *ret_kept) {

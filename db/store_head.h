@@ -11,8 +11,10 @@
 enum err head_load(struct store *store) MUST_USE;
 /* Begins a transaction and takes the head. When it is not what this writer left, another wrote: caches are dropped and the log's place is read anew. */
 enum err head_begin(struct store *store) MUST_USE;
-/* In the transaction: what it will have left, once it is committed. */
+/* At the end of the transaction: what it will have left, once it is committed. ERR_DATABASE_BUSY: the server has ended the transaction meanwhile. */
 enum err head_write(struct store *store, uint64_t last_id, const uint8_t tag[COMMIT_TAG_SIZE]) MUST_USE;
+/* Commits. A server of a cluster is not believed: the writer's own row must have the tag, or else it is ERR_DATABASE_UNKNOWN. */
+enum err head_commit(struct store *store, const uint8_t tag[COMMIT_TAG_SIZE]) MUST_USE;
 /* After the commit: the head is now what this writer left. */
 void head_keep(struct store *store, uint64_t last_id, const uint8_t tag[COMMIT_TAG_SIZE]);
 /* After a commit whose answer got lost: whether this writer's last commit has that tag. It has not: it never will. Ends its own transaction. */

@@ -52,7 +52,9 @@ struct store {
         bool found;            /* so it was found again, the last time */
     } left;                    /* the head row, as this writer left it */
     uint64_t last_id;          /* the log's last, as of its transaction */
-    char writer[32];           /* the name of its own row beside it */
+    char writer[32];           /* the name of its own row beside it, */
+    bool has_own_row;          /* which is there, as far as this writer knows */
+    uint64_t taken_number;     /* the head row's while its transaction lasts */
     bool has_residue;          /* the write-ahead log may hold what was deleted from the tables */
     int64_t last_ms;           /* of the last event: times never go back along the log */
     uint64_t delivery_chat_id; /* where the next sweep of delivered messages goes on */

@@ -234,7 +234,7 @@ static enum err run_in_transaction(struct store *store, struct batch *batch) {
     }
     if (err == OK)
         fault_freeze_at("freeze_before_commit");
-    return err == OK ? store->db->driver->commit(store->db) : err;
+    return err == OK ? head_commit(store, batch->tag) : err;
 }
 
 static void start_state(struct store *store, struct batch *batch) {
