@@ -45,8 +45,8 @@
 #define LIMIT_WAL_PAGES 12000        /* checkpoint beyond: 48 MB of 4 KiB pages, each written once for several changes */
 #define LIMIT_WAL_REST_PAGES 256     /* of these, as many are moved while posts wait */
 #define LIMIT_WAL_AHEAD_PAGES 24000  /* posts wait for a checkpoint when the log is so much longer */
-#define LIMIT_SWEEP_ROWS 500         /* rows one cleanup command touches: about 2 ms */
-#define LIMIT_SWEEP_OBJECTS 500      /* media that one cleanup step dooms, deletes and forgets */
+#define LIMIT_SWEEP_ROWS 100         /* rows one cleanup command touches: less than 1 ms, for which posts wait */
+#define LIMIT_SWEEP_OBJECTS 200      /* media that one cleanup step dooms, deletes and forgets */
 
 /* Backups */
 #define LIMIT_BACKUP_PAGE_ROWS 128                     /* read at once: 50 MB when all are of the longest text */
