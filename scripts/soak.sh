@@ -25,6 +25,7 @@ suite verify-cluster-long node tests/verify/verify.mjs --binary build/parley "${
 suite verify-cluster-asan "${sanitized[@]}" node tests/verify/verify.mjs --binary build/parley-asan "${cluster[@]}" --kills $((kills / 10))
 suite verify-cluster-tsan "${sanitized[@]}" node tests/verify/verify.mjs --binary build/parley-tsan "${cluster[@]}" --kills $((kills / 10))
 suite verify-mariadb node tests/verify/verify.mjs --binary build/parley --database mariadb --kills $((kills / 10))
+suite verify-galera node tests/verify/verify.mjs --binary build/parley --nodes 3 --database galera --redis --kills $((kills / 10))
 suite verify-broken-again again node tests/verify/broken.mjs
 suite unit-asan-again again scripts/programs.sh build/unit-asan/*_test
 suite unit-tsan-again again scripts/programs.sh build/unit-tsan/*_test

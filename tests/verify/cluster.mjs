@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Balancer } from '../support/haproxy.mjs';
 import { freePort, Server } from './server.mjs';
-import { Service } from './services.mjs';
+import { GaleraService, Service } from './services.mjs';
 
 export class Cluster {
   constructor({ nodes, database, redis, databaseOptions, binary, env, nodeEnv }, { records, random }) {
@@ -22,8 +22,10 @@ export class Cluster {
 
   async prepare() {
     this.folder = await mkdtemp(join(tmpdir(), 'parley-verify-'));
-    if (this.wanted.database === 'mariadb') await this.addDatabase();
-    if (this.wanted.redis) this.redis = await this.addService('redis.sh', { folder: 'redis', port: await freePort(this.random) });
+    if (this.wanted.database !== 'sqlite') await this.addDatabase();
+    if (this.wanted.redis) {
+      this.redis = await this.addService(Service, 'redis.sh', { folder: 'redis', port: await freePort(this.random) });
+    }
     await this.addServers();
     if (this.count > 1 && !this.ended) await this.addBalancer();
   }
@@ -31,12 +33,14 @@ export class Cluster {
   /** Its server belongs to another user. */
   async addDatabase() {
     await chmod(this.folder, 0o755);
-    this.database = await this.addService('mariadb.sh', { folder: 'mariadb', options: this.wanted.databaseOptions });
+    const { database, databaseOptions } = this.wanted;
+    const Kind = database === 'galera' ? GaleraService : Service;
+    this.database = await this.addService(Kind, `${database}.sh`, { folder: database, options: databaseOptions });
   }
 
-  async addService(script, { folder, ...rest }) {
+  async addService(Kind, script, { folder, ...rest }) {
     if (this.ended) throw new Error('interrupted');
-    const service = new Service(script, { folder: join(this.folder, folder), ...rest });
+    const service = new Kind(script, { folder: join(this.folder, folder), ...rest });
     this.started.push(service);
     await service.start();
     return service;

@@ -16,6 +16,7 @@ function kindsFor({ nodes, database, redis }) {
     ...(nodes > 1 ? ['server', 'servers', 'server frozen'] : []),
     ...(redis ? ['redis'] : []),
     ...(database === 'mariadb' ? ['database killed', 'database stopped'] : []),
+    ...(database === 'galera' ? ['database killed'] : []),
   ];
 }
 

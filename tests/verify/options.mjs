@@ -8,14 +8,15 @@ export const HELP = `usage: node tests/verify/verify.mjs [options]
   --binary PATH      the server to judge (build/parley)
   --seed N           repeats a run's choices (random)
   --nodes N          so many servers on one database, behind HAProxy (1)
-  --database KIND    sqlite or mariadb; several nodes need mariadb (sqlite)
+  --database KIND    sqlite, mariadb, or galera for three servers of it; several
+                     nodes need one of these (sqlite)
   --redis            nodes also talk through a Redis
   --kills N          take something away this often: a server by kill -9,
                      several, one that freezes, Redis, or the database (30)
   --only KIND        only this; may be repeated: server, servers, server frozen,
                      redis, database killed, database stopped
   --duration SEC     spread the kills over this time (1.5 seconds each, 3 with
-                     mariadb)
+                     mariadb or galera)
   --users N          posting users, two devices each (24)
   --rate N           requests of the posting users a second (150)
   --env NAME=VALUE   a setting for the server; may be repeated; N:NAME=VALUE is
@@ -51,8 +52,8 @@ function environments(pairs) {
 }
 
 function checkDatabase({ nodes, database, redis }) {
-  if (!['sqlite', 'mariadb'].includes(database)) throw new Error('--database is sqlite or mariadb');
-  if (database === 'sqlite' && (nodes > 1 || redis)) throw new Error('several nodes, and Redis, need --database mariadb');
+  if (!['sqlite', 'mariadb', 'galera'].includes(database)) throw new Error('--database is sqlite, mariadb or galera');
+  if (database === 'sqlite' && (nodes > 1 || redis)) throw new Error('several nodes, and Redis, need --database mariadb or galera');
 }
 
 export function readOptions(args) {
@@ -79,7 +80,7 @@ export function readOptions(args) {
   });
   const kills = number(values.kills, 'kills', 0);
   const nodes = number(values.nodes, 'nodes', 1);
-  const secondsEach = values.database === 'mariadb' ? 3 : 1.5;
+  const secondsEach = values.database === 'sqlite' ? 1.5 : 3;
   checkDatabase({ ...values, nodes });
   return {
     ...values,

@@ -1,12 +1,13 @@
-// What nodes share: a MariaDB server and a Redis of the run's own. Each is taken
-// away and comes back, the database with its data, Redis with nothing unless it
-// was only frozen.
+// What nodes share: a MariaDB server or a Galera cluster, and a Redis of the run's
+// own. Each is taken away and comes back, the database with its data, Redis with
+// nothing unless it was only frozen.
 
 import { runScript } from '../support/script.mjs';
 import { sleep } from './timing.mjs';
 
 /** How it goes, and comes back: commands of its script. */
 const WAYS = { killed: ['kill', 'restart'], stopped: ['stop', 'restart'], frozen: ['freeze', 'thaw'] };
+const GALERA_SERVERS = 3;
 
 /** What `script` starts in `folder`, with more `options` of its own; `port` is
  *  nothing for what needs none. */
@@ -24,14 +25,19 @@ export class Service {
     this.url = await this.returned;
   }
 
+  /** With their arguments. */
+  commands(way) {
+    return WAYS[way].map((command) => [command]);
+  }
+
   /** Away from now on, for `absenceMs` and as long as it takes to start.
    *  Resolves when it is back. */
   takeAway(way, absenceMs) {
-    const [leave, comeBack] = WAYS[way];
+    const [leave, comeBack] = this.commands(way);
     this.isAway = true;
-    this.returned = this.run(leave)
+    this.returned = this.run(...leave)
       .then(() => sleep(absenceMs))
-      .then(() => this.run(comeBack))
+      .then(() => this.run(...comeBack))
       .then(() => {
         this.isAway = false;
         this.returnedMs = Date.now();
@@ -50,5 +56,16 @@ export class Service {
 
   run(...args) {
     return runScript(this.script, args, { folder: this.folder, env: { PORT: String(this.port) } });
+  }
+}
+
+/** A database of several servers, of which one is away at a time, each in its
+ *  turn. The first is the one that nodes prefer. */
+export class GaleraService extends Service {
+  #turns = 0;
+
+  commands(way) {
+    const server = String((this.#turns++ % GALERA_SERVERS) + 1);
+    return WAYS[way].map((command) => [command, server]);
   }
 }
