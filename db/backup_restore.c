@@ -23,6 +23,7 @@
 #define LAST_TABLE "meta"
 #define ALONE_PATIENCE_MS 2000
 #define ALONE_PAUSE_MS 50
+#define TRUNCATE_PAUSE_MS 10 /* while the bulk of the write-ahead log is being moved */
 /* The log goes on so many positions further, or up to twice as many: more than can have been given since the backup was made. */
 #define JUMP_POSITIONS (UINT64_C(1) << 31)
 
@@ -429,6 +430,16 @@ static enum err move_into_place(const struct backup_job *job, const struct file_
     return err;
 }
 
+/* Its bulk is moved by the driver in some steps. */
+static enum err truncate_log(struct db *db) {
+    enum err err = db->driver->checkpoint(db, CHECKPOINT_TRUNCATE);
+    while (err == ERR_DATABASE_BUSY) {
+        clock_sleep_ms(TRUNCATE_PAUSE_MS);
+        err = db->driver->checkpoint(db, CHECKPOINT_TRUNCATE);
+    }
+    return err;
+}
+
 static enum err load_file(struct restore *restore, const struct file_place *place) {
     const struct backup_job *job = restore->job;
     remove_files(place->new_path, true);
@@ -436,7 +447,7 @@ static enum err load_file(struct restore *restore, const struct file_place *plac
     if (err == OK)
         err = load(restore);
     if (err == OK)
-        err = backup_problem_of_db(job, restore->db, restore->db->driver->checkpoint(restore->db, CHECKPOINT_TRUNCATE));
+        err = backup_problem_of_db(job, restore->db, truncate_log(restore->db));
     leave(restore);
     if (err == OK)
         err = move_into_place(job, place);
