@@ -895,7 +895,7 @@ static void bind_bulk(struct bulk *bulk, const struct statement *statement, MYSQ
 
 /* In a Galera cluster a transaction ends when another node's change of the same row arrives. A server that has to say so in answer to a bulk execution says
  * now and then that all went well instead, or nothing at all (10.11.19), and what follows would be written outside of the transaction. The status in its answer
- * tells most of these cases. */
+ * tells most of these cases, and the end of the transaction the others (db/store_head.c). */
 static enum err check_transaction(struct mariadb_db *db) {
     unsigned status = 0;
     if (!db->in_transaction)
@@ -930,21 +930,6 @@ static enum err bulk_add(struct bulk *bulk, struct statement *statement) {
     return err == OK ? bulk_put(bulk, statement) : err;
 }
 
-/* One by one: in a cluster a bulk execution may hide that its transaction has ended (check_transaction). */
-static enum err write_each(struct statement *statement, const void *rows, size_t count, row_binder binder) {
-    MYSQL_BIND binds[MARIADB_POSITIONS_MAX];
-    enum err err = OK;
-    for (size_t i = 0; err == OK && i < count; i++) {
-        memset(statement->values, 0, statement->sql.parameter_count * sizeof *statement->values);
-        binder(statement, rows, i);
-        bind_values(statement, binds);
-        err = statement->misuse == OK ? execute_bound(statement, binds, 0) : statement->misuse;
-        if (err == OK)
-            err = check_transaction(statement->db);
-    }
-    return err;
-}
-
 static enum err write_array(struct statement *statement, const void *rows, size_t count, row_binder binder) {
     struct bulk bulk;
     enum err err = bulk_init(&bulk, statement, count);
@@ -966,7 +951,7 @@ static enum err mariadb_write_rows(struct db *base, const struct query *query, c
     enum err err = statement ? make_ready(statement) : ERR_INTERNAL;
     if (err != OK)
         return err;
-    return base->in_cluster ? write_each(statement, rows, count, binder) : write_array(statement, rows, count, binder);
+    return write_array(statement, rows, count, binder);
 }
 
 const struct db_driver mariadb_driver = {
