@@ -181,7 +181,7 @@ unit-tsan: $(call UNIT,-tsan) ## the same under ThreadSanitizer
 .PHONY: driver
 driver: $(call DRIVER,) $(call DRIVER,-asan) ## run the tests of the database drivers, on SQLite and on a MariaDB of their own
 	@scripts/programs.sh $^
-	@tests/support/mariadb.sh run scripts/programs.sh $^
+	@tests/support/mariadb.sh run env AT_ONCE=1 scripts/programs.sh $^
 
 .PHONY: fault
 fault: build/parley-fault $(FAULT_PROGRAMS) ## run the tests of the storage that forgets

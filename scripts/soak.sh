@@ -32,6 +32,8 @@ suite unit-tsan-again again scripts/programs.sh build/unit-tsan/*_test
 suite fault-again again scripts/programs.sh build/fault/*_test
 suite api-again again api_tests build/parley tests/api/*.test.mjs
 suite unit-mariadb-again again with_mariadb scripts/programs.sh build/unit-asan/db_*_test
+suite unit-galera with_galera at_first_server PARLEY_TEST_DB scripts/programs.sh build/unit/db_*_test
+suite driver-galera-asan with_galera at_first_server PARLEY_DB scripts/programs.sh build/db-asan/*_conformance
 suite galera-again again with_galera api_tests build/parley tests/cluster/galera.test.mjs
 suite galera-nodes with_galera at_first_server PARLEY_TEST_DB api_tests build/parley tests/cluster/nodes.test.mjs
 suite storage-s3-virtual scripts/storage.sh s3-virtual

@@ -11,10 +11,9 @@ suite unit-asan scripts/programs.sh build/unit-asan/*_test
 suite unit-tsan scripts/programs.sh build/unit-tsan/*_test
 suite driver-sqlite scripts/programs.sh build/db/*_conformance build/db-asan/*_conformance
 suite unit-mariadb with_mariadb scripts/programs.sh build/unit/db_*_test
-suite unit-redis tests/support/redis.sh run scripts/programs.sh build/unit{,-asan,-tsan}/{redis,api_rate_shared}_test
-suite driver-mariadb tests/support/mariadb.sh run scripts/programs.sh build/db/*_conformance build/db-asan/*_conformance
-suite unit-galera with_galera at_first_server PARLEY_TEST_DB scripts/programs.sh build/unit/db_*_test
-suite driver-galera with_galera at_first_server PARLEY_DB scripts/programs.sh build/db/*_conformance build/db-asan/*_conformance
+suite unit-redis tests/support/redis.sh run env AT_ONCE=1 scripts/programs.sh build/unit{,-asan,-tsan}/{redis,api_rate_shared}_test
+suite driver-mariadb tests/support/mariadb.sh run env AT_ONCE=1 scripts/programs.sh build/db/*_conformance build/db-asan/*_conformance
+suite driver-galera with_galera at_first_server PARLEY_DB scripts/programs.sh build/db/*_conformance
 suite fault scripts/programs.sh build/fault/*_test
 suite fuzz scripts/fuzz.sh build/fuzz
 suite layers scripts/layers.sh
@@ -36,7 +35,7 @@ suite api-tsan api_tests build/parley-tsan $(listed_tests sanitized)
 
 suite verify node tests/verify/verify.mjs --binary build/parley
 suite verify-cluster node tests/verify/verify.mjs --binary build/parley --nodes 3 --database mariadb --redis --kills 16 --duration 48
-suite verify-broken node tests/verify/broken.mjs
+suite verify-broken node tests/verify/broken.mjs --quick
 suite bench build/bench --quick
 
 summary

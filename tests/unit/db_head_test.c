@@ -307,6 +307,8 @@ static void a_key_finds_out_what_became_of_a_commit(void **state) {
     assert_in_range(clock_monotonic_ms() - started_ms, LIMIT_SETTLE_MS, LIMIT_SETTLE_MS + 2000);
     assert_false(store_healthy(cut.other.fixture.store));
     commit_cutter_let_in(cut.cutter);
+    for (int waited = 0; !store_healthy(cut.other.fixture.store) && waited < 5000; waited++)
+        clock_sleep_ms(1);
     assert_int_equal(post(&cut.other.fixture, cut.user_id, cut.chat_id, "second", 1, &command), OK);
     assert_true(command.out.existed);
     command_release(&command);

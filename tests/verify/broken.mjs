@@ -14,6 +14,7 @@ const HELP = `usage: node tests/verify/broken.mjs [options] [CASE...]
 
   --binary PATH   the build with faults (build/parley-fault)
   --seed N        for all runs (random)
+  --quick         without the cases that are marked as long
   --verbose       show all that the verifier says
   --help
 `;
@@ -25,7 +26,7 @@ const everywhere = (fault) => ['--env', `PARLEY_FAULT=${fault}`];
 /** Three nodes, of which the second is broken: most of what happens is right. */
 const onOneOfThree = (fault) => ['--nodes', '3', '--database', 'mariadb', '--redis', '--env', `2:PARLEY_FAULT=${fault}`];
 
-/** `fails`: checks of which at least one must fail; `holds`: checks that must
+/** `long`: not for every run. `fails`: checks of which at least one must fail; `holds`: checks that must
  *  not, so that the run did not fail for a reason of its own. */
 const CASES = [
   {
@@ -53,16 +54,17 @@ const CASES = [
     fails: ['everything'], holds: ['server_returned', 'answers', 'ids_increase', 'dense_chats', 'final_history'],
   },
   {
-    name: 'reordered_pair on one node of three', kills: 4, duration: 10, args: onOneOfThree('reordered_pair'),
+    name: 'reordered_pair on one node of three', long: true, kills: 4, duration: 10, args: onOneOfThree('reordered_pair'),
     fails: ['ids_increase'], holds: ['server_returned', 'answers', 'final_history'],
   },
   {
     // Another node that reads before the commit is the first to tell.
-    name: 'ack_before_commit on one node of three', kills: 6, duration: 10, args: [...onOneOfThree('ack_before_commit'), '--only', 'server'],
+    name: 'ack_before_commit on one node of three', long: true, kills: 6, duration: 10,
+    args: [...onOneOfThree('ack_before_commit'), '--only', 'server'],
     fails: ['acknowledged', 'pages_during'], holds: ['server_returned', 'streams_accepted'],
   },
   {
-    name: 'three nodes on a database that forgets commits', kills: 4, duration: 10,
+    name: 'three nodes on a database that forgets commits', long: true, kills: 4, duration: 10,
     args: [
       '--nodes', '3', '--database', 'mariadb', '--redis', '--only', 'database killed',
       '--database-option=--innodb-flush-log-at-trx-commit=0',
@@ -120,12 +122,14 @@ async function main() {
     options: {
       binary: { type: 'string', default: 'build/parley-fault' },
       seed: { type: 'string', default: String(randomInt(1, 1e9)) },
+      quick: { type: 'boolean', default: false },
       verbose: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
   if (values.help) return console.log(HELP);
-  const wanted = CASES.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
+  const isWanted = ({ name, long }) => (positionals.length === 0 ? !(values.quick && long) : positionals.includes(name));
+  const wanted = CASES.filter(isWanted);
   const folder = await mkdtemp(join(tmpdir(), 'parley-broken-'));
   let failed = 0;
   for (const example of wanted) {
