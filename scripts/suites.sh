@@ -38,9 +38,13 @@ test_runner() {
 }
 
 # Node's test runner on the given files, one line a test, and no longer than half an hour. It runs as many files at once as there are processors less one;
-# of two it would leave one idle, so there each of two runners gets every other file.
+# of two it would leave one idle, so there each of two runners gets every other file. With AT_ONCE=1 files run one after the other: those whose tests are about time.
 node_tests() {
-    local halves=([0]= [1]=) output other status file i=0
+    local halves=([0]= [1]=) output other status=0 file i=0
+    if [ "${AT_ONCE:-}" = 1 ]; then
+        for file in "$@"; do test_runner "$file" || status=$?; done
+        return "$status"
+    fi
     if [ "$(nproc)" -ne 2 ] || [ $# -lt 4 ]; then
         test_runner "$@"
         return

@@ -27,7 +27,7 @@ suite storage-s3 scripts/storage.sh s3
 suite storage node_tests tests/storage/life.test.mjs tests/storage/browser.test.mjs
 suite api with_ceph api_tests build/parley tests/api/*.test.mjs
 suite api-mariadb with_mariadb api_tests build/parley $(listed_tests mariadb)
-suite nodes with_mariadb api_tests build/parley tests/cluster/*.test.mjs
+AT_ONCE=1 suite nodes with_mariadb api_tests build/parley tests/cluster/*.test.mjs
 suite galera with_galera api_tests build/parley tests/cluster/galera.test.mjs
 suite api-asan api_tests build/parley-asan $(listed_tests sanitized)
 suite api-tsan api_tests build/parley-tsan $(listed_tests sanitized)
