@@ -4,7 +4,7 @@
 #include "jobs/sweeps.h"
 #include "media/key.h"
 
-/* 500 rows with their keys, or a page of a thousand uploads with their rows. */
+/* LIMIT_SWEEP_OBJECTS rows with their keys, or a page of a thousand uploads with their rows. */
 #define STEP_ARENA_BYTES ((size_t)32 * 1024 * 1024)
 
 /* ---- Objects of doomed media ---- */
