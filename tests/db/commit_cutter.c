@@ -1,4 +1,4 @@
-/* See commit_cutter.h. One connection at a time, on a thread of its own. */
+/* See commit_cutter.h. Each connection on a thread of its own: a store has several, and none may wait for another to end. */
 #include "tests/db/commit_cutter.h"
 
 #include <poll.h>
@@ -23,6 +23,12 @@ struct commit_cutter {
     _Atomic(enum cut) armed;
     _Atomic(enum door) door;
     atomic_bool stopping;
+    atomic_int connections;
+};
+
+struct connection {
+    struct commit_cutter *cutter;
+    int client;
 };
 
 static void *serve(void *context);
@@ -66,6 +72,8 @@ void commit_cutter_stop(struct commit_cutter *cutter) {
     atomic_store(&cutter->stopping, true);
     shutdown(cutter->listener, SHUT_RDWR);
     pthread_join(cutter->thread, NULL);
+    while (atomic_load(&cutter->connections) > 0)
+        usleep(1000);
     close(cutter->listener);
     unlink(cutter->own.sun_path);
     free(cutter);
@@ -111,17 +119,38 @@ static bool comes_in(struct commit_cutter *cutter) {
     return atomic_load(&cutter->door) == DOOR_OPEN;
 }
 
+static void *pass(void *context) {
+    struct connection *connection = context;
+    struct commit_cutter *cutter = connection->cutter;
+    int server = comes_in(cutter) ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
+    if (server >= 0 && connect(server, (struct sockaddr *)&cutter->server, sizeof cutter->server) == 0)
+        relay(cutter, connection->client, server);
+    if (server >= 0)
+        close(server);
+    close(connection->client);
+    free(connection);
+    atomic_fetch_sub(&cutter->connections, 1);
+    return NULL;
+}
+
+static void start_connection(struct commit_cutter *cutter, int client) {
+    pthread_t thread;
+    struct connection *connection = malloc(sizeof *connection);
+    if (!connection)
+        abort();
+    *connection = (struct connection){ cutter, client };
+    atomic_fetch_add(&cutter->connections, 1);
+    if (pthread_create(&thread, NULL, pass, connection) != 0)
+        abort();
+    pthread_detach(thread);
+}
+
 static void *serve(void *context) {
     struct commit_cutter *cutter = context;
     while (!atomic_load(&cutter->stopping)) {
         int client = accept(cutter->listener, NULL, NULL);
-        int server = client >= 0 && comes_in(cutter) ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
-        if (server >= 0 && connect(server, (struct sockaddr *)&cutter->server, sizeof cutter->server) == 0)
-            relay(cutter, client, server);
-        if (server >= 0)
-            close(server);
         if (client >= 0)
-            close(client);
+            start_connection(cutter, client);
     }
     return NULL;
 }

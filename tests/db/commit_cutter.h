@@ -14,4 +14,5 @@ void commit_cutter_arm_early(struct commit_cutter *cutter);
 void commit_cutter_hold(struct commit_cutter *cutter);
 void commit_cutter_close(struct commit_cutter *cutter);
 void commit_cutter_let_in(struct commit_cutter *cutter);
+/* After the client has closed all its connections. */
 void commit_cutter_stop(struct commit_cutter *cutter);
