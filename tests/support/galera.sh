@@ -67,9 +67,10 @@ copy_port() { echo $(($(cat "$DIR/port") + 9 + $1 - 1)); }
 
 sql() { mariadb --no-defaults -uroot -S "$DIR/$1.socket" --batch --skip-column-names --execute "$2"; }
 
-is_in_step() { sql "$1" "SHOW STATUS LIKE 'wsrep_local_state_comment'" 2>/dev/null | grep -q Synced; }
-
 pid() { cat "$DIR/$1.pid" 2>/dev/null; }
+
+# A server may answer before it has written its pid, without which nothing here could end it.
+is_in_step() { [ -n "$(pid "$1")" ] && sql "$1" "SHOW STATUS LIKE 'wsrep_local_state_comment'" 2>/dev/null | grep -q Synced; }
 
 # end N SIGNAL: and the wait for its end.
 end() {
@@ -89,11 +90,12 @@ provider_options() {
         "evs.suspect_timeout=PT2S;evs.inactive_timeout=PT6S;evs.install_timeout=PT6S" | tr -d ' '
 }
 
-# server N OPTION...: the program with what is the same at each of its starts.
+# server N OPTION...: the program with what is the same at each of its starts. A starting server removes the temporary tables of every other that has its
+# folder for them.
 server() {
     local n=$1
     shift
-    as_mysql setsid mariadbd --no-defaults --datadir="$DIR/$n" --socket="$DIR/$n.socket" --pid-file="$DIR/$n.pid" \
+    TMPDIR=$DIR/$n.tmp as_mysql setsid mariadbd --no-defaults --datadir="$DIR/$n" --socket="$DIR/$n.socket" --pid-file="$DIR/$n.pid" \
         --bind-address=127.0.0.1 --port="$(client_port "$n")" --skip-name-resolve --skip-ssl --server-id="$n" \
         --innodb-flush-log-at-trx-commit=1 --innodb-buffer-pool-size=96M --innodb-log-file-size=48M --innodb-buffer-pool-load-at-startup=0 \
         --innodb-buffer-pool-dump-at-shutdown=0 --innodb-autoinc-lock-mode=2 --binlog-format=ROW --skip-log-bin --performance-schema=OFF \
@@ -126,10 +128,12 @@ restart() {
 install() {
     mkdir -p "$DIR"
     rm -rf "${DIR:?}"/[123] "${DIR:?}"/[123].*
-    [ "$(id -u)" -ne 0 ] || chown mysql "$DIR"
+    mkdir "$DIR"/{1,2,3}.tmp
+    [ "$(id -u)" -ne 0 ] || chown mysql "$DIR" "$DIR"/?.tmp
     choose_ports
-    as_mysql mariadb-install-db --no-defaults --datadir="$DIR/1" --auth-root-authentication-method=normal --skip-test-db \
-        --skip-name-resolve --innodb-flush-log-at-trx-commit=0 --innodb-doublewrite=0 --innodb-log-file-size=8M >/dev/null 2>"$DIR/install.log"
+    TMPDIR=$DIR/1.tmp as_mysql mariadb-install-db --no-defaults --datadir="$DIR/1" --auth-root-authentication-method=normal --skip-test-db \
+        --skip-name-resolve --innodb-flush-log-at-trx-commit=0 --innodb-doublewrite=0 --innodb-log-file-size=8M >"$DIR/install.log" 2>&1 ||
+        { tail -20 "$DIR/install.log" >&2 && return 1; }
     as_mysql cp -r "$DIR/1" "$DIR/2"
     as_mysql cp -r "$DIR/1" "$DIR/3"
 }

@@ -29,6 +29,9 @@ fi
 DIR=${DIR:?set DIR to the folder of the server}
 PORT=${PORT:-}
 
+# A starting server removes the temporary tables of every other that has its folder for them.
+export TMPDIR=$DIR/tmp
+
 as_mysql() {
     if [ "$(id -u)" -eq 0 ]; then
         runuser -u mysql -- "$@"
@@ -37,9 +40,10 @@ as_mysql() {
     fi
 }
 
-has_started() { mariadb-admin --no-defaults -uroot -S "$DIR/socket" ping >/dev/null 2>&1; }
-
 pid() { cat "$DIR/pid" 2>/dev/null; }
+
+# It may answer before it has written its pid, without which nothing here could end it.
+has_started() { [ -n "$(pid)" ] && mariadb-admin --no-defaults -uroot -S "$DIR/socket" ping >/dev/null 2>&1; }
 
 is_running() { [ -n "$(pid)" ] && kill -0 "$(pid)" 2>/dev/null; }
 
@@ -82,11 +86,12 @@ launch() {
 }
 
 install() {
-    mkdir -p "$DIR"
+    mkdir -p "$TMPDIR"
     rm -rf "$DIR/data" "$DIR/log"
-    [ "$(id -u)" -ne 0 ] || chown mysql "$DIR"
+    [ "$(id -u)" -ne 0 ] || chown mysql "$DIR" "$TMPDIR"
     as_mysql mariadb-install-db --no-defaults --datadir="$DIR/data" --auth-root-authentication-method=normal --skip-test-db \
-        --skip-name-resolve --innodb-flush-log-at-trx-commit=0 --innodb-doublewrite=0 --innodb-log-file-size=8M >/dev/null 2>"$DIR/install.log"
+        --skip-name-resolve --innodb-flush-log-at-trx-commit=0 --innodb-doublewrite=0 --innodb-log-file-size=8M >"$DIR/install.log" 2>&1 ||
+        { tail -20 "$DIR/install.log" >&2 && return 1; }
 }
 
 make_user() {
