@@ -5,6 +5,7 @@ import { eventually } from './wait.mjs';
 export const SERVERS = [1, 2, 3];
 
 const STEP_DEADLINE_MS = 60_000;
+const IDLE_S = 3;
 
 class Galera {
   #count = 0;
@@ -41,16 +42,16 @@ class Galera {
     return { name, url: (servers = SERVERS) => `mariadb://parley@${servers.map((server) => places[server - 1]).join(',')}/${name}` };
   }
 
-  // How many connections a server has to a database.
-  async connections(server, { name }) {
-    return Number(await this.sql(server, `SELECT count(*) FROM information_schema.processlist WHERE db = '${name}'`));
+  // How many connections to a database a server has heard of in the last seconds. Others are left when they are needed next.
+  async connectionsInUse(server, { name }) {
+    return Number(await this.sql(server, `SELECT count(*) FROM information_schema.processlist WHERE db = '${name}' AND time < ${IDLE_S}`));
   }
 
-  // Resolves when all connections to the database are at that server.
+  // Resolves when all connections to the database that are used are at that server.
   async untilUsed(server, database) {
     const others = SERVERS.filter((other) => other !== server);
     const isUsed = async () => {
-      if ((await this.connections(server, database)) === 0) return false;
+      if ((await this.connectionsInUse(server, database)) === 0) return false;
       const counts = await Promise.all(others.map((other) => this.#connectionsIfAlive(other, database)));
       return counts.every((count) => count === 0);
     };
@@ -58,7 +59,7 @@ class Galera {
   }
 
   #connectionsIfAlive(server, database) {
-    return this.connections(server, database).catch(() => 0);
+    return this.connectionsInUse(server, database).catch(() => 0);
   }
 
   // Cuts a server off from the others, while it goes on to run; join() ends that, and resolves when it has what it missed.
