@@ -658,10 +658,13 @@ static enum err open_parts(struct http *http, char *problem, size_t problem_size
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     http->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     http->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    snprintf(problem, problem_size, "not enough descriptors or memory for the HTTP loop");
-    if (watch(http, http->event_fd, &http->event_fd) != OK || watch(http, info != NULL ? info->epoll_fd : -1, &http->daemon) != OK)
-        return ERR_IO;
-    err = farewell_new(http->epoll_fd, &http->farewell);
+    err = watch(http, http->event_fd, &http->event_fd);
+    if (err == OK)
+        err = watch(http, info != NULL ? info->epoll_fd : -1, &http->daemon);
+    if (err == OK)
+        err = farewell_new(http->epoll_fd, &http->farewell);
+    if (err != OK)
+        snprintf(problem, problem_size, "the HTTP loop cannot be made: %s", strerror(errno));
     if (err == OK && !handover_works()) {
         snprintf(
             problem, problem_size,

@@ -156,7 +156,7 @@ test('nodes that write to different servers number every message once', { skip }
   const stream = await openReadyFor(t, nodes[2], { token: alice.token });
   const readers = nodes.map((node) => on(node, alice));
   const posters = readers.map((reader, i) => new Poster(reader, chat, `poster-${i + 1}`));
-  await moreOf(posters, 60);
+  await moreOf(posters, 25);
   await judge({ posters, stream, readers, chat });
 });
 

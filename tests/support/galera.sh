@@ -91,14 +91,14 @@ provider_options() {
 }
 
 # server N OPTION...: the program with what is the same at each of its starts. A starting server removes the temporary tables of every other that has its
-# folder for them.
+# folder for them. A conflict between writers at different servers is at times over only when the one that brings another's rows has waited long enough.
 server() {
     local n=$1
     shift
     TMPDIR=$DIR/$n.tmp as_mysql setsid mariadbd --no-defaults --datadir="$DIR/$n" --socket="$DIR/$n.socket" --pid-file="$DIR/$n.pid" \
         --bind-address=127.0.0.1 --port="$(client_port "$n")" --skip-name-resolve --skip-ssl --server-id="$n" \
         --innodb-flush-log-at-trx-commit=1 --innodb-buffer-pool-size=96M --innodb-log-file-size=48M --innodb-buffer-pool-load-at-startup=0 \
-        --innodb-buffer-pool-dump-at-shutdown=0 --innodb-autoinc-lock-mode=2 --binlog-format=ROW --skip-log-bin --performance-schema=OFF \
+        --innodb-buffer-pool-dump-at-shutdown=0 --innodb-lock-wait-timeout=3 --innodb-autoinc-lock-mode=2 --binlog-format=ROW --skip-log-bin --performance-schema=OFF \
         --wsrep-on=ON --wsrep-provider="$PROVIDER" --wsrep-cluster-name=parley --wsrep-node-name="n$n" --wsrep-node-address=127.0.0.1 \
         --wsrep-cluster-address="gcomm://127.0.0.1:$(group_port 1),127.0.0.1:$(group_port 2),127.0.0.1:$(group_port 3)" \
         --wsrep-provider-options="$(provider_options "$n")" --wsrep-sst-method=rsync --wsrep-sst-receive-address="127.0.0.1:$(copy_port "$n")" "$@"
