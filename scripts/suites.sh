@@ -1,10 +1,8 @@
 # Sourced by what runs several suites: `suite NAME COMMAND...` runs one, whatever the others did, and keeps its output in
-# build/test/NAME.log; `summary` ends with the line `N passed, N failed`.
+# build/test/NAME.log; `beside ONE OTHER` runs two functions that run suites beside each other; `summary` ends with the line `N passed, N failed`.
 
 mkdir -p build/test
-passed=()
-failed=()
-outline=()
+outline=build/test/outline.$$
 
 suite() {
     local name=$1 started=$SECONDS status
@@ -13,19 +11,33 @@ suite() {
     "$@" </dev/null 2>&1 | tee "build/test/$name.log"
     status=${PIPESTATUS[0]}
     if [ "$status" -eq 0 ]; then
-        passed+=("$name")
-        outline+=("$(printf 'passed  %5d s  %s' $((SECONDS - started)) "$name")")
+        printf 'passed  %5d s  %s\n' $((SECONDS - started)) "$name" >>"$outline"
     else
-        failed+=("$name")
-        outline+=("$(printf 'FAILED  %5d s  %s (exit status %d, build/test/%s.log)' $((SECONDS - started)) "$name" "$status" "$name")")
+        printf 'FAILED  %5d s  %s (exit status %d, build/test/%s.log)\n' $((SECONDS - started)) "$name" "$status" "$name" >>"$outline"
     fi
 }
 
+# What the second says comes when both have ended.
+beside() {
+    local other said
+    said=$(mktemp)
+    "$2" >"$said" 2>&1 &
+    other=$!
+    "$1"
+    wait "$other"
+    cat "$said"
+    rm -f "$said"
+}
+
 summary() {
+    local failed
+    touch "$outline"
+    failed=$(grep -c '^FAILED' "$outline")
     printf '\n'
-    printf '%s\n' "${outline[@]}"
-    printf '%d passed, %d failed\n' "${#passed[@]}" "${#failed[@]}"
-    [ "${#failed[@]}" -eq 0 ]
+    cat "$outline"
+    printf '%d passed, %d failed\n' $(($(wc -l <"$outline") - failed)) "$failed"
+    rm -f "$outline"
+    [ "$failed" -eq 0 ]
 }
 
 # Goes before what a sanitizer is built into: gcc 12's cannot start where the kernel spreads addresses over 32 bits. Where that may not be
