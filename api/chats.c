@@ -14,6 +14,9 @@ static const struct choice HISTORIES[] = {
     { NULL, 0 },
 };
 
+static const struct choice PERMISSIONS[] = { { "post", MEMBERS_POST }, { "add", MEMBERS_ADD }, { "edit", MEMBERS_EDIT }, { NULL, 0 } };
+
+#define SLOW_MODE_MAX_S (LIMIT_SLOW_MODE_MS / 1000)
 #define TTL_MAX_S (LIMIT_MESSAGE_TTL_MS / 1000)
 
 struct chat_create_form {
@@ -40,6 +43,9 @@ struct chat_update_form {
     int history;
     struct integer message_ttl_s;
     struct flag until_delivered;
+    struct text description;
+    struct integer slow_mode_s;
+    struct who_may permissions;
 };
 
 static const struct field CHAT_UPDATE_FIELDS[] = {
@@ -47,6 +53,9 @@ static const struct field CHAT_UPDATE_FIELDS[] = {
     { "history", FIELD_CHOICE, false, 0, 0, offsetof(struct chat_update_form, history), HISTORIES },
     { "message_ttl_s", FIELD_INTEGER, false, 0, TTL_MAX_S, offsetof(struct chat_update_form, message_ttl_s), NULL },
     { "until_delivered", FIELD_FLAG, false, 0, 0, offsetof(struct chat_update_form, until_delivered), NULL },
+    { "description", FIELD_TEXT, false, 0, LIMIT_DESCRIPTION_CHARACTERS, offsetof(struct chat_update_form, description), NULL },
+    { "slow_mode_s", FIELD_INTEGER, false, 0, SLOW_MODE_MAX_S, offsetof(struct chat_update_form, slow_mode_s), NULL },
+    { "permissions", FIELD_WHO_MAY, false, 0, 0, offsetof(struct chat_update_form, permissions), PERMISSIONS },
 };
 const struct form chat_update_form = FORM(chat_update_form, CHAT_UPDATE_FIELDS);
 
@@ -151,7 +160,19 @@ enum err chat_show(struct request *request) {
 /* ---- Changing ---- */
 
 static bool is_empty(const struct chat_update_form *form) {
-    return form->title.bytes == NULL && form->history == 0 && !form->message_ttl_s.given && !form->until_delivered.given;
+    return form->title.bytes == NULL && form->history == 0 && !form->message_ttl_s.given && !form->until_delivered.given &&
+           form->description.bytes == NULL && !form->slow_mode_s.given && form->permissions.given == 0;
+}
+
+static void update_group(struct command *command, const struct chat_update_form *form) {
+    command->in.chat_update.title = form->title.bytes;
+    command->in.chat_update.set_history = form->history != 0;
+    command->in.chat_update.history = form->history == HISTORY_CHOICE(HISTORY_ALL) ? HISTORY_ALL : HISTORY_FROM_JOIN;
+    command->in.chat_update.description = form->description.bytes;
+    command->in.chat_update.set_slow_mode = form->slow_mode_s.given;
+    command->in.chat_update.slow_mode_ms = form->slow_mode_s.value * 1000;
+    command->in.chat_update.set_permissions = form->permissions.given;
+    command->in.chat_update.permissions = form->permissions.members;
 }
 
 enum err chat_update(struct request *request) {
@@ -160,9 +181,7 @@ enum err chat_update(struct request *request) {
         return chat_show(request);
     struct command *command = request_command(request, COMMAND_CHAT_UPDATE);
     command->in.chat_update.chat_id = request->ids[PATH_CHAT_ID];
-    command->in.chat_update.title = form->title.bytes;
-    command->in.chat_update.set_history = form->history != 0;
-    command->in.chat_update.history = form->history == HISTORY_CHOICE(HISTORY_ALL) ? HISTORY_ALL : HISTORY_FROM_JOIN;
+    update_group(command, form);
     command->in.chat_update.set_ttl = form->message_ttl_s.given;
     command->in.chat_update.message_ttl_ms = form->message_ttl_s.value * 1000;
     command->in.chat_update.set_until_delivered = form->until_delivered.given;

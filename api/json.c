@@ -74,16 +74,20 @@ static enum err read_string(struct request *request, const struct field *field, 
     return OK;
 }
 
+static const struct choice *find_choice(const struct choice *choices, const char *name) {
+    while (choices->name != NULL && strcmp(choices->name, name) != 0)
+        choices++;
+    return choices->name != NULL ? choices : NULL;
+}
+
 static enum err read_choice(struct request *request, const struct field *field, const json_t *value, int *ret_choice) {
     if (!json_is_string(value))
         return bad_field(request, field, "must be a string");
-    for (const struct choice *choice = field->choices; choice->name != NULL; choice++) {
-        if (strcmp(choice->name, json_string_value(value)) == 0) {
-            *ret_choice = choice->value;
-            return OK;
-        }
-    }
-    return bad_field(request, field, "is not one of the possible values");
+    const struct choice *choice = find_choice(field->choices, json_string_value(value));
+    if (choice == NULL)
+        return bad_field(request, field, "is not one of the possible values");
+    *ret_choice = choice->value;
+    return OK;
 }
 
 static enum err read_integer(struct request *request, const struct field *field, const json_t *value, struct integer *ret_integer) {
@@ -193,7 +197,26 @@ static enum err read_parts(struct request *request, const struct field *field, c
     return OK;
 }
 
-static enum err read_field(struct request *request, const struct field *field, const json_t *value, char *target) {
+static enum err read_who_may(struct request *request, const struct field *field, json_t *value, struct who_may *ret_who) {
+    static const struct choice WHO[] = { { "members", 1 }, { "admins", 2 }, { NULL, 0 } };
+    struct who_may who = { 0 };
+    const char *name;
+    json_t *said;
+    if (!json_is_object(value))
+        return bad_field(request, field, "must be an object");
+    json_object_foreach(value, name, said) {
+        const struct choice *what = find_choice(field->choices, name);
+        const struct choice *group = json_is_string(said) ? find_choice(WHO, json_string_value(said)) : NULL;
+        if (what == NULL || group == NULL)
+            return bad_field(request, field, "says of something else, or neither \"members\" nor \"admins\"");
+        who.given |= (unsigned)what->value;
+        who.members |= group->value == 1 ? (unsigned)what->value : 0;
+    }
+    *ret_who = who;
+    return OK;
+}
+
+static enum err read_field(struct request *request, const struct field *field, json_t *value, char *target) {
     void *place = target + field->offset;
     switch (field->type) {
     case FIELD_TEXT:
@@ -216,6 +239,8 @@ static enum err read_field(struct request *request, const struct field *field, c
         return read_ids(request, field, value, place);
     case FIELD_PARTS:
         return read_parts(request, field, value, place);
+    case FIELD_WHO_MAY:
+        return read_who_may(request, field, value, place);
     }
     return ERR_INTERNAL;
 }

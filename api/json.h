@@ -42,6 +42,12 @@ struct part_list {
     size_t count;
 };
 
+/* Who may do some things: bits of the choices. */
+struct who_may {
+    unsigned given;   /* those that are said */
+    unsigned members; /* of these, what members may and not only admins */
+};
+
 enum field_type {
     FIELD_TEXT,    /* struct text; min and max in characters */
     FIELD_LINE,    /* the same without control characters */
@@ -54,6 +60,7 @@ enum field_type {
     FIELD_ID,      /* uint64_t; absent: 0 */
     FIELD_IDS,     /* struct id_list; min and max in items, max 0: as many as fit the body */
     FIELD_PARTS,   /* struct part_list: objects {number, md5}; min and max in items */
+    FIELD_WHO_MAY, /* struct who_may: an object, for some of `choices`, whose values are bits, "members" or "admins" */
 };
 
 struct choice {

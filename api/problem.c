@@ -42,6 +42,7 @@ static const struct problem PROBLEMS[ERR_COUNT] = {
     [ERR_UPLOAD_MISSING] = { 409, "upload_missing", "Nothing was uploaded" },
     [ERR_UPLOAD_MISMATCH] = { 409, "upload_mismatch", "Something else was uploaded" },
     [ERR_RATE_LIMITED] = { 429, "rate_limited", "Too many requests" },
+    [ERR_SLOW_MODE] = { 429, "slow_mode", "Slow mode" },
     [ERR_OVERLOADED] = { 503, "overloaded", "Overloaded" },
     [ERR_DATABASE_UNAVAILABLE] = { 503, "database_unavailable", "Database unavailable" },
     [ERR_STORAGE_UNAVAILABLE] = { 503, "storage_unavailable", "Media storage unavailable" },
@@ -82,6 +83,8 @@ void problem_answer(struct request *request, enum err err) {
     write_problem(&answer->body, problem, request);
     if (problem->status == 401)
         answer_header(request, "WWW-Authenticate", "Bearer");
+    if (request->refusal.retry_after_s > 0)
+        answer_header(request, "Retry-After", request_printf(request, "%u", request->refusal.retry_after_s));
     if ((problem->status == 429 || problem->status == 503) && !answer_has(request, "Retry-After"))
         answer_header(request, "Retry-After", "1");
     if (err == ERR_DRAINING)

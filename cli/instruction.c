@@ -33,7 +33,7 @@ PRINTF_LIKE(4, 5) static bool refuse(struct instruction *instruction, enum err e
     va_start(arguments, format);
     vsnprintf(instruction->detail, sizeof(instruction->detail), format, arguments);
     va_end(arguments);
-    instruction->command.refusal = (struct refusal){ err, field, instruction->detail };
+    instruction->command.refusal = (struct refusal){ .err = err, .field = field, .detail = instruction->detail };
     return false;
 }
 

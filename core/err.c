@@ -42,6 +42,7 @@ static const char *const names[ERR_COUNT] = {
     [ERR_UPLOAD_MISSING] = "upload_missing",
     [ERR_UPLOAD_MISMATCH] = "upload_mismatch",
     [ERR_RATE_LIMITED] = "rate_limited",
+    [ERR_SLOW_MODE] = "slow_mode",
     [ERR_OVERLOADED] = "overloaded",
     [ERR_DATABASE_UNAVAILABLE] = "database_unavailable",
     [ERR_STORAGE_UNAVAILABLE] = "storage_unavailable",

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define MUST_USE __attribute__((warn_unused_result))
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
@@ -52,6 +53,7 @@ enum err {
     ERR_UPLOAD_MISMATCH,
     /* The server cannot now; trying again may help. */
     ERR_RATE_LIMITED,
+    ERR_SLOW_MODE,
     ERR_OVERLOADED,
     ERR_DATABASE_UNAVAILABLE,
     ERR_STORAGE_UNAVAILABLE,
@@ -72,6 +74,7 @@ struct refusal {
     enum err err;
     const char *field;
     const char *detail;
+    uint32_t retry_after_s; /* when the same may succeed; 0: not known */
 };
 
 /* The name of `err` for logs ("ERR_NOT_FOUND" is "not_found"); never NULL. */

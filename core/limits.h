@@ -17,6 +17,7 @@
 /* Text, in Unicode characters unless said otherwise */
 #define LIMIT_TEXT_CHARACTERS 100000
 #define LIMIT_TITLE_CHARACTERS 128
+#define LIMIT_DESCRIPTION_CHARACTERS 512
 #define LIMIT_NAME_CHARACTERS 64
 #define LIMIT_USERNAME_MIN_BYTES 3
 #define LIMIT_USERNAME_BYTES 32
@@ -25,6 +26,9 @@
 #define LIMIT_KEY_BYTES 128 /* Idempotency-Key */
 #define LIMIT_NODE_BYTES 64 /* PARLEY_NODE */
 #define LIMIT_CLIENT_KEY_CHARACTERS 64
+
+/* Chats */
+#define LIMIT_SLOW_MODE_MS (INT64_C(3600) * 1000) /* the longest pause between two messages of a member */
 
 /* Lists */
 #define LIMIT_PAGE_ITEMS 100

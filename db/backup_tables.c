@@ -25,14 +25,18 @@ static const struct backup_column ticket_columns[] = {
 };
 static const struct backup_column invite_columns[] = { BYTES("invite", 1), NUMBER("uses_left", 1), NUMBER("expires_ms", 1) };
 static const struct backup_column chat_columns[] = {
-    NUMBER("id", 1),          NUMBER("type", 1),           NUMBER("history", 1),         TEXT("title", 1),         NUMBER("created_by", 1),
-    NUMBER("created_ms", 1),  NUMBER("deleted_ms", 1),     NUMBER("last_id", 1),         NUMBER("last_rev", 1),    NUMBER("last_seq", 1),
-    NUMBER("changed_rev", 1), BYTES("chain", 1),           NUMBER("member_count", 1),    NUMBER("owner_count", 1), NUMBER("direct_low", 1),
-    NUMBER("direct_high", 1), NUMBER("message_ttl_ms", 2), NUMBER("until_delivered", 2),
+    NUMBER("id", 1),           NUMBER("type", 1),           NUMBER("history", 1),
+    TEXT("title", 1),          NUMBER("created_by", 1),     NUMBER("created_ms", 1),
+    NUMBER("deleted_ms", 1),   NUMBER("last_id", 1),        NUMBER("last_rev", 1),
+    NUMBER("last_seq", 1),     NUMBER("changed_rev", 1),    BYTES("chain", 1),
+    NUMBER("member_count", 1), NUMBER("owner_count", 1),    NUMBER("direct_low", 1),
+    NUMBER("direct_high", 1),  NUMBER("message_ttl_ms", 2), NUMBER("until_delivered", 2),
+    TEXT("description", 4),    NUMBER("slow_mode_ms", 4),   NUMBER("permissions", 4),
 };
 static const struct backup_column purge_columns[] = { NUMBER("chat_id", 1), NUMBER("purged_id", 1) };
 static const struct backup_column stay_columns[] = {
-    NUMBER("chat_id", 1), NUMBER("user_id", 1), NUMBER("joined_id", 1), NUMBER("left_id", 1), NUMBER("role", 1), NUMBER("joined_ms", 1),
+    NUMBER("chat_id", 1), NUMBER("user_id", 1),   NUMBER("joined_id", 1),    NUMBER("left_id", 1),
+    NUMBER("role", 1),    NUMBER("joined_ms", 1), NUMBER("last_post_ms", 4),
 };
 static const struct backup_column event_columns[] = {
     NUMBER("id", 1),         NUMBER("owner_id", 1),    NUMBER("is_message", 1), NUMBER("type", 1),       NUMBER("actor_id", 1),

@@ -11,6 +11,7 @@ static void free_chat(struct chat *chat) {
     if (!chat)
         return;
     free((char *)(uintptr_t)chat->title);
+    free((char *)(uintptr_t)chat->description);
     free(chat);
 }
 
@@ -32,19 +33,26 @@ const struct stay *cache_stay(const struct cache *cache, uint64_t chat_id, uint6
     return stay && stay->chat_id == chat_id && stay->user_id == user_id ? stay : NULL;
 }
 
-/* Copies the values; keeps the title that is there when it is the same. */
+/* Copies a text; keeps the copy that is there when it is the same. */
+static bool copy_text(const char **to, const char *from) {
+    bool same = from == *to || (from && *to && strcmp(from, *to) == 0);
+    char *copy = from && !same ? strdup(from) : NULL;
+    if (same)
+        return true;
+    if (from && !copy)
+        return false;
+    free((char *)(uintptr_t)*to);
+    *to = copy;
+    return true;
+}
+
 static bool copy_chat(struct chat *to, const struct chat *from) {
-    char *title = (char *)(uintptr_t)to->title;
-    bool same = from->title == title || (from->title && title && strcmp(from->title, title) == 0);
-    if (!same) {
-        char *copy = from->title ? strdup(from->title) : NULL;
-        if (from->title && !copy)
-            return false;
-        free(title);
-        title = copy;
-    }
+    if (!copy_text(&to->title, from->title) || !copy_text(&to->description, from->description))
+        return false;
+    const char *title = to->title, *description = to->description;
     *to = *from;
     to->title = title;
+    to->description = description;
     return true;
 }
 

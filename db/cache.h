@@ -11,7 +11,7 @@
 struct state;
 
 struct cache {
-    struct map chats; /* id → struct chat with a title of its own; owned */
+    struct map chats; /* id → struct chat with texts of its own; owned */
     struct map stays; /* mix of chat and user → struct stay; owned; of two with the same mix the later one */
 };
 

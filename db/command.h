@@ -128,8 +128,13 @@ struct command {
             bool set_ttl;
             int64_t message_ttl_ms; /* 0: none */
             bool set_until_delivered;
-            bool until_delivered;
-        } chat_update; /* direct chats: only the last two */
+            bool until_delivered;    /* direct chats: only this and the one before */
+            const char *description; /* NULL: as it is; "": none */
+            bool set_slow_mode;
+            int64_t slow_mode_ms;     /* 0: none */
+            uint32_t set_permissions; /* those that are said, of enum permission */
+            uint32_t permissions;     /* of these, what members may */
+        } chat_update;
         struct {
             uint64_t chat_id;
         } chat_delete;

@@ -294,6 +294,13 @@ void chat_changed(struct state *state, struct chat_entry *chat) {
     state_push(state, &state->changed_chats, chat);
 }
 
+void stay_changed(struct state *state, struct stay_entry *stay) {
+    if (stay->listed)
+        return;
+    stay->listed = true;
+    state_push(state, &state->changed_stays, stay);
+}
+
 void push_bulk(struct state *state, enum bulk_kind kind, uint64_t a, uint64_t b) {
     struct bulk *bulk = state_alloc(state, sizeof *bulk);
     if (!bulk)

@@ -35,6 +35,7 @@ struct event_entry *append_chat_event(struct state *state, struct chat_entry *ch
                                       uint64_t ref_id);
 struct event_entry *append_user_event(struct state *state, uint64_t user_id, enum event_type type, uint64_t ref_id);
 void chat_changed(struct state *state, struct chat_entry *chat); /* lists it for writing */
+void stay_changed(struct state *state, struct stay_entry *stay);
 /* Body of a thin event out of a buffer, copied into the arena; releases the buffer. */
 void event_body(struct state *state, struct event_entry *event, struct buf *body);
 /* True when the key was seen before; then the command is refused or slot->repeated_id is set. */

@@ -21,13 +21,6 @@ static void body_with_chat(struct state *state, struct event_entry *event, const
     event_body(state, event, &body);
 }
 
-static void stay_changed(struct state *state, struct stay_entry *stay) {
-    if (stay->listed)
-        return;
-    stay->listed = true;
-    state_push(state, &state->changed_stays, stay);
-}
-
 static void add_stay(struct state *state, struct chat_entry *chat, uint64_t user_id, uint64_t joined_id, enum role role) {
     struct stay_entry *entry = state_stay(state, chat->chat.id, user_id);
     if (!entry)
@@ -98,6 +91,7 @@ static struct chat_entry *new_chat(struct state *state, const struct command *co
     chat->chat.title = command->in.chat_create.title;
     chat->chat.message_ttl_ms = command->in.chat_create.message_ttl_ms;
     chat->chat.until_delivered = command->in.chat_create.until_delivered;
+    chat->chat.permissions = PERMISSIONS_DEFAULT;
     if (chat->chat.until_delivered)
         delivery_changed(state, chat);
     chat->chat.created_by = command->actor_id;
@@ -187,17 +181,41 @@ static bool enter_group(struct state *state, struct command *command, uint64_t c
     return false;
 }
 
+/* "" is none. */
+static bool is_other_text(const char *text, const char *current) { return text && strcmp(text, current ? current : "") != 0; }
+
+/* The permissions as they would be. */
+static uint32_t permissions_after(const struct command *command, const struct chat *chat) {
+    uint32_t said = command->in.chat_update.set_permissions;
+    return (chat->permissions & ~said) | (command->in.chat_update.permissions & said);
+}
+
+static bool group_changes(const struct command *command, const struct chat *chat) {
+    return is_other_text(command->in.chat_update.title, chat->title) ||
+           is_other_text(command->in.chat_update.description, chat->description) ||
+           (command->in.chat_update.set_slow_mode && command->in.chat_update.slow_mode_ms != chat->slow_mode_ms) ||
+           permissions_after(command, chat) != chat->permissions;
+}
+
 static bool update_changes(const struct command *command, const struct chat *chat) {
-    const char *title = command->in.chat_update.title;
-    return (title && strcmp(title, chat->title ? chat->title : "") != 0) ||
-           (command->in.chat_update.set_history && command->in.chat_update.history != chat->history) ||
+    return group_changes(command, chat) || (command->in.chat_update.set_history && command->in.chat_update.history != chat->history) ||
            (command->in.chat_update.set_ttl && command->in.chat_update.message_ttl_ms != chat->message_ttl_ms) ||
            (command->in.chat_update.set_until_delivered && command->in.chat_update.until_delivered != chat->until_delivered);
 }
 
-static void update_chat(struct state *state, const struct command *command, struct chat_entry *chat) {
+static void update_group(const struct command *command, struct chat *chat) {
+    const char *description = command->in.chat_update.description;
     if (command->in.chat_update.title)
-        chat->chat.title = command->in.chat_update.title;
+        chat->title = command->in.chat_update.title;
+    if (description)
+        chat->description = *description ? description : NULL;
+    if (command->in.chat_update.set_slow_mode)
+        chat->slow_mode_ms = command->in.chat_update.slow_mode_ms;
+    chat->permissions = permissions_after(command, chat);
+}
+
+static void update_chat(struct state *state, const struct command *command, struct chat_entry *chat) {
+    update_group(command, &chat->chat);
     if (command->in.chat_update.set_history)
         chat->chat.history = command->in.chat_update.history;
     if (command->in.chat_update.set_ttl)
@@ -211,12 +229,28 @@ static void update_chat(struct state *state, const struct command *command, stru
         body_with_chat(state, event, chat, NULL);
 }
 
-/* How long messages stay is for both of a direct chat to say; title and history are a group's. */
+/* Whether it changes what the chat shows of itself. */
+static bool edits_chat(const struct command *command) { return command->in.chat_update.title || command->in.chat_update.description; }
+
+/* Whether it changes how a group works. */
+static bool rules_group(const struct command *command) {
+    return command->in.chat_update.set_history || command->in.chat_update.set_slow_mode || command->in.chat_update.set_permissions;
+}
+
+static bool rules_messages(const struct command *command) {
+    return command->in.chat_update.set_ttl || command->in.chat_update.set_until_delivered;
+}
+
+static bool may_update_group(const struct command *command, const struct chat *chat, const struct stay *stay) {
+    bool only_edits = !rules_group(command) && !rules_messages(command);
+    return stay->role >= ROLE_ADMIN || (only_edits && chat->permissions & MEMBERS_EDIT);
+}
+
+/* How long messages stay is for both of a direct chat to say; all else is a group's. */
 static bool may_update(struct command *command, const struct chat *chat, const struct stay *stay) {
-    bool group_only = command->in.chat_update.title || command->in.chat_update.set_history;
-    if (chat->type == CHAT_DIRECT && group_only)
+    if (chat->type == CHAT_DIRECT && (edits_chat(command) || rules_group(command)))
         refuse(command, ERR_DIRECT_CHAT, NULL, "a direct chat has no title, and both members see all of it");
-    else if (chat->type == CHAT_GROUP && stay->role < ROLE_ADMIN)
+    else if (chat->type == CHAT_GROUP && !may_update_group(command, chat, stay))
         refuse(command, ERR_FORBIDDEN, NULL, "only an owner or admin may change the chat");
     return command->refusal.err == OK;
 }
@@ -243,6 +277,7 @@ static void end_chat(struct state *state, struct chat_entry *chat, uint64_t acto
     if (chat->chat.until_delivered)
         delivery_changed(state, chat);
     chat->chat.title = NULL;
+    chat->chat.description = NULL;
     chat->chat.member_count = 0;
     chat->chat.owner_count = 0;
     *close = (struct bulk){ chat->chat.id, event->event.id };
@@ -291,11 +326,18 @@ static void change_role(struct state *state, struct command *command, struct cha
     answer_member(command, &member->stay, true);
 }
 
+/* Members only members, where the chat lets them at all. */
+static bool may_add(const struct chat *chat, const struct stay *actor, enum role role) {
+    if (role > ROLE_MEMBER)
+        return actor->role == ROLE_OWNER;
+    return actor->role >= ROLE_ADMIN || chat->permissions & MEMBERS_ADD;
+}
+
 static void add_member(struct state *state, struct command *command, struct chat_entry *chat, const struct stay_entry *actor) {
     enum role role = command->in.member_put.role == ROLE_NONE ? ROLE_MEMBER : command->in.member_put.role;
     uint64_t user_id = command->in.member_put.user_id;
     struct user_entry *user = state_user(state, user_id);
-    if (actor->stay.role < ROLE_ADMIN || (role > ROLE_MEMBER && actor->stay.role < ROLE_OWNER))
+    if (!may_add(&chat->chat, &actor->stay, role))
         return refuse(command, ERR_FORBIDDEN, NULL, "only an admin may add members, and only an owner others than members");
     if (!user || !user->found)
         return refuse(command, ERR_NOT_FOUND, NULL, NULL);

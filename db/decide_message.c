@@ -75,6 +75,27 @@ static struct chat_entry *enter(struct state *state, struct command *command, ui
     return chat;
 }
 
+/* What the chat asks of members who are no admins. */
+static bool may_post(const struct state *state, struct command *command, const struct chat *chat, const struct stay *stay) {
+    int64_t wait_ms = chat->slow_mode_ms ? stay->last_post_ms + chat->slow_mode_ms - state->now_ms : 0;
+    if (stay->role >= ROLE_ADMIN)
+        return true;
+    if (!(chat->permissions & MEMBERS_POST)) {
+        refuse(command, ERR_FORBIDDEN, NULL, "only an owner or admin may post in this chat");
+    } else if (wait_ms > 0) {
+        refuse(command, ERR_SLOW_MODE, NULL, "the chat is in slow mode");
+        command->refusal.retry_after_s = (uint32_t)((wait_ms + 999) / 1000);
+    }
+    return command->refusal.err == OK;
+}
+
+static void note_post(struct state *state, const struct chat *chat, struct stay_entry *stay) {
+    if (!chat->slow_mode_ms || stay->stay.role >= ROLE_ADMIN)
+        return;
+    stay->stay.last_post_ms = state->now_ms;
+    stay_changed(state, stay);
+}
+
 void decide_message_post(struct state *state, struct slot *slot) {
     struct command *command = slot->command;
     struct stay_entry *stay;
@@ -86,7 +107,7 @@ void decide_message_post(struct state *state, struct slot *slot) {
             answer_repeated(state, slot);
         return;
     }
-    if (!media_may_attach(state, command))
+    if (!may_post(state, command, &chat->chat, &stay->stay) || !media_may_attach(state, command))
         return;
     struct event_entry *event = append_chat_event(state, chat, EVENT_MESSAGE_CREATED, command->actor_id, 0);
     struct message_entry *message = event ? new_message(state, command, chat, &event->event) : NULL;
@@ -96,6 +117,7 @@ void decide_message_post(struct state *state, struct slot *slot) {
     event->event.message = message->message;
     command->out.id = message->message.id;
     slot->answer = event;
+    note_post(state, &chat->chat, stay);
     key_note(state, command, message->message.id);
 }
 

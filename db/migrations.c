@@ -28,6 +28,8 @@ static_assert(LIMIT_USERNAME_BYTES <= 32, "user.username");
 static_assert(LIMIT_NAME_CHARACTERS <= 64, "user.display_name and device.name");
 static_assert(PASSWORD_HASH_SIZE <= 128, "user.password");
 static_assert(LIMIT_TITLE_CHARACTERS <= 128, "chat.title");
+static_assert(LIMIT_DESCRIPTION_CHARACTERS <= 512, "chat.description");
+static_assert(PERMISSIONS_DEFAULT == 1, "chat.permissions");
 static_assert(LIMIT_CLIENT_KEY_CHARACTERS <= 64, "event.client_key");
 static_assert(LIMIT_FILE_NAME_BYTES <= 255, "media.file_name");
 static_assert(LIMIT_BLURHASH_CHARACTERS <= 128, "media.blurhash");
@@ -172,9 +174,19 @@ static const char mariadb_2[] =
 static const char sqlite_3[] = "INSERT" HEAD;
 static const char mariadb_3[] = "INSERT IGNORE" HEAD;
 
+static const char sqlite_4[] = "ALTER TABLE chat ADD COLUMN description TEXT;"
+                               "ALTER TABLE chat ADD COLUMN slow_mode_ms BIGINT NOT NULL DEFAULT 0;"
+                               "ALTER TABLE chat ADD COLUMN permissions BIGINT NOT NULL DEFAULT 1;"
+                               "ALTER TABLE stay ADD COLUMN last_post_ms BIGINT NOT NULL DEFAULT 0;";
+
+static const char mariadb_4[] = "ALTER TABLE chat ADD COLUMN IF NOT EXISTS description VARCHAR(512);"
+                                "ALTER TABLE chat ADD COLUMN IF NOT EXISTS slow_mode_ms BIGINT NOT NULL DEFAULT 0;"
+                                "ALTER TABLE chat ADD COLUMN IF NOT EXISTS permissions BIGINT NOT NULL DEFAULT 1;"
+                                "ALTER TABLE stay ADD COLUMN IF NOT EXISTS last_post_ms BIGINT NOT NULL DEFAULT 0;";
+
 static const struct step {
     const char *sqlite, *mariadb;
-} steps[] = { { sqlite_1, mariadb_1 }, { sqlite_2, mariadb_2 }, { sqlite_3, mariadb_3 } };
+} steps[] = { { sqlite_1, mariadb_1 }, { sqlite_2, mariadb_2 }, { sqlite_3, mariadb_3 }, { sqlite_4, mariadb_4 } };
 #define STEP_COUNT (sizeof steps / sizeof *steps)
 
 static const struct step step_table = {

@@ -15,6 +15,14 @@ enum chat_type { CHAT_DIRECT = 1, CHAT_GROUP = 2 };
 /* What a member may read of the time before joining. */
 enum chat_history { HISTORY_FROM_JOIN = 0, HISTORY_ALL = 1 };
 
+/* What members may do in a group; admins and owners always may. */
+enum permission {
+    MEMBERS_POST = 1,
+    MEMBERS_ADD = 2,  /* other members, and make invitation links */
+    MEMBERS_EDIT = 4, /* what the chat shows of itself: title, description and avatar */
+};
+#define PERMISSIONS_DEFAULT MEMBERS_POST
+
 enum event_type {
     EVENT_MESSAGE_CREATED = 1,
     EVENT_MESSAGE_EDITED = 2,
@@ -70,6 +78,9 @@ struct chat {
     uint64_t direct_low, direct_high; /* both members of a direct chat; 0 for others */
     int64_t message_ttl_ms;           /* of messages posted from now on; 0: the server's retention only */
     bool until_delivered;             /* messages go when every device of every member has acknowledged them */
+    const char *description;          /* may be NULL */
+    int64_t slow_mode_ms;             /* between two messages of a member who is no admin; 0: none */
+    uint32_t permissions;             /* of enum permission */
 };
 
 #define STAY_OPEN ((uint64_t)INT64_MAX)
@@ -82,6 +93,7 @@ struct stay {
     uint64_t left_id; /* STAY_OPEN while a member */
     int64_t joined_ms;
     enum role role;
+    int64_t last_post_ms; /* where the chat is in slow mode: of the last message that it held for */
 };
 
 /* A message as it is now. `text` is NULL when deleted or withheld. */

@@ -62,6 +62,26 @@ void render_device(struct buf *buf, const struct device *device, uint64_t curren
     buf_char(buf, '}');
 }
 
+static const char *who(const struct chat *chat, enum permission permission) {
+    return chat->permissions & permission ? "members" : "admins";
+}
+
+/* What only groups have. */
+static void render_group(struct buf *buf, const struct chat *chat) {
+    if (chat->description)
+        json_member_string(buf, "description", chat->description);
+    else
+        json_member_null(buf, "description");
+    json_member_number(buf, "slow_mode_s", (uint64_t)chat->slow_mode_ms / 1000);
+    json_comma(buf);
+    json_key(buf, "permissions");
+    buf_char(buf, '{');
+    json_member_string(buf, "post", who(chat, MEMBERS_POST));
+    json_member_string(buf, "add", who(chat, MEMBERS_ADD));
+    json_member_string(buf, "edit", who(chat, MEMBERS_EDIT));
+    buf_char(buf, '}');
+}
+
 static void render_pair(struct buf *buf, const struct chat *chat, uint64_t reader_id) {
     json_comma(buf);
     json_key(buf, "member_ids");
@@ -90,6 +110,8 @@ void render_chat(struct buf *buf, const struct chat *chat, uint64_t reader_id, e
     json_member_bool(buf, "until_delivered", chat->until_delivered);
     if (chat->type == CHAT_DIRECT)
         render_pair(buf, chat, reader_id);
+    else
+        render_group(buf, chat);
     if (role != ROLE_NONE)
         json_member_string(buf, "my_role", role_name(role));
     buf_char(buf, '}');

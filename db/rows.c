@@ -70,6 +70,9 @@ enum err row_chat(struct db *db, struct statement *row, int column, struct arena
         .direct_high = number(row, column + 15),
         .message_ttl_ms = (int64_t)number(row, column + 16),
         .until_delivered = number(row, column + 17) != 0,
+        .description = text(db, row, column + 18, arena, &err),
+        .slow_mode_ms = (int64_t)number(row, column + 19),
+        .permissions = (uint32_t)number(row, column + 20),
     };
     db_column_blob(db, row, column + 11, chat.chain, sizeof chat.chain);
     if (err == OK)
@@ -85,6 +88,7 @@ void row_stay(struct db *db, struct statement *row, int column, struct stay *ret
         .left_id = db->driver->column_id(row, column + 3),
         .role = (enum role)db->driver->column_id(row, column + 4),
         .joined_ms = (int64_t)db->driver->column_id(row, column + 5),
+        .last_post_ms = (int64_t)db->driver->column_id(row, column + 6),
     };
 }
 

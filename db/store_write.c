@@ -21,27 +21,29 @@ static const struct query insert_invite = { "INSERT INTO invite(invite, uses_lef
 static const struct query update_invite = { "UPDATE invite SET uses_left = ?2 WHERE invite = ?1" };
 static const struct query insert_chat = {
     "INSERT INTO chat(id, type, history, title, created_by, created_ms, deleted_ms, last_id, last_rev, last_seq, changed_rev, chain,"
-    " member_count, owner_count, direct_low, direct_high, message_ttl_ms, until_delivered)"
-    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0),?17,?18)"
+    " member_count, owner_count, direct_low, direct_high, message_ttl_ms, until_delivered, description, slow_mode_ms, permissions)"
+    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0),?17,?18,?19,?20,?21)"
 };
 static const struct query update_chat = {
     "UPDATE chat SET history = ?3, title = ?4, deleted_ms = ?7, last_id = ?8, last_rev = ?9, last_seq = ?10,"
-    " changed_rev = ?11, chain = ?12, member_count = ?13, owner_count = ?14, message_ttl_ms = ?17, until_delivered = ?18 WHERE id = ?1"
+    " changed_rev = ?11, chain = ?12, member_count = ?13, owner_count = ?14, message_ttl_ms = ?17, until_delivered = ?18,"
+    " description = ?19, slow_mode_ms = ?20, permissions = ?21 WHERE id = ?1"
 };
 /* The same of rows that are there. An array of insertions is one execution; of updates MariaDB makes one each, which takes half as long again. */
 static const struct query merge_chat = {
     "INSERT INTO chat(id, type, history, title, created_by, created_ms, deleted_ms, last_id, last_rev, last_seq, changed_rev, chain,"
-    " member_count, owner_count, direct_low, direct_high, message_ttl_ms, until_delivered)"
-    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0),?17,?18) ON DUPLICATE KEY UPDATE"
+    " member_count, owner_count, direct_low, direct_high, message_ttl_ms, until_delivered, description, slow_mode_ms, permissions)"
+    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0),?17,?18,?19,?20,?21) ON DUPLICATE KEY UPDATE"
     " history = value(history), title = value(title), deleted_ms = value(deleted_ms), last_id = value(last_id), last_rev = value(last_rev),"
     " last_seq = value(last_seq), changed_rev = value(changed_rev), chain = value(chain), member_count = value(member_count),"
-    " owner_count = value(owner_count), message_ttl_ms = value(message_ttl_ms), until_delivered = value(until_delivered)"
+    " owner_count = value(owner_count), message_ttl_ms = value(message_ttl_ms), until_delivered = value(until_delivered),"
+    " description = value(description), slow_mode_ms = value(slow_mode_ms), permissions = value(permissions)"
 };
 static const struct query insert_stay = {
-    "INSERT INTO stay(chat_id, user_id, joined_id, left_id, role, joined_ms) VALUES(?1,?2,?3,?4,?5,?6)"
+    "INSERT INTO stay(chat_id, user_id, joined_id, left_id, role, last_post_ms, joined_ms) VALUES(?1,?2,?3,?4,?5,?6,?7)"
 };
 static const struct query update_stay = {
-    "UPDATE stay SET left_id = ?4, role = ?5 WHERE chat_id = ?1 AND user_id = ?2 AND joined_id = ?3"
+    "UPDATE stay SET left_id = ?4, role = ?5, last_post_ms = ?6 WHERE chat_id = ?1 AND user_id = ?2 AND joined_id = ?3"
 };
 static const struct query close_stays = { "UPDATE stay SET left_id = ?2 WHERE chat_id = ?1 AND left_id = 9223372036854775807" };
 static const struct query insert_purge = { "INSERT INTO \"purge\"(chat_id, purged_id) VALUES(?1, ?2)" };
@@ -168,6 +170,9 @@ static void bind_chat(struct statement *statement, const void *context, size_t i
     rows->driver->bind_id(statement, 16, chat->direct_high);
     rows->driver->bind_id(statement, 17, (uint64_t)chat->message_ttl_ms);
     rows->driver->bind_id(statement, 18, chat->until_delivered);
+    bind_text(rows, statement, 19, chat->description);
+    rows->driver->bind_id(statement, 20, (uint64_t)chat->slow_mode_ms);
+    rows->driver->bind_id(statement, 21, chat->permissions);
 }
 
 static void bind_stay(struct statement *statement, const void *context, size_t index) {
@@ -178,12 +183,13 @@ static void bind_stay(struct statement *statement, const void *context, size_t i
     rows->driver->bind_id(statement, 3, stay->joined_id);
     rows->driver->bind_id(statement, 4, stay->left_id);
     rows->driver->bind_id(statement, 5, stay->role);
+    rows->driver->bind_id(statement, 6, (uint64_t)stay->last_post_ms);
 }
 
 static void bind_new_stay(struct statement *statement, const void *context, size_t index) {
     const struct rows *rows = context;
     bind_stay(statement, context, index);
-    rows->driver->bind_id(statement, 6, (uint64_t)((struct stay_entry *)rows->items[index])->stay.joined_ms);
+    rows->driver->bind_id(statement, 7, (uint64_t)((struct stay_entry *)rows->items[index])->stay.joined_ms);
 }
 
 static void bind_thin(struct statement *statement, const void *context, size_t index) {

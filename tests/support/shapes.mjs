@@ -29,16 +29,18 @@ const CHAT_KEYS = [
   'id', 'type', 'title', 'history', 'message_ttl_s', 'until_delivered', 'rev', 'last_seq', 'last_rev', 'last_id', 'member_count', 'created_at', 'created_by',
 ];
 
+const GROUP_KEYS = ['description', 'slow_mode_s', 'permissions'];
+
 // A chat as REST answers it.
 export function checkChat(chat) {
-  const own = chat.type === 'direct' ? ['my_role', 'peer_id', 'member_ids'] : ['my_role'];
-  checkKeys(chat, [...CHAT_KEYS, ...own]);
+  const own = chat.type === 'direct' ? ['peer_id', 'member_ids'] : GROUP_KEYS;
+  checkKeys(chat, [...CHAT_KEYS, 'my_role', ...own]);
   checkChatValues(chat);
 }
 
 // A chat inside an event, which is the same for every recipient.
 export function checkEventChat(chat) {
-  checkKeys(chat, chat.type === 'direct' ? [...CHAT_KEYS, 'member_ids'] : CHAT_KEYS);
+  checkKeys(chat, [...CHAT_KEYS, ...(chat.type === 'direct' ? ['member_ids'] : GROUP_KEYS)]);
   checkChatValues(chat);
 }
 
@@ -47,6 +49,14 @@ function checkChatValues(chat) {
   assert.match(chat.created_at, TIME);
   for (const number of ['rev', 'last_seq', 'last_rev', 'member_count', 'message_ttl_s']) assert.ok(Number.isInteger(chat[number]), number);
   assert.equal(typeof chat.until_delivered, 'boolean');
+  if (chat.type === 'group') checkGroupValues(chat);
+}
+
+function checkGroupValues({ description, slow_mode_s, permissions }) {
+  assert.ok(description === null || typeof description === 'string');
+  assert.ok(Number.isInteger(slow_mode_s));
+  checkKeys(permissions, ['post', 'add', 'edit']);
+  for (const who of Object.values(permissions)) assert.ok(['members', 'admins'].includes(who));
 }
 
 const MESSAGE_KEYS = ['id', 'chat_id', 'sender_id', 'seq', 'rev', 'created_at', 'chain'];
