@@ -45,6 +45,17 @@ enum err member_list(struct request *request);
 enum err member_put(struct request *request);
 enum err member_remove(struct request *request);
 
+/* links.c */
+extern const struct form link_form, join_answer_form;
+enum err link_create(struct request *request);
+enum err link_list(struct request *request);
+enum err link_revoke(struct request *request);
+enum err link_show(struct request *request);
+enum err link_join(struct request *request);
+enum err link_joined(struct request *request);
+enum err join_list(struct request *request);
+enum err join_answer(struct request *request);
+
 /* messages.c */
 extern const struct form message_form, message_edit_form;
 enum err message_post(struct request *request);

@@ -39,7 +39,7 @@ enum rate_class {
 };
 
 /* The ids of a path, by the name of its parameter. */
-enum path_id { PATH_CHAT_ID, PATH_MESSAGE_ID, PATH_USER_ID, PATH_DEVICE_ID, PATH_MEDIA_ID, PATH_ID_COUNT };
+enum path_id { PATH_CHAT_ID, PATH_MESSAGE_ID, PATH_USER_ID, PATH_DEVICE_ID, PATH_MEDIA_ID, PATH_LINK_ID, PATH_ID_COUNT };
 
 /* One row of the route table (routes.c). */
 struct route {
@@ -134,7 +134,8 @@ struct request {
     struct query_argument query[LIMIT_QUERY_ARGUMENTS];
     size_t query_count; /* may exceed LIMIT_QUERY_ARGUMENTS: then there were more */
     uint64_t ids[PATH_ID_COUNT];
-    const char *object; /* the path's {object}: all the rest of it, as sent */
+    struct slice token_text; /* the path's {token}, as sent */
+    const char *object;      /* the path's {object}: all the rest of it, as sent */
     struct address address;
     char id[17]; /* X-Request-Id */
     int64_t started_us;

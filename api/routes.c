@@ -38,6 +38,14 @@ const struct route ROUTES[] = {
     { METHOD_PUT,    "/v1/chats/{chat_id}/members/{user_id}", AUTH_USER, ON_LOOP, RATE_NORMAL, 201, 0, &member_form, NULL, NULL, member_put, finish_json },
     { METHOD_DELETE, "/v1/chats/{chat_id}/members/{user_id}", AUTH_USER, ON_LOOP, RATE_NORMAL, 204, 0, NULL, NULL, NULL, member_remove, finish_empty },
 
+    { METHOD_POST,   "/v1/chats/{chat_id}/links",              AUTH_USER, ON_LOOP,   RATE_NORMAL, 201, 0, &link_form, NULL, NULL, link_create, finish_json },
+    { METHOD_GET,    "/v1/chats/{chat_id}/links",              AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, "limit cursor", NULL, link_list, NULL },
+    { METHOD_DELETE, "/v1/chats/{chat_id}/links/{link_id}",    AUTH_USER, ON_LOOP,   RATE_NORMAL, 204, 0, NULL, NULL, NULL, link_revoke, finish_empty },
+    { METHOD_GET,    "/v1/chats/{chat_id}/requests",           AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, "limit cursor", NULL, join_list, NULL },
+    { METHOD_PUT,    "/v1/chats/{chat_id}/requests/{user_id}", AUTH_USER, ON_LOOP,   RATE_NORMAL, 204, 0, &join_answer_form, NULL, NULL, join_answer, finish_empty },
+    { METHOD_GET,    "/v1/links/{token}",                      AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, NULL, NULL, link_show, NULL },
+    { METHOD_POST,   "/v1/links/{token}/join",                 AUTH_USER, ON_READER, RATE_NORMAL, 201, 0, NULL, NULL, NULL, link_join, link_joined },
+
     { METHOD_POST,   "/v1/chats/{chat_id}/messages", AUTH_USER, ON_LOOP,   RATE_NORMAL, 201, BIG, &message_form, NULL, NULL, message_post, finish_message },
     { METHOD_GET,    "/v1/chats/{chat_id}/messages", AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, "before after around limit", NULL, message_list, NULL },
     { METHOD_GET,    "/v1/chats/{chat_id}/messages/{message_id}", AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, NULL, NULL, message_show, NULL },
@@ -76,9 +84,10 @@ static const char *const METHOD_NAMES[METHOD_COUNT] = { "GET", "POST", "PUT", "P
 
 /* ---- The index: a tree of path segments ---- */
 
-#define NODES_MAX 64
+#define NODES_MAX 96
 #define NO_PARAMETER PATH_ID_COUNT
-#define REST_PARAMETER ((enum path_id)(PATH_ID_COUNT + 1)) /* {object}: the rest of the path, slashes and all */
+#define REST_PARAMETER ((enum path_id)(PATH_ID_COUNT + 1))  /* {object}: the rest of the path, slashes and all */
+#define TOKEN_PARAMETER ((enum path_id)(PATH_ID_COUNT + 2)) /* {token}: a segment of any text */
 
 struct node {
     const char *segment; /* borrowed from the table */
@@ -92,11 +101,13 @@ static struct node nodes[NODES_MAX]; /* the first is the root */
 static size_t node_count;
 
 static enum path_id parameter_of(const char *segment, size_t size) {
-    static const char *const NAMES[PATH_ID_COUNT] = { "{chat_id}", "{message_id}", "{user_id}", "{device_id}", "{media_id}" };
+    static const char *const NAMES[PATH_ID_COUNT] = { "{chat_id}", "{message_id}", "{user_id}", "{device_id}", "{media_id}", "{link_id}" };
     for (int i = 0; i < PATH_ID_COUNT; i++)
         if (strlen(NAMES[i]) == size && memcmp(NAMES[i], segment, size) == 0)
             return (enum path_id)i;
-    static const char OBJECT[] = "{object}";
+    static const char OBJECT[] = "{object}", TOKEN[] = "{token}";
+    if (size == sizeof(TOKEN) - 1 && memcmp(segment, TOKEN, size) == 0)
+        return TOKEN_PARAMETER;
     return size == sizeof(OBJECT) - 1 && memcmp(segment, OBJECT, size) == 0 ? REST_PARAMETER : NO_PARAMETER;
 }
 
@@ -142,6 +153,10 @@ static const struct node *step_down(struct request *request, const struct node *
         if (child->parameter == REST_PARAMETER) {
             request->object = segment;
             return size > 0 ? child : NULL;
+        }
+        if (child->parameter == TOKEN_PARAMETER) {
+            request->token_text = (struct slice){ segment, size };
+            return child;
         }
         if (child->parameter != NO_PARAMETER)
             return id_parse(segment, size, &request->ids[child->parameter]) ? child : NULL;

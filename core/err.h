@@ -37,6 +37,7 @@ enum err {
     ERR_BAD_SIGNATURE, /* of a presigned URL */
     ERR_URL_EXPIRED,
     ERR_NOT_FOUND,
+    ERR_LINK_ENDED, /* an invitation link that works no more */
     /* The state does not allow it. */
     ERR_CONFLICT,
     ERR_USERNAME_TAKEN,
@@ -45,6 +46,8 @@ enum err {
     ERR_ALREADY_DELETED,
     ERR_CHAT_FULL,
     ERR_TOO_MANY_CHATS,
+    ERR_TOO_MANY_LINKS,
+    ERR_TOO_MANY_JOIN_REQUESTS,
     ERR_TOO_MANY_UPLOADS,
     ERR_MEDIA_QUOTA,
     ERR_MEDIA_NOT_READY,

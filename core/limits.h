@@ -29,6 +29,12 @@
 
 /* Chats */
 #define LIMIT_SLOW_MODE_MS (INT64_C(3600) * 1000) /* the longest pause between two messages of a member */
+#define LIMIT_LINKS_PER_CHAT 100                  /* invitation links that work at once */
+#define LIMIT_LINK_MIN_MS 60000
+#define LIMIT_LINK_MS (INT64_C(366) * 24 * 3600 * 1000)
+#define LIMIT_LINK_USES 100000
+#define LINK_KEPT_MS (INT64_C(7) * 24 * 3600 * 1000) /* after its end, so that who comes late is told so */
+#define LIMIT_JOIN_REQUESTS_PER_CHAT 1000
 
 /* Lists */
 #define LIMIT_PAGE_ITEMS 100

@@ -68,6 +68,16 @@ static const struct backup_column media_columns[] = {
 static const struct backup_column attachment_columns[] = { NUMBER("message_id", 2), NUMBER("media_id", 2), NUMBER("chat_id", 2) };
 static const struct backup_column expiry_columns[] = { NUMBER("expires_ms", 2), NUMBER("message_id", 2) };
 static const struct backup_column delivery_columns[] = { NUMBER("chat_id", 2), NUMBER("blanked_id", 2) };
+static const struct backup_column link_columns[] = {
+    NUMBER("id", 4),         NUMBER("chat_id", 4),  BYTES("token", 4), NUMBER("created_by", 4),     NUMBER("created_ms", 4),
+    NUMBER("expires_ms", 4), NUMBER("uses_max", 4), NUMBER("uses", 4), NUMBER("needs_approval", 4),
+};
+static const struct backup_column join_request_columns[] = {
+    NUMBER("chat_id", 4),
+    NUMBER("user_id", 4),
+    NUMBER("link_id", 4),
+    NUMBER("created_ms", 4),
+};
 static const struct backup_column idempotency_columns[] = {
     NUMBER("period", 1), NUMBER("user_id", 1), NUMBER("idempotency_key", 1), BYTES("request", 1), NUMBER("result_id", 1),
 };
@@ -90,6 +100,8 @@ const struct backup_table backup_tables[] = {
     { .name = "attachment", .since = 2, .key_columns = 2, COLUMNS(attachment_columns) },
     { .name = "expiry", .since = 2, .key_columns = 2, COLUMNS(expiry_columns) },
     { .name = "delivery", .since = 2, .key_columns = 1, COLUMNS(delivery_columns) },
+    { .name = "link", .since = 4, .key_columns = 1, COLUMNS(link_columns) },
+    { .name = "join_request", .since = 4, .key_columns = 2, COLUMNS(join_request_columns) },
     { .name = "idempotency", .since = 1, .key_columns = 3, COLUMNS(idempotency_columns) },
     { .name = "meta",
       .since = 1,

@@ -24,6 +24,10 @@ enum command_type {
     COMMAND_CHAT_DELETE,
     COMMAND_MEMBER_PUT,
     COMMAND_MEMBER_REMOVE,
+    COMMAND_LINK_CREATE,
+    COMMAND_LINK_REVOKE,
+    COMMAND_LINK_JOIN,
+    COMMAND_JOIN_ANSWER,
     COMMAND_MESSAGE_POST,
     COMMAND_MESSAGE_EDIT,
     COMMAND_MESSAGE_DELETE,
@@ -147,6 +151,30 @@ struct command {
             uint64_t chat_id;
             uint64_t user_id;
         } member_remove;
+        /* The answer shows `token`, of which only the SHA-256 `hash` is stored. TOO_MANY_LINKS. */
+        struct {
+            uint64_t chat_id;
+            const char *token;
+            const uint8_t *hash;
+            int64_t lifetime_ms; /* 0: for ever */
+            uint32_t uses_max;   /* 0: any number */
+            bool needs_approval;
+        } link_create;
+        /* An admin's, or its maker's. */
+        struct {
+            uint64_t chat_id;
+            uint64_t link_id;
+        } link_revoke;
+        /* By a link that the actor was shown (read_link): out.json is the chat, or with out.waits the request. LINK_ENDED. */
+        struct {
+            uint64_t chat_id;
+            uint64_t link_id;
+        } link_join;
+        struct {
+            uint64_t chat_id;
+            uint64_t user_id;
+            bool approve;
+        } join_answer;
         struct {
             uint64_t chat_id;
             const char *text;
@@ -217,6 +245,7 @@ struct command {
 
     struct {
         bool existed;         /* answer 200 rather than 201: it was there already */
+        bool waits;           /* LINK_JOIN: an admin has to approve it */
         uint64_t id;          /* of the user, chat, message or device made or found */
         uint64_t device_id;   /* USER_CREATE (the first), SESSION_CREATE */
         int64_t time_ms;      /* when it was made */

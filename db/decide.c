@@ -53,12 +53,40 @@ static void needs_member_put(struct state *state, struct slot *slot) {
     needs_own_stay(state, command, command->in.member_put.chat_id);
     state_stay(state, command->in.member_put.chat_id, command->in.member_put.user_id);
     state_need_chat_count(state, command->in.member_put.user_id);
+    state_request(state, command->in.member_put.chat_id, command->in.member_put.user_id);
 }
 
 static void needs_member_remove(struct state *state, struct slot *slot) {
     const struct command *command = slot->command;
     needs_own_stay(state, command, command->in.member_remove.chat_id);
     state_stay(state, command->in.member_remove.chat_id, command->in.member_remove.user_id);
+}
+
+static void needs_link_create(struct state *state, struct slot *slot) {
+    needs_own_stay(state, slot->command, slot->command->in.link_create.chat_id);
+    state_need_link_count(state, slot->command->in.link_create.chat_id);
+}
+
+static void needs_link_revoke(struct state *state, struct slot *slot) {
+    needs_own_stay(state, slot->command, slot->command->in.link_revoke.chat_id);
+    state_link(state, slot->command->in.link_revoke.link_id);
+}
+
+static void needs_link_join(struct state *state, struct slot *slot) {
+    const struct command *command = slot->command;
+    needs_own_stay(state, command, command->in.link_join.chat_id);
+    state_link(state, command->in.link_join.link_id);
+    state_need_chat_count(state, command->actor_id);
+    state_request(state, command->in.link_join.chat_id, command->actor_id);
+    state_need_request_count(state, command->in.link_join.chat_id);
+}
+
+static void needs_join_answer(struct state *state, struct slot *slot) {
+    const struct command *command = slot->command;
+    needs_own_stay(state, command, command->in.join_answer.chat_id);
+    state_stay(state, command->in.join_answer.chat_id, command->in.join_answer.user_id);
+    state_need_chat_count(state, command->in.join_answer.user_id);
+    state_request(state, command->in.join_answer.chat_id, command->in.join_answer.user_id);
 }
 
 static void needs_message_post(struct state *state, struct slot *slot) {
@@ -123,6 +151,10 @@ static const struct {
     [COMMAND_CHAT_DELETE] = { needs_chat_delete, decide_chat_delete },
     [COMMAND_MEMBER_PUT] = { needs_member_put, decide_member_put },
     [COMMAND_MEMBER_REMOVE] = { needs_member_remove, decide_member_remove },
+    [COMMAND_LINK_CREATE] = { needs_link_create, decide_link_create, .makes_ids = true },
+    [COMMAND_LINK_REVOKE] = { needs_link_revoke, decide_link_revoke },
+    [COMMAND_LINK_JOIN] = { needs_link_join, decide_link_join },
+    [COMMAND_JOIN_ANSWER] = { needs_join_answer, decide_join_answer },
     [COMMAND_MESSAGE_POST] = { needs_message_post, decide_message_post },
     [COMMAND_MESSAGE_EDIT] = { needs_message_edit, decide_message_edit },
     [COMMAND_MESSAGE_DELETE] = { needs_message_delete, decide_message_delete },
@@ -187,6 +219,19 @@ static void needs_owners(struct state *state, const struct command *command) {
     }
 }
 
+/* Who made the link learns of those who ask by it. */
+static void needs_maker(struct state *state, const struct command *command) {
+    const struct link_entry *link = state_link(state, command->in.link_join.link_id);
+    if (link && link->found && link->link.needs_approval)
+        state_stay(state, link->link.chat_id, link->link.created_by);
+}
+
+static void needs_link_of_request(struct state *state, const struct command *command) {
+    const struct request_entry *request = state_request(state, command->in.join_answer.chat_id, command->in.join_answer.user_id);
+    if (request && request->found)
+        state_link(state, request->request.link_id);
+}
+
 void decide_needs_of_loaded(struct state *state, struct slot *slot) {
     const struct command *command = slot->command;
     needs_of_key(state, command);
@@ -196,6 +241,10 @@ void decide_needs_of_loaded(struct state *state, struct slot *slot) {
         needs_of_attachments(state, command);
     if (command->type == COMMAND_MESSAGE_DELETE)
         needs_of_message(state, command->in.message_delete.message_id);
+    if (command->type == COMMAND_LINK_JOIN)
+        needs_maker(state, command);
+    if (command->type == COMMAND_JOIN_ANSWER)
+        needs_link_of_request(state, command);
     if (command->type == COMMAND_MEDIA_COMPLETE)
         needs_thumbnail(state, command->in.media_complete.media_id);
     if (command->type == COMMAND_MEDIA_FORGET)
@@ -215,6 +264,10 @@ uint64_t decide_list_key(const struct command *command) {
         return command->in.member_put.chat_id;
     case COMMAND_MEMBER_REMOVE:
         return command->in.member_remove.chat_id;
+    case COMMAND_LINK_JOIN:
+        return command->in.link_join.chat_id;
+    case COMMAND_JOIN_ANSWER:
+        return command->in.join_answer.chat_id;
     case COMMAND_USER_CREATE:
         return command->in.user_create.invite ? 1 : 0; /* all that use invitations, one after the other */
     case COMMAND_LEASE:
@@ -225,6 +278,8 @@ uint64_t decide_list_key(const struct command *command) {
     case COMMAND_INVITE_CREATE:
     case COMMAND_CHAT_CREATE:
     case COMMAND_CHAT_UPDATE:
+    case COMMAND_LINK_CREATE:
+    case COMMAND_LINK_REVOKE:
     case COMMAND_MESSAGE_POST:
     case COMMAND_MESSAGE_EDIT:
     case COMMAND_MESSAGE_DELETE:

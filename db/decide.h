@@ -51,6 +51,18 @@ void media_attach(struct state *state, const struct command *command, struct mes
 /* Takes a message's references away; media that nothing refers to any more begin their grace. After chain_seal(). */
 void media_detach(struct state *state, struct message_entry *message);
 
+/* Groups. The chat and the actor's stay in it; refuses and returns false when the actor is not a member, and where the chat is a direct one. */
+bool enter_group(struct state *state, struct command *command, uint64_t chat_id, struct chat_entry **ret_chat,
+                 struct stay_entry **ret_stay);
+/* Whether somebody may add members of that role. */
+bool may_add(const struct chat *chat, const struct stay *actor, enum role role);
+/* Makes a member of somebody who is none, with the event; a request to join is answered by that. NULL: refused, or failed. */
+struct stay_entry *join_chat(struct state *state, struct command *command, struct chat_entry *chat, uint64_t user_id, enum role role);
+/* The answer is the chat as the actor sees it. */
+void render_own(struct command *command, const struct chat_entry *chat, enum role role);
+/* Takes a user's request to join back, if there is one. */
+void drop_request(struct state *state, struct chat_entry *chat, uint64_t user_id);
+
 /* Ends a session: its row and tickets go, its user's devices learn why. */
 void remove_device(struct state *state, const struct device *device, enum removal reason);
 
@@ -68,6 +80,10 @@ void decide_chat_update(struct state *state, struct slot *slot);
 void decide_chat_delete(struct state *state, struct slot *slot);
 void decide_member_put(struct state *state, struct slot *slot);
 void decide_member_remove(struct state *state, struct slot *slot);
+void decide_link_create(struct state *state, struct slot *slot);
+void decide_link_revoke(struct state *state, struct slot *slot);
+void decide_link_join(struct state *state, struct slot *slot);
+void decide_join_answer(struct state *state, struct slot *slot);
 void decide_message_post(struct state *state, struct slot *slot);
 void decide_message_edit(struct state *state, struct slot *slot);
 void decide_message_delete(struct state *state, struct slot *slot);

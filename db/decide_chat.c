@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static void render_own(struct command *command, const struct chat_entry *chat, enum role role) {
+void render_own(struct command *command, const struct chat_entry *chat, enum role role) {
     render_chat(&command->out.json, &chat->chat, command->actor_id, role);
     command->out.id = chat->chat.id;
 }
@@ -170,9 +170,8 @@ static bool enter(struct state *state, struct command *command, uint64_t chat_id
     return true;
 }
 
-/* The same; a direct chat is refused, too. */
-static bool enter_group(struct state *state, struct command *command, uint64_t chat_id, struct chat_entry **ret_chat,
-                        struct stay_entry **ret_stay) {
+bool enter_group(struct state *state, struct command *command, uint64_t chat_id, struct chat_entry **ret_chat,
+                 struct stay_entry **ret_stay) {
     if (!enter(state, command, chat_id, ret_chat, ret_stay))
         return false;
     if ((*ret_chat)->chat.type != CHAT_DIRECT)
@@ -327,10 +326,28 @@ static void change_role(struct state *state, struct command *command, struct cha
 }
 
 /* Members only members, where the chat lets them at all. */
-static bool may_add(const struct chat *chat, const struct stay *actor, enum role role) {
+bool may_add(const struct chat *chat, const struct stay *actor, enum role role) {
     if (role > ROLE_MEMBER)
         return actor->role == ROLE_OWNER;
     return actor->role >= ROLE_ADMIN || chat->permissions & MEMBERS_ADD;
+}
+
+struct stay_entry *join_chat(struct state *state, struct command *command, struct chat_entry *chat, uint64_t user_id, enum role role) {
+    bool has_place = chat->chat.member_count < (uint64_t)state->config->group_max;
+    if (!has_place)
+        refuse(command, ERR_CHAT_FULL, NULL, "the group has as many members as it may");
+    else if (!has_room(state, user_id))
+        refuse(command, ERR_TOO_MANY_CHATS, NULL, "this user is in as many chats as a user may be");
+    if (command->refusal.err != OK)
+        return NULL;
+    struct event_entry *event = append_chat_event(state, chat, EVENT_MEMBER_ADDED, command->actor_id, user_id);
+    struct stay_entry *stay = event ? state_stay(state, chat->chat.id, user_id) : NULL;
+    if (!stay)
+        return NULL;
+    add_stay(state, chat, user_id, event->event.id, role);
+    drop_request(state, chat, user_id);
+    body_with_chat(state, event, chat, &stay->stay);
+    return stay;
 }
 
 static void add_member(struct state *state, struct command *command, struct chat_entry *chat, const struct stay_entry *actor) {
@@ -341,17 +358,9 @@ static void add_member(struct state *state, struct command *command, struct chat
         return refuse(command, ERR_FORBIDDEN, NULL, "only an admin may add members, and only an owner others than members");
     if (!user || !user->found)
         return refuse(command, ERR_NOT_FOUND, NULL, NULL);
-    if (chat->chat.member_count >= (uint64_t)state->config->group_max)
-        return refuse(command, ERR_CHAT_FULL, NULL, "the group has as many members as it may");
-    if (!has_room(state, user_id))
-        return refuse(command, ERR_TOO_MANY_CHATS, NULL, "this user is in as many chats as a user may be");
-    struct event_entry *event = append_chat_event(state, chat, EVENT_MEMBER_ADDED, command->actor_id, user_id);
-    if (!event)
-        return;
-    add_stay(state, chat, user_id, event->event.id, role);
-    struct stay_entry *stay = state_stay(state, chat->chat.id, user_id);
-    body_with_chat(state, event, chat, &stay->stay);
-    answer_member(command, &stay->stay, false);
+    const struct stay_entry *stay = join_chat(state, command, chat, user_id, role);
+    if (stay)
+        answer_member(command, &stay->stay, false);
 }
 
 void decide_member_put(struct state *state, struct slot *slot) {

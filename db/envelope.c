@@ -175,6 +175,8 @@ static bool is_type(uint64_t type) {
     case EVENT_USER_UPDATED:
     case EVENT_DEVICE_ADDED:
     case EVENT_DEVICE_REMOVED:
+    case EVENT_JOIN_REQUESTED:
+    case EVENT_JOIN_DECLINED:
         return true;
     }
     return false;

@@ -174,15 +174,32 @@ static const char mariadb_2[] =
 static const char sqlite_3[] = "INSERT" HEAD;
 static const char mariadb_3[] = "INSERT IGNORE" HEAD;
 
-static const char sqlite_4[] = "ALTER TABLE chat ADD COLUMN description TEXT;"
-                               "ALTER TABLE chat ADD COLUMN slow_mode_ms BIGINT NOT NULL DEFAULT 0;"
-                               "ALTER TABLE chat ADD COLUMN permissions BIGINT NOT NULL DEFAULT 1;"
-                               "ALTER TABLE stay ADD COLUMN last_post_ms BIGINT NOT NULL DEFAULT 0;";
+static const char sqlite_4[] =
+    "ALTER TABLE chat ADD COLUMN description TEXT;"
+    "ALTER TABLE chat ADD COLUMN slow_mode_ms BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE chat ADD COLUMN permissions BIGINT NOT NULL DEFAULT 1;"
+    "ALTER TABLE stay ADD COLUMN last_post_ms BIGINT NOT NULL DEFAULT 0;"
 
-static const char mariadb_4[] = "ALTER TABLE chat ADD COLUMN IF NOT EXISTS description VARCHAR(512);"
-                                "ALTER TABLE chat ADD COLUMN IF NOT EXISTS slow_mode_ms BIGINT NOT NULL DEFAULT 0;"
-                                "ALTER TABLE chat ADD COLUMN IF NOT EXISTS permissions BIGINT NOT NULL DEFAULT 1;"
-                                "ALTER TABLE stay ADD COLUMN IF NOT EXISTS last_post_ms BIGINT NOT NULL DEFAULT 0;";
+    "CREATE TABLE link(id INTEGER PRIMARY KEY, chat_id BIGINT NOT NULL, token BLOB NOT NULL UNIQUE, created_by BIGINT NOT NULL,"
+    " created_ms BIGINT NOT NULL, expires_ms BIGINT NOT NULL, uses_max BIGINT NOT NULL, uses BIGINT NOT NULL, needs_approval INTEGER NOT NULL);"
+    "CREATE INDEX link_by_chat ON link(chat_id, expires_ms);"
+    "CREATE INDEX link_by_expiry ON link(expires_ms);"
+
+    "CREATE TABLE join_request(chat_id BIGINT NOT NULL, user_id BIGINT NOT NULL, link_id BIGINT NOT NULL, created_ms BIGINT NOT NULL,"
+    " PRIMARY KEY(chat_id, user_id)) WITHOUT ROWID;";
+
+static const char mariadb_4[] =
+    "ALTER TABLE chat ADD COLUMN IF NOT EXISTS description VARCHAR(512);"
+    "ALTER TABLE chat ADD COLUMN IF NOT EXISTS slow_mode_ms BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE chat ADD COLUMN IF NOT EXISTS permissions BIGINT NOT NULL DEFAULT 1;"
+    "ALTER TABLE stay ADD COLUMN IF NOT EXISTS last_post_ms BIGINT NOT NULL DEFAULT 0;"
+
+    "CREATE TABLE IF NOT EXISTS link(id BIGINT NOT NULL PRIMARY KEY, chat_id BIGINT NOT NULL, token VARBINARY(32) NOT NULL, created_by BIGINT NOT NULL,"
+    " created_ms BIGINT NOT NULL, expires_ms BIGINT NOT NULL, uses_max BIGINT NOT NULL, uses BIGINT NOT NULL, needs_approval BIGINT NOT NULL,"
+    " UNIQUE INDEX link_by_token(token), INDEX link_by_chat(chat_id, expires_ms), INDEX link_by_expiry(expires_ms))" INNODB
+
+    "CREATE TABLE IF NOT EXISTS join_request(chat_id BIGINT NOT NULL, user_id BIGINT NOT NULL, link_id BIGINT NOT NULL,"
+    " created_ms BIGINT NOT NULL, PRIMARY KEY(chat_id, user_id))" INNODB;
 
 static const struct step {
     const char *sqlite, *mariadb;

@@ -36,6 +36,8 @@ enum event_type {
     EVENT_USER_UPDATED = 30,
     EVENT_DEVICE_ADDED = 31,
     EVENT_DEVICE_REMOVED = 32,
+    EVENT_JOIN_REQUESTED = 35,
+    EVENT_JOIN_DECLINED = 36,
 };
 
 /* Why a device's session ended; the last event on its streams says it. */
@@ -94,6 +96,27 @@ struct stay {
     int64_t joined_ms;
     enum role role;
     int64_t last_post_ms; /* where the chat is in slow mode: of the last message that it held for */
+};
+
+/* An invitation to a group: who has its token may join, or ask to. It works until expires_ms, and that moment comes at once when it is revoked or used up. */
+#define LINK_NEVER INT64_MAX
+struct link {
+    uint64_t id;
+    uint64_t chat_id;
+    uint64_t created_by;
+    int64_t created_ms;
+    int64_t expires_ms; /* LINK_NEVER: not by itself */
+    uint32_t uses_max;  /* members that it may bring; 0: any number */
+    uint32_t uses;      /* members that it has brought */
+    bool needs_approval;
+};
+
+/* Of a user who waits until an admin lets them in. */
+struct join_request {
+    uint64_t chat_id;
+    uint64_t user_id;
+    uint64_t link_id; /* by which they came */
+    int64_t created_ms;
 };
 
 /* A message as it is now. `text` is NULL when deleted or withheld. */

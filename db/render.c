@@ -12,6 +12,7 @@ static const struct {
     { EVENT_CHAT_CREATED, "chat.created" },       { EVENT_CHAT_UPDATED, "chat.updated" },     { EVENT_CHAT_DELETED, "chat.deleted" },
     { EVENT_MEMBER_ADDED, "member.added" },       { EVENT_MEMBER_UPDATED, "member.updated" }, { EVENT_MEMBER_REMOVED, "member.removed" },
     { EVENT_USER_UPDATED, "user.updated" },       { EVENT_DEVICE_ADDED, "device.added" },     { EVENT_DEVICE_REMOVED, "device.removed" },
+    { EVENT_JOIN_REQUESTED, "join.requested" },   { EVENT_JOIN_DECLINED, "join.declined" },
 };
 
 static const char *const role_names[] = { [ROLE_NONE] = "none", [ROLE_MEMBER] = "member", [ROLE_ADMIN] = "admin", [ROLE_OWNER] = "owner" };
@@ -66,12 +67,16 @@ static const char *who(const struct chat *chat, enum permission permission) {
     return chat->permissions & permission ? "members" : "admins";
 }
 
-/* What only groups have. */
-static void render_group(struct buf *buf, const struct chat *chat) {
+static void render_description(struct buf *buf, const struct chat *chat) {
     if (chat->description)
         json_member_string(buf, "description", chat->description);
     else
         json_member_null(buf, "description");
+}
+
+/* What only groups have. */
+static void render_group(struct buf *buf, const struct chat *chat) {
+    render_description(buf, chat);
     json_member_number(buf, "slow_mode_s", (uint64_t)chat->slow_mode_ms / 1000);
     json_comma(buf);
     json_key(buf, "permissions");
@@ -122,6 +127,51 @@ void render_stay(struct buf *buf, const struct stay *stay) {
     json_member_id(buf, "user_id", stay->user_id);
     json_member_string(buf, "role", role_name(stay->role));
     json_member_time(buf, "joined_at", stay->joined_ms);
+    buf_char(buf, '}');
+}
+
+static void render_expiry(struct buf *buf, const struct link *link) {
+    if (link->expires_ms == LINK_NEVER)
+        json_member_null(buf, "expires_at");
+    else
+        json_member_time(buf, "expires_at", link->expires_ms);
+}
+
+void render_link(struct buf *buf, const struct link *link, const char *token) {
+    buf_char(buf, '{');
+    json_member_id(buf, "id", link->id);
+    json_member_id(buf, "chat_id", link->chat_id);
+    if (token)
+        json_member_string(buf, "token", token);
+    json_member_bool(buf, "approval", link->needs_approval);
+    if (link->uses_max)
+        json_member_number(buf, "uses", link->uses_max);
+    else
+        json_member_null(buf, "uses");
+    json_member_number(buf, "used", link->uses);
+    render_expiry(buf, link);
+    json_member_time(buf, "created_at", link->created_ms);
+    json_member_id(buf, "created_by", link->created_by);
+    buf_char(buf, '}');
+}
+
+void render_invitation(struct buf *buf, const struct link *link, const struct chat *chat) {
+    buf_char(buf, '{');
+    json_member_id(buf, "chat_id", chat->id);
+    json_member_string(buf, "title", chat->title ? chat->title : "");
+    render_description(buf, chat);
+    json_member_number(buf, "member_count", chat->member_count);
+    json_member_bool(buf, "approval", link->needs_approval);
+    render_expiry(buf, link);
+    buf_char(buf, '}');
+}
+
+void render_join_request(struct buf *buf, const struct join_request *request) {
+    buf_char(buf, '{');
+    json_member_id(buf, "chat_id", request->chat_id);
+    json_member_id(buf, "user_id", request->user_id);
+    json_member_id(buf, "link_id", request->link_id);
+    json_member_time(buf, "created_at", request->created_ms);
     buf_char(buf, '}');
 }
 

@@ -18,6 +18,11 @@ void render_device(struct buf *buf, const struct device *device, uint64_t curren
 /* `reader_id` and `role` are the reader's; 0 and ROLE_NONE (in events) leave my_role and peer_id out. */
 void render_chat(struct buf *buf, const struct chat *chat, uint64_t reader_id, enum role role);
 void render_stay(struct buf *buf, const struct stay *stay); /* {user_id, role, joined_at} */
+/* As those see it who may make links; `token` NULL: without. */
+void render_link(struct buf *buf, const struct link *link, const char *token);
+/* As those see it who may follow it. */
+void render_invitation(struct buf *buf, const struct link *link, const struct chat *chat);
+void render_join_request(struct buf *buf, const struct join_request *request);
 void render_message(struct buf *buf, const struct message *message);
 /* As it stands in a message; `thumbnail` NULL: none. */
 void render_attachment(struct buf *buf, const struct media *media, const struct media *thumbnail);

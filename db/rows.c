@@ -92,6 +92,29 @@ void row_stay(struct db *db, struct statement *row, int column, struct stay *ret
     };
 }
 
+void row_link(struct db *db, struct statement *row, int column, struct link *ret_link) {
+    uint64_t (*number)(struct statement *, int) = db->driver->column_id;
+    *ret_link = (struct link){
+        .id = number(row, column),
+        .chat_id = number(row, column + 1),
+        .created_by = number(row, column + 2),
+        .created_ms = (int64_t)number(row, column + 3),
+        .expires_ms = (int64_t)number(row, column + 4),
+        .uses_max = (uint32_t)number(row, column + 5),
+        .uses = (uint32_t)number(row, column + 6),
+        .needs_approval = number(row, column + 7) != 0,
+    };
+}
+
+void row_join_request(struct db *db, struct statement *row, int column, struct join_request *ret_request) {
+    *ret_request = (struct join_request){
+        .chat_id = db->driver->column_id(row, column),
+        .user_id = db->driver->column_id(row, column + 1),
+        .link_id = db->driver->column_id(row, column + 2),
+        .created_ms = (int64_t)db->driver->column_id(row, column + 3),
+    };
+}
+
 /* Text of any length, counted. */
 static const char *long_text(struct db *db, struct statement *row, int column, struct arena *arena, size_t *ret_size, enum err *err) {
     const char *copy = db_column_text(db, row, column, arena, ret_size);

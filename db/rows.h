@@ -13,6 +13,9 @@
 #define CHAT_COLUMN_COUNT 21
 #define STAY_COLUMNS "s.chat_id, s.user_id, s.joined_id, s.left_id, s.role, s.joined_ms, s.last_post_ms"
 #define STAY_COLUMN_COUNT 7
+#define LINK_COLUMNS "l.id, l.chat_id, l.created_by, l.created_ms, l.expires_ms, l.uses_max, l.uses, l.needs_approval"
+#define LINK_COLUMN_COUNT 8
+#define JOIN_REQUEST_COLUMNS "q.chat_id, q.user_id, q.link_id, q.created_ms"
 /* Of a message's own row in the log, named m. */
 #define MESSAGE_COLUMNS                                                                                                                \
     "m.id, m.owner_id, m.actor_id, m.seq, m.changed_rev, m.changed_id, m.body, m.client_key, m.created_ms, m.edited_ms, m.deleted_ms," \
@@ -49,6 +52,8 @@ enum err row_user(struct db *db, struct statement *row, int column, struct arena
 enum err row_device(struct db *db, struct statement *row, int column, struct arena *arena, struct device *ret_device) MUST_USE;
 enum err row_chat(struct db *db, struct statement *row, int column, struct arena *arena, struct chat *ret_chat) MUST_USE;
 void row_stay(struct db *db, struct statement *row, int column, struct stay *ret_stay);
+void row_link(struct db *db, struct statement *row, int column, struct link *ret_link);
+void row_join_request(struct db *db, struct statement *row, int column, struct join_request *ret_request);
 enum err row_message(struct db *db, struct statement *row, int column, struct arena *arena, struct message *ret_message) MUST_USE;
 enum err row_media(struct db *db, struct statement *row, int column, struct arena *arena, struct media *ret_media) MUST_USE;
 

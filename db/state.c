@@ -11,13 +11,15 @@ void state_init(struct state *state, struct arena *arena, const struct config *c
 void state_release(struct state *state) {
     for (size_t i = 0; i < state->events.count; i++)
         frame_drop(((struct event_entry *)state->events.items[i])->frame);
-    struct map *maps[] = { &state->users,    &state->names, &state->chats, &state->stays, &state->pairs,
-                           &state->messages, &state->keys,  &state->media, &state->sights };
+    struct map *maps[] = { &state->users, &state->names, &state->chats,  &state->stays, &state->pairs,   &state->messages,
+                           &state->keys,  &state->media, &state->sights, &state->links, &state->requests };
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         map_release(maps[i]);
-    struct buf *bufs[] = { &state->need_users, &state->need_names,    &state->need_devices, &state->need_counts,   &state->need_pending,
-                           &state->need_chats, &state->need_stays,    &state->need_pairs,   &state->need_messages, &state->need_keys,
-                           &state->need_media, &state->need_attached, &state->need_sights };
+    struct buf *bufs[] = { &state->need_users,         &state->need_names, &state->need_devices,     &state->need_counts,
+                           &state->need_pending,       &state->need_chats, &state->need_stays,       &state->need_pairs,
+                           &state->need_messages,      &state->need_keys,  &state->need_media,       &state->need_attached,
+                           &state->need_sights,        &state->need_links, &state->need_link_counts, &state->need_requests,
+                           &state->need_request_counts };
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
         buf_release(bufs[i]);
 }
@@ -162,6 +164,48 @@ struct stay_entry *state_stay(struct state *state, uint64_t chat_id, uint64_t us
     if (!known)
         need_pair(&state->need_stays, chat_id, user_id);
     return entry;
+}
+
+struct link_entry *state_link(struct state *state, uint64_t link_id) {
+    struct link_entry *entry = map_get(&state->links, link_id);
+    if (entry || !(entry = state_alloc(state, sizeof *entry)))
+        return entry;
+    entry->link.id = link_id;
+    put(state, &state->links, link_id, entry);
+    need_id(&state->need_links, link_id);
+    return entry;
+}
+
+void state_need_link_count(struct state *state, uint64_t chat_id) {
+    struct chat_entry *entry = state_chat(state, chat_id);
+    if (!entry || entry->links_needed)
+        return;
+    entry->links_needed = true;
+    need_id(&state->need_link_counts, chat_id);
+}
+
+struct request_entry *state_request(struct state *state, uint64_t chat_id, uint64_t user_id) {
+    uint64_t key = state_mix(chat_id, user_id);
+    struct request_entry *first = map_get(&state->requests, key);
+    for (struct request_entry *entry = first; entry; entry = entry->next) {
+        if (entry->request.chat_id == chat_id && entry->request.user_id == user_id)
+            return entry;
+    }
+    struct request_entry *entry = state_alloc(state, sizeof *entry);
+    if (!entry)
+        return NULL;
+    *entry = (struct request_entry){ .request = { .chat_id = chat_id, .user_id = user_id }, .next = first };
+    put(state, &state->requests, key, entry);
+    need_pair(&state->need_requests, chat_id, user_id);
+    return entry;
+}
+
+void state_need_request_count(struct state *state, uint64_t chat_id) {
+    struct chat_entry *entry = state_chat(state, chat_id);
+    if (!entry || entry->requests_needed)
+        return;
+    entry->requests_needed = true;
+    need_id(&state->need_request_counts, chat_id);
 }
 
 struct pair_entry *state_pair(struct state *state, uint64_t one, uint64_t other) {

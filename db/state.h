@@ -44,6 +44,10 @@ struct chat_entry {
     bool found;
     bool listed;          /* in new_chats or changed_chats */
     bool delivery_listed; /* in changed_deliveries */
+    bool links_needed;
+    uint32_t link_count; /* that work, if it was needed */
+    bool requests_needed;
+    uint32_t request_count; /* of users who wait to join, if it was needed */
 };
 
 /* The open stay of a user in a chat; found is false when there is none. */
@@ -52,6 +56,20 @@ struct stay_entry {
     bool found;
     bool listed;
     struct stay_entry *next;
+};
+
+struct link_entry {
+    struct link link;
+    const uint8_t *token; /* of a new one: the hash */
+    bool found;
+    bool listed; /* in new_links or changed_links */
+};
+
+/* A user's request to join a chat; found is false when there is none. */
+struct request_entry {
+    struct join_request request;
+    bool found;
+    struct request_entry *next;
 };
 
 struct pair_entry { /* a direct chat's pair */
@@ -126,6 +144,7 @@ enum bulk_kind {
     BULK_ADD_EXPIRY,
     BULK_DROP_EXPIRY,
     BULK_FORGET_MEDIA,
+    BULK_DROP_REQUEST, /* of a chat, from a user */
     BULK_KINDS
 };
 struct bulk {
@@ -147,13 +166,15 @@ struct state {
     uint16_t tag;              /* of this commit */
     bool failed;
 
-    struct map users, names, chats, stays, pairs, messages, keys, media, sights;
+    struct map users, names, chats, stays, pairs, messages, keys, media, sights, links, requests;
     struct buf need_users, need_names, need_devices, need_counts, need_pending, need_chats, need_stays, need_pairs, need_messages,
-        need_keys, need_media, need_attached, need_sights; /* JSON arrays */
+        need_keys, need_media, need_attached, need_sights, need_links, need_link_counts, need_requests,
+        need_request_counts; /* JSON arrays */
 
     struct vec new_users, changed_users, new_devices, new_chats, changed_chats, new_stays, changed_stays, events, changed_messages;
     struct vec new_keys, invites, new_invites, new_tickets, used_tickets;
     struct vec new_media, changed_media, changed_bytes, new_attachments, changed_deliveries, leases;
+    struct vec new_links, changed_links, new_requests;
     struct vec bulk[BULK_KINDS];
 };
 
@@ -175,6 +196,10 @@ void state_need_devices(struct state *state, uint64_t user_id);
 void state_need_chat_count(struct state *state, uint64_t user_id);
 struct chat_entry *state_chat(struct state *state, uint64_t chat_id);
 struct stay_entry *state_stay(struct state *state, uint64_t chat_id, uint64_t user_id);
+struct link_entry *state_link(struct state *state, uint64_t link_id);
+void state_need_link_count(struct state *state, uint64_t chat_id);
+struct request_entry *state_request(struct state *state, uint64_t chat_id, uint64_t user_id);
+void state_need_request_count(struct state *state, uint64_t chat_id);
 struct pair_entry *state_pair(struct state *state, uint64_t one, uint64_t other);
 struct message_entry *state_message(struct state *state, uint64_t message_id);
 struct key_entry *state_key(struct state *state, uint64_t user_id, uint64_t key);

@@ -36,6 +36,15 @@ static const struct query load_media = { "SELECT " MEDIA_COLUMNS ", " REFERENCE_
 static const struct query load_attached = { "SELECT " MEDIA_COLUMNS ", " REFERENCE_COUNT ", a.message_id FROM {ids} i"
                                             " {straight} attachment a ON a.message_id = i.id {straight} media x ON x.id = a.media_id" };
 static const struct query load_sights = { "SELECT p.a, p.b FROM {pairs} p WHERE " MEDIA_IS_SEEN("p.a", "p.b") };
+static const struct query load_links = { "SELECT " LINK_COLUMNS " FROM {ids} i {straight} link l ON l.id = i.id" };
+static const struct query load_link_counts = {
+    "SELECT i.id, (SELECT count(*) FROM link l WHERE l.chat_id = i.id AND l.expires_ms > ?2) FROM {ids} i"
+};
+static const struct query load_requests = { "SELECT " JOIN_REQUEST_COLUMNS
+                                            " FROM {pairs} p {straight} join_request q ON q.chat_id = p.a AND q.user_id = p.b" };
+static const struct query load_request_counts = {
+    "SELECT i.id, (SELECT count(*) FROM join_request q WHERE q.chat_id = i.id) FROM {ids} i"
+};
 static const struct query load_lease = { "SELECT holder, until_ms FROM lease WHERE name = ?1" };
 static const struct query load_successor = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL
                                              " AND s.user_id <> ?2 ORDER BY s.role DESC, s.joined_id, s.user_id LIMIT 1" };
@@ -157,6 +166,42 @@ static enum err take_sight(struct state *state, struct db *db, struct statement 
     return OK;
 }
 
+static enum err take_link(struct state *state, struct db *db, struct statement *row) {
+    struct link_entry *entry = state_link(state, db->driver->column_id(row, 0));
+    if (!entry)
+        return ERR_NO_MEMORY;
+    entry->found = true;
+    row_link(db, row, 0, &entry->link);
+    return OK;
+}
+
+static enum err take_link_count(struct state *state, struct db *db, struct statement *row) {
+    struct chat_entry *chat = state_chat(state, db->driver->column_id(row, 0));
+    if (!chat)
+        return ERR_NO_MEMORY;
+    chat->link_count = (uint32_t)db->driver->column_id(row, 1);
+    return OK;
+}
+
+static enum err take_request(struct state *state, struct db *db, struct statement *row) {
+    struct join_request request;
+    row_join_request(db, row, 0, &request);
+    struct request_entry *entry = state_request(state, request.chat_id, request.user_id);
+    if (!entry)
+        return ERR_NO_MEMORY;
+    entry->found = true;
+    entry->request = request;
+    return OK;
+}
+
+static enum err take_request_count(struct state *state, struct db *db, struct statement *row) {
+    struct chat_entry *chat = state_chat(state, db->driver->column_id(row, 0));
+    if (!chat)
+        return ERR_NO_MEMORY;
+    chat->request_count = (uint32_t)db->driver->column_id(row, 1);
+    return OK;
+}
+
 /* Keys hold for the running period and the two before it. */
 static void bind_periods(const struct state *state, struct db *db, struct statement *statement) {
     uint64_t period = (uint64_t)(state->now_ms / IDEMPOTENCY_PERIOD_MS);
@@ -167,6 +212,10 @@ static void bind_periods(const struct state *state, struct db *db, struct statem
 static void bind_most_references(const struct state *state, struct db *db, struct statement *statement) {
     (void)state;
     db->driver->bind_id(statement, 2, LIMIT_BATCH_COMMANDS + 1);
+}
+
+static void bind_now(const struct state *state, struct db *db, struct statement *statement) {
+    db->driver->bind_id(statement, 2, (uint64_t)state->now_ms);
 }
 
 static void bind_times(const struct state *state, struct db *db, struct statement *statement) {
@@ -194,6 +243,10 @@ static const struct {
     { offsetof(struct state, need_media), &load_media, take_media, bind_most_references },
     { offsetof(struct state, need_attached), &load_attached, take_attached, bind_most_references },
     { offsetof(struct state, need_sights), &load_sights, take_sight, bind_times },
+    { offsetof(struct state, need_links), &load_links, take_link, NULL },
+    { offsetof(struct state, need_link_counts), &load_link_counts, take_link_count, bind_now },
+    { offsetof(struct state, need_requests), &load_requests, take_request, NULL },
+    { offsetof(struct state, need_request_counts), &load_request_counts, take_request_count, NULL },
 };
 
 static enum err run_load(struct state *state, struct db *db, size_t load, struct buf *need) {

@@ -16,6 +16,8 @@ static const struct query unused_tickets = { "SELECT ticket FROM ticket WHERE us
 static const struct query delete_ticket = { "DELETE FROM ticket WHERE ticket = ?1" };
 static const struct query old_invites = { "SELECT invite FROM invite WHERE expires_ms < ?1 OR uses_left = 0 LIMIT ?2" };
 static const struct query delete_invite = { "DELETE FROM invite WHERE invite = ?1" };
+static const struct query old_links = { "SELECT id FROM link WHERE expires_ms < ?1 ORDER BY expires_ms LIMIT ?2" };
+static const struct query delete_link = { "DELETE FROM link WHERE id = ?1" };
 
 /* The time that the oldest row counts from. */
 static const struct query oldest_event = { "SELECT created_ms FROM event ORDER BY id LIMIT 1" };
@@ -135,7 +137,10 @@ static enum err sweep_tickets(struct pass *pass) {
 
 static enum err sweep_invites(struct pass *pass) {
     static const struct taking taking = { .read = &old_invites, .write = &delete_invite };
-    return pass_take(pass, &taking, (uint64_t)pass->state->now_ms, LIMIT_SWEEP_ROWS);
+    static const struct taking links = { .read = &old_links, .write = &delete_link, .numbers = 1 };
+    uint64_t bound_ms = (uint64_t)(pass->state->now_ms - LINK_KEPT_MS);
+    enum err err = pass_take(pass, &taking, (uint64_t)pass->state->now_ms, LIMIT_SWEEP_ROWS);
+    return err == OK ? pass_take(pass, &links, bound_ms, LIMIT_SWEEP_ROWS) : err;
 }
 
 static enum err sweep_keys(struct pass *pass) {

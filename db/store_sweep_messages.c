@@ -36,6 +36,10 @@ static const struct query first_purge = { "SELECT chat_id, purged_id FROM \"purg
 static const struct query note_purged = { "UPDATE \"purge\" SET purged_id = ?2 WHERE chat_id = ?1" };
 static const struct query end_purge = { "DELETE FROM \"purge\" WHERE chat_id = ?1" };
 static const struct query thin_events = { "SELECT id FROM event WHERE owner_id = ?1 AND is_message = 0 AND body IS NOT NULL LIMIT ?2" };
+static const struct query links_of_chat = { "SELECT id FROM link WHERE chat_id = ?1 LIMIT ?2" };
+static const struct query delete_link = { "DELETE FROM link WHERE id = ?1" };
+static const struct query requests_of_chat = { "SELECT chat_id, user_id FROM join_request WHERE chat_id = ?1 LIMIT ?2" };
+static const struct query delete_request = { "DELETE FROM join_request WHERE chat_id = ?1 AND user_id = ?2" };
 static const struct query blank_thin = { "UPDATE event SET body = NULL WHERE id = ?1" };
 
 /* ---- Pages of messages ---- */
@@ -222,12 +226,20 @@ struct purge {
     uint64_t chat_id, after_id;
 };
 
-/* The messages are blank; then the events that carry names and titles. */
+/* The messages are blank; then the events that carry names and titles, and who was to join. */
 static enum err end_chat(struct pass *pass, const struct purge *purge) {
-    static const struct taking taking = { .read = &thin_events, .write = &blank_thin, .numbers = 1 };
-    uint64_t before = pass->command->out.sweep.rows;
-    enum err err = pass_take(pass, &taking, purge->chat_id, LIMIT_SWEEP_ROWS);
-    if (err == OK && pass->command->out.sweep.rows - before < LIMIT_SWEEP_ROWS)
+    static const struct taking takings[] = {
+        { .read = &thin_events, .write = &blank_thin, .numbers = 1 },
+        { .read = &links_of_chat, .write = &delete_link, .numbers = 1 },
+        { .read = &requests_of_chat, .write = &delete_request, .numbers = 2 },
+    };
+    uint64_t before = pass->command->out.sweep.rows, left = LIMIT_SWEEP_ROWS;
+    enum err err = OK;
+    for (size_t i = 0; err == OK && left > 0 && i < sizeof takings / sizeof *takings; i++) {
+        err = pass_take(pass, &takings[i], purge->chat_id, left);
+        left = before + LIMIT_SWEEP_ROWS - pass->command->out.sweep.rows;
+    }
+    if (err == OK && left > 0)
         err = pass_run(pass, &end_purge, (uint64_t[]){ purge->chat_id }, 1);
     return err;
 }

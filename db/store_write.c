@@ -46,6 +46,12 @@ static const struct query update_stay = {
     "UPDATE stay SET left_id = ?4, role = ?5, last_post_ms = ?6 WHERE chat_id = ?1 AND user_id = ?2 AND joined_id = ?3"
 };
 static const struct query close_stays = { "UPDATE stay SET left_id = ?2 WHERE chat_id = ?1 AND left_id = 9223372036854775807" };
+static const struct query insert_link = {
+    "INSERT INTO link(id, chat_id, created_by, created_ms, expires_ms, uses_max, uses, needs_approval, token) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)"
+};
+static const struct query update_link = { "UPDATE link SET expires_ms = ?2, uses = ?3 WHERE id = ?1" };
+static const struct query insert_request = { "INSERT INTO join_request(chat_id, user_id, link_id, created_ms) VALUES(?1,?2,?3,?4)" };
+static const struct query drop_request = { "DELETE FROM join_request WHERE chat_id = ?1 AND user_id = ?2" };
 static const struct query insert_purge = { "INSERT INTO \"purge\"(chat_id, purged_id) VALUES(?1, ?2)" };
 static const struct query insert_thin = { "INSERT INTO event(id, owner_id, is_message, type, actor_id, ref_id, rev, seq, created_ms, body)"
                                           " VALUES(?1,?2,0,?3,?4,?5,?6,?7,?8,?9)" };
@@ -190,6 +196,37 @@ static void bind_new_stay(struct statement *statement, const void *context, size
     const struct rows *rows = context;
     bind_stay(statement, context, index);
     rows->driver->bind_id(statement, 7, (uint64_t)((struct stay_entry *)rows->items[index])->stay.joined_ms);
+}
+
+static void bind_link(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct link_entry *entry = rows->items[index];
+    rows->driver->bind_id(statement, 1, entry->link.id);
+    rows->driver->bind_id(statement, 2, entry->link.chat_id);
+    rows->driver->bind_id(statement, 3, entry->link.created_by);
+    rows->driver->bind_id(statement, 4, (uint64_t)entry->link.created_ms);
+    rows->driver->bind_id(statement, 5, (uint64_t)entry->link.expires_ms);
+    rows->driver->bind_id(statement, 6, entry->link.uses_max);
+    rows->driver->bind_id(statement, 7, entry->link.uses);
+    rows->driver->bind_id(statement, 8, entry->link.needs_approval);
+    rows->driver->bind_blob(statement, 9, entry->token, SHA256_SIZE);
+}
+
+static void bind_link_update(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct link *link = &((struct link_entry *)rows->items[index])->link;
+    rows->driver->bind_id(statement, 1, link->id);
+    rows->driver->bind_id(statement, 2, (uint64_t)link->expires_ms);
+    rows->driver->bind_id(statement, 3, link->uses);
+}
+
+static void bind_request(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct join_request *request = &((struct request_entry *)rows->items[index])->request;
+    rows->driver->bind_id(statement, 1, request->chat_id);
+    rows->driver->bind_id(statement, 2, request->user_id);
+    rows->driver->bind_id(statement, 3, request->link_id);
+    rows->driver->bind_id(statement, 4, (uint64_t)request->created_ms);
 }
 
 static void bind_thin(struct statement *statement, const void *context, size_t index) {
@@ -386,6 +423,10 @@ static enum err write_chats(struct state *state, struct db *db) {
         { &update_stay, &state->changed_stays, bind_stay },
         { &close_stays, &state->bulk[BULK_CLOSE_STAYS], bind_bulk },
         { &insert_purge, &state->bulk[BULK_PURGE_CHAT], bind_bulk },
+        { &insert_link, &state->new_links, bind_link },
+        { &update_link, &state->changed_links, bind_link_update },
+        { &drop_request, &state->bulk[BULK_DROP_REQUEST], bind_bulk },
+        { &insert_request, &state->new_requests, bind_request },
         { &insert_message, &messages, bind_message },
         { &insert_thin, &thin, bind_thin },
         { &update_message, &state->changed_messages, bind_message_update },

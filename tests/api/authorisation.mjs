@@ -70,6 +70,27 @@ export const MATRIX = [
   { route: 'DELETE /v1/chats/{chat_id}/members/{user_id}', variant: 'removing the owner', target: 'ownerOfChat', expect: [401, 404, 403, 404, 403, 204, 401] },
   { route: 'DELETE /v1/chats/{chat_id}/members/{user_id}', variant: 'leaving', target: 'oneself', expect: [401, 404, 204, 404, 204, 204, 401] },
 
+  // invitation links
+  {
+    route: 'POST /v1/chats/{chat_id}/links', body: {}, expect: [401, 404, 403, 404, 201, 201, 401],
+    other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 } },
+  },
+  { route: 'GET /v1/chats/{chat_id}/links', expect: [401, 404, 403, 404, 200, 200, 401], other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 } } },
+  {
+    route: 'DELETE /v1/chats/{chat_id}/links/{link_id}', link: {}, expect: [401, 404, 403, 404, 204, 204, 401],
+    other: { chat_id: { anotherUsers: 404, nobodys: 404, ofOwn: 404, aUser: 404 }, link_id: { anotherUsers: 404, ofOwn: 404, nobodys: 404, aUser: 404 } },
+  },
+  { route: 'GET /v1/links/{token}', link: {}, expect: loggedIn(200), other: { token: { nobodys: 404, malformed: 404 } } },
+  { route: 'POST /v1/links/{token}/join', link: {}, expect: [401, 201, 200, 201, 200, 200, 401], other: { token: { nobodys: 404, malformed: 404 } } },
+  { route: 'POST /v1/links/{token}/join', variant: 'asking', link: { approval: true }, expect: [401, 202, 200, 202, 200, 200, 401] },
+  { route: 'GET /v1/chats/{chat_id}/requests', expect: [401, 404, 403, 404, 200, 200, 401], other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 } } },
+  {
+    route: 'PUT /v1/chats/{chat_id}/requests/{user_id}', variant: 'approving', target: 'anotherUser', asks: true, body: { approve: true },
+    expect: [401, 404, 403, 404, 204, 204, 401],
+    other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 }, user_id: { nobodys: 404, aChat: 404 } },
+  },
+  { route: 'PUT /v1/chats/{chat_id}/requests/{user_id}', variant: 'declining', target: 'anotherUser', asks: true, body: { approve: false }, expect: [401, 404, 403, 404, 204, 204, 401] },
+
   // messages
   { route: 'GET /v1/chats/{chat_id}/messages', expect: [401, 404, 200, 200, 200, 200, 401], other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 } } },
   { route: 'POST /v1/chats/{chat_id}/messages', expect: [401, 404, 201, 404, 201, 201, 401], body: { text: 'hello' }, other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 } } },

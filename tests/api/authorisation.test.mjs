@@ -2,7 +2,7 @@
 // authorisation.mjs. A route without a row fails, and so does a row without a route.
 import assert from 'node:assert/strict';
 import { after, describe, it, test } from 'node:test';
-import { Client, PASSWORD, addMember, createGroup, expectStatus, getChat, logIn, postMessage, register, removeMember, uniqueName } from '../support/client.mjs';
+import { Client, PASSWORD, addMember, createGroup, createLink, expectStatus, getChat, logIn, postMessage, register, removeMember, uniqueName } from '../support/client.mjs';
 import { openEvents } from '../support/events.mjs';
 import { MIB, announce, sendOk, someBytes, upload } from '../support/media.mjs';
 import { readRoutes, startServer } from '../support/server.mjs';
@@ -59,6 +59,8 @@ async function buildScene(row, actorName) {
   const scene = { actorName, actor, chat, owner, member, anotherUser: await register(server, 'other') };
   scene.message = await buildMessage(row, scene);
   if (row.media) Object.assign(scene, await buildMedia(row, scene));
+  if (row.link || row.asks) scene.link = await createLink(owner, chat, row.link ?? { approval: true });
+  if (row.asks) expectStatus(await scene.anotherUser.post(`/v1/links/${scene.link.token}/join`), 202);
   if (actorName === 'former') await removeMember(owner, chat, actor);
   if (actorName === 'revoked') expectStatus(await owner.delete(`/v1/devices/${actor.device.id}`), 204);
   scene.before = await getChat(owner, chat);
@@ -121,6 +123,8 @@ async function idsFor(row, scene) {
     device_id: parametersOf(row.route).includes('device_id') ? await ownDevice(scene) : undefined,
     media_id: scene.media?.id,
     object: row.blob && objectOf(scene.media),
+    link_id: scene.link?.id,
+    token: scene.link?.token,
   };
 }
 
@@ -209,6 +213,16 @@ const OTHERS = {
     anotherUsers: async ({ anotherUser }) => (await upload(anotherUser, someBytes())).id,
     aUser: async ({ anotherUser }) => anotherUser.id,
     nobodys: async () => NOBODY,
+  },
+  link_id: {
+    anotherUsers: async ({ anotherUser }) => (await createLink(anotherUser, await createGroup(anotherUser))).id,
+    ofOwn: async ({ owner }) => (await createLink(owner, await createGroup(owner))).id,
+    aUser: async ({ anotherUser }) => anotherUser.id,
+    nobodys: async () => NOBODY,
+  },
+  token: {
+    malformed: async ({ link }) => link.token.slice(1),
+    nobodys: async () => 'x'.repeat(43),
   },
   object: {
     anotherUsers: async ({ anotherUser }) => objectOf(await upload(anotherUser, someBytes())),

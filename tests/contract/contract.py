@@ -4,7 +4,8 @@
 - Routes: method, path, authentication and success status, against the lines of `parley routes`.
 - Problem codes: code, status and title, against the table in api/problem.c.
 
-A route that prints only 201 may be documented with 200 as well: what it was asked to create was there already. One that prints only 200
+A route that prints only 201 may be documented with 200 as well: what it was asked to create was there already; and with both 200 and 202: somebody
+has to agree first. One that prints only 200
 may be documented with 206 and 304 as well: a part of what it has, and what the client has already. A route that prints several, as
 `201,200`, must be documented with all of them.
 
@@ -30,8 +31,8 @@ SCHEMES = {
 
 # What may be documented instead of a single success.
 VARIANTS = {
-    frozenset({201}): frozenset({200, 201}),
-    frozenset({200}): frozenset({200, 206, 304}),
+    frozenset({201}): (frozenset({200, 201}), frozenset({200, 201, 202})),
+    frozenset({200}): (frozenset({200, 206, 304}),),
 }
 
 
@@ -105,7 +106,7 @@ def compare_routes(route, documented):
         return 'is documented, but no route'
     if route.schemes != documented.schemes:
         return f'security is {show(route.schemes)}, documented is {show(documented.schemes)}'
-    if documented.statuses not in (route.statuses, VARIANTS.get(route.statuses)):
+    if documented.statuses not in (route.statuses, *VARIANTS.get(route.statuses, ())):
         return f'success is {show(route.statuses)}, documented is {show(documented.statuses)}'
     return ''
 

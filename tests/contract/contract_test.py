@@ -135,6 +135,12 @@ class Routes(unittest.TestCase):
         only_200 = changed(['paths', '/v1/ships', 'post', 'responses', '201'], None)
         self.assertEqual(route_failures(ROUTES, only_200), {'POST /v1/ships': 'success is 201, documented is 200'})
 
+    def test_202_beside_200_and_201_is_free_but_not_alone(self):
+        agreed = changed(['paths', '/v1/ships', 'post', 'responses', '202'], {})
+        self.assertEqual(route_failures(ROUTES, agreed), {})
+        alone = changed(['paths', '/v1/ships', 'post', 'responses'], {'202': {}})
+        self.assertEqual(route_failures(ROUTES, alone), {'POST /v1/ships': 'success is 201, documented is 202'})
+
     def test_206_and_304_beside_200_are_free_but_not_the_reverse(self):
         partly = changed(['paths', '/v1/radio', 'get', 'responses'], {'200': {}, '206': {}, '304': {}})
         self.assertEqual(route_failures(ROUTES, partly), {})

@@ -161,6 +161,11 @@ export async function removeMember(actor, chat, account) {
   expectStatus(await actor.delete(`/v1/chats/${chat.id}/members/${account.id}`), 204);
 }
 
+// An invitation link, with its token.
+export async function createLink(account, chat, fields = {}) {
+  return expectStatus(await account.post(`/v1/chats/${chat.id}/links`, fields), 201);
+}
+
 // Posts and answers the message. `key` becomes the Idempotency-Key.
 export async function postMessage(sender, chat, text, { key, ...fields } = {}) {
   const headers = key === undefined ? {} : { 'Idempotency-Key': key };

@@ -22,7 +22,8 @@
 /* What the schema's steps after the third made. */
 #define UNDO_NEWER_STEPS                                                                   \
     "ALTER TABLE chat DROP COLUMN description; ALTER TABLE chat DROP COLUMN slow_mode_ms;" \
-    "ALTER TABLE chat DROP COLUMN permissions; ALTER TABLE stay DROP COLUMN last_post_ms;"
+    "ALTER TABLE chat DROP COLUMN permissions; ALTER TABLE stay DROP COLUMN last_post_ms;" \
+    "DROP TABLE link; DROP TABLE join_request;"
 
 struct fixture {
     struct config config;
