@@ -56,6 +56,11 @@ enum err link_joined(struct request *request);
 enum err join_list(struct request *request);
 enum err join_answer(struct request *request);
 
+/* bans.c */
+enum err ban_list(struct request *request);
+enum err ban_put(struct request *request);
+enum err ban_remove(struct request *request);
+
 /* messages.c */
 extern const struct form message_form, message_edit_form;
 enum err message_post(struct request *request);

@@ -43,6 +43,9 @@ const struct route ROUTES[] = {
     { METHOD_DELETE, "/v1/chats/{chat_id}/links/{link_id}",    AUTH_USER, ON_LOOP,   RATE_NORMAL, 204, 0, NULL, NULL, NULL, link_revoke, finish_empty },
     { METHOD_GET,    "/v1/chats/{chat_id}/requests",           AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, "limit cursor", NULL, join_list, NULL },
     { METHOD_PUT,    "/v1/chats/{chat_id}/requests/{user_id}", AUTH_USER, ON_LOOP,   RATE_NORMAL, 204, 0, &join_answer_form, NULL, NULL, join_answer, finish_empty },
+    { METHOD_GET,    "/v1/chats/{chat_id}/bans",               AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, "limit cursor", NULL, ban_list, NULL },
+    { METHOD_PUT,    "/v1/chats/{chat_id}/bans/{user_id}",     AUTH_USER, ON_LOOP,   RATE_NORMAL, 201, 0, NULL, NULL, NULL, ban_put, finish_json },
+    { METHOD_DELETE, "/v1/chats/{chat_id}/bans/{user_id}",     AUTH_USER, ON_LOOP,   RATE_NORMAL, 204, 0, NULL, NULL, NULL, ban_remove, finish_empty },
     { METHOD_GET,    "/v1/links/{token}",                      AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, NULL, NULL, link_show, NULL },
     { METHOD_POST,   "/v1/links/{token}/join",                 AUTH_USER, ON_READER, RATE_NORMAL, 201, 0, NULL, NULL, NULL, link_join, link_joined },
 

@@ -35,6 +35,7 @@
 #define LIMIT_LINK_USES 100000
 #define LINK_KEPT_MS (INT64_C(7) * 24 * 3600 * 1000) /* after its end, so that who comes late is told so */
 #define LIMIT_JOIN_REQUESTS_PER_CHAT 1000
+#define LIMIT_BANS_PER_CHAT 10000
 
 /* Lists */
 #define LIMIT_PAGE_ITEMS 100

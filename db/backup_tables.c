@@ -78,6 +78,8 @@ static const struct backup_column join_request_columns[] = {
     NUMBER("link_id", 4),
     NUMBER("created_ms", 4),
 };
+static const struct backup_column ban_columns[] = { NUMBER("chat_id", 4), NUMBER("user_id", 4), NUMBER("by_id", 4),
+                                                    NUMBER("created_ms", 4) };
 static const struct backup_column idempotency_columns[] = {
     NUMBER("period", 1), NUMBER("user_id", 1), NUMBER("idempotency_key", 1), BYTES("request", 1), NUMBER("result_id", 1),
 };
@@ -102,6 +104,7 @@ const struct backup_table backup_tables[] = {
     { .name = "delivery", .since = 2, .key_columns = 1, COLUMNS(delivery_columns) },
     { .name = "link", .since = 4, .key_columns = 1, COLUMNS(link_columns) },
     { .name = "join_request", .since = 4, .key_columns = 2, COLUMNS(join_request_columns) },
+    { .name = "ban", .since = 4, .key_columns = 2, COLUMNS(ban_columns) },
     { .name = "idempotency", .since = 1, .key_columns = 3, COLUMNS(idempotency_columns) },
     { .name = "meta",
       .since = 1,

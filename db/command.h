@@ -28,6 +28,8 @@ enum command_type {
     COMMAND_LINK_REVOKE,
     COMMAND_LINK_JOIN,
     COMMAND_JOIN_ANSWER,
+    COMMAND_BAN_PUT,
+    COMMAND_BAN_REMOVE,
     COMMAND_MESSAGE_POST,
     COMMAND_MESSAGE_EDIT,
     COMMAND_MESSAGE_DELETE,
@@ -175,6 +177,14 @@ struct command {
             uint64_t user_id;
             bool approve;
         } join_answer;
+        struct {
+            uint64_t chat_id;
+            uint64_t user_id;
+        } ban_put; /* who is a member is removed */
+        struct {
+            uint64_t chat_id;
+            uint64_t user_id;
+        } ban_remove;
         struct {
             uint64_t chat_id;
             const char *text;

@@ -54,6 +54,7 @@ static void needs_member_put(struct state *state, struct slot *slot) {
     state_stay(state, command->in.member_put.chat_id, command->in.member_put.user_id);
     state_need_chat_count(state, command->in.member_put.user_id);
     state_request(state, command->in.member_put.chat_id, command->in.member_put.user_id);
+    state_ban(state, command->in.member_put.chat_id, command->in.member_put.user_id);
 }
 
 static void needs_member_remove(struct state *state, struct slot *slot) {
@@ -79,6 +80,7 @@ static void needs_link_join(struct state *state, struct slot *slot) {
     state_need_chat_count(state, command->actor_id);
     state_request(state, command->in.link_join.chat_id, command->actor_id);
     state_need_request_count(state, command->in.link_join.chat_id);
+    state_ban(state, command->in.link_join.chat_id, command->actor_id);
 }
 
 static void needs_join_answer(struct state *state, struct slot *slot) {
@@ -87,6 +89,23 @@ static void needs_join_answer(struct state *state, struct slot *slot) {
     state_stay(state, command->in.join_answer.chat_id, command->in.join_answer.user_id);
     state_need_chat_count(state, command->in.join_answer.user_id);
     state_request(state, command->in.join_answer.chat_id, command->in.join_answer.user_id);
+    state_ban(state, command->in.join_answer.chat_id, command->in.join_answer.user_id);
+}
+
+static void needs_ban_put(struct state *state, struct slot *slot) {
+    const struct command *command = slot->command;
+    needs_own_stay(state, command, command->in.ban_put.chat_id);
+    state_stay(state, command->in.ban_put.chat_id, command->in.ban_put.user_id);
+    state_user(state, command->in.ban_put.user_id);
+    state_request(state, command->in.ban_put.chat_id, command->in.ban_put.user_id);
+    state_ban(state, command->in.ban_put.chat_id, command->in.ban_put.user_id);
+    state_need_ban_count(state, command->in.ban_put.chat_id);
+}
+
+static void needs_ban_remove(struct state *state, struct slot *slot) {
+    const struct command *command = slot->command;
+    needs_own_stay(state, command, command->in.ban_remove.chat_id);
+    state_ban(state, command->in.ban_remove.chat_id, command->in.ban_remove.user_id);
 }
 
 static void needs_message_post(struct state *state, struct slot *slot) {
@@ -155,6 +174,8 @@ static const struct {
     [COMMAND_LINK_REVOKE] = { needs_link_revoke, decide_link_revoke },
     [COMMAND_LINK_JOIN] = { needs_link_join, decide_link_join },
     [COMMAND_JOIN_ANSWER] = { needs_join_answer, decide_join_answer },
+    [COMMAND_BAN_PUT] = { needs_ban_put, decide_ban_put },
+    [COMMAND_BAN_REMOVE] = { needs_ban_remove, decide_ban_remove },
     [COMMAND_MESSAGE_POST] = { needs_message_post, decide_message_post },
     [COMMAND_MESSAGE_EDIT] = { needs_message_edit, decide_message_edit },
     [COMMAND_MESSAGE_DELETE] = { needs_message_delete, decide_message_delete },
@@ -268,6 +289,10 @@ uint64_t decide_list_key(const struct command *command) {
         return command->in.link_join.chat_id;
     case COMMAND_JOIN_ANSWER:
         return command->in.join_answer.chat_id;
+    case COMMAND_BAN_PUT:
+        return command->in.ban_put.chat_id;
+    case COMMAND_BAN_REMOVE:
+        return command->in.ban_remove.chat_id;
     case COMMAND_USER_CREATE:
         return command->in.user_create.invite ? 1 : 0; /* all that use invitations, one after the other */
     case COMMAND_LEASE:

@@ -58,6 +58,12 @@ bool enter_group(struct state *state, struct command *command, uint64_t chat_id,
 bool may_add(const struct chat *chat, const struct stay *actor, enum role role);
 /* Makes a member of somebody who is none, with the event; a request to join is answered by that. NULL: refused, or failed. */
 struct stay_entry *join_chat(struct state *state, struct command *command, struct chat_entry *chat, uint64_t user_id, enum role role);
+/* Whether the user may not become a member; then the command is refused. */
+bool is_banned(struct state *state, struct command *command, const struct chat_entry *chat, uint64_t user_id);
+/* Whether the actor ranks above the member, or is the member. */
+bool may_remove(const struct command *command, const struct stay_entry *actor, const struct stay_entry *member);
+/* Ends a member's stay, with the event. A chat that is left without an owner is the caller's care. */
+void leave_chat(struct state *state, struct chat_entry *chat, struct stay_entry *member, uint64_t actor_id);
 /* The answer is the chat as the actor sees it. */
 void render_own(struct command *command, const struct chat_entry *chat, enum role role);
 /* Takes a user's request to join back, if there is one. */
@@ -84,6 +90,8 @@ void decide_link_create(struct state *state, struct slot *slot);
 void decide_link_revoke(struct state *state, struct slot *slot);
 void decide_link_join(struct state *state, struct slot *slot);
 void decide_join_answer(struct state *state, struct slot *slot);
+void decide_ban_put(struct state *state, struct slot *slot);
+void decide_ban_remove(struct state *state, struct slot *slot);
 void decide_message_post(struct state *state, struct slot *slot);
 void decide_message_edit(struct state *state, struct slot *slot);
 void decide_message_delete(struct state *state, struct slot *slot);

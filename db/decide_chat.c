@@ -334,6 +334,8 @@ bool may_add(const struct chat *chat, const struct stay *actor, enum role role) 
 
 struct stay_entry *join_chat(struct state *state, struct command *command, struct chat_entry *chat, uint64_t user_id, enum role role) {
     bool has_place = chat->chat.member_count < (uint64_t)state->config->group_max;
+    if (is_banned(state, command, chat, user_id))
+        return NULL;
     if (!has_place)
         refuse(command, ERR_CHAT_FULL, NULL, "the group has as many members as it may");
     else if (!has_room(state, user_id))
@@ -378,7 +380,7 @@ void decide_member_put(struct state *state, struct slot *slot) {
         add_member(state, command, chat, actor);
 }
 
-static bool may_remove(const struct command *command, const struct stay_entry *actor, const struct stay_entry *member) {
+bool may_remove(const struct command *command, const struct stay_entry *actor, const struct stay_entry *member) {
     return command->actor_id == member->stay.user_id || actor->stay.role == ROLE_OWNER ||
            (actor->stay.role == ROLE_ADMIN && member->stay.role == ROLE_MEMBER);
 }
@@ -390,6 +392,22 @@ static void hand_over(struct state *state, struct slot *slot, struct chat_entry 
     struct stay_entry *successor = state_stay(state, chat->chat.id, slot->successor.user_id);
     if (successor && successor->found)
         set_role(state, chat, successor, ROLE_OWNER, slot->command->actor_id);
+}
+
+void leave_chat(struct state *state, struct chat_entry *chat, struct stay_entry *member, uint64_t actor_id) {
+    struct event_entry *event = append_chat_event(state, chat, EVENT_MEMBER_REMOVED, actor_id, member->stay.user_id);
+    if (!event)
+        return;
+    chat->chat.member_count--;
+    chat->chat.owner_count -= member->stay.role == ROLE_OWNER;
+    member->stay.left_id = event->event.id;
+    member->found = false;
+    stay_changed(state, member);
+    struct buf body = BUF_INIT;
+    buf_string(&body, "\"member\":{");
+    json_member_id(&body, "user_id", member->stay.user_id);
+    buf_char(&body, '}');
+    event_body(state, event, &body);
 }
 
 void decide_member_remove(struct state *state, struct slot *slot) {
@@ -408,17 +426,5 @@ void decide_member_remove(struct state *state, struct slot *slot) {
     if (chat->chat.member_count == 1)
         return end_chat(state, chat, command->actor_id);
     hand_over(state, slot, chat, member);
-    struct event_entry *event = append_chat_event(state, chat, EVENT_MEMBER_REMOVED, command->actor_id, member->stay.user_id);
-    if (!event)
-        return;
-    chat->chat.member_count--;
-    chat->chat.owner_count -= member->stay.role == ROLE_OWNER;
-    member->stay.left_id = event->event.id;
-    member->found = false;
-    stay_changed(state, member);
-    struct buf body = BUF_INIT;
-    buf_string(&body, "\"member\":{");
-    json_member_id(&body, "user_id", member->stay.user_id);
-    buf_char(&body, '}');
-    event_body(state, event, &body);
+    leave_chat(state, chat, member, command->actor_id);
 }

@@ -119,6 +119,8 @@ static void ask_to_join(struct state *state, struct command *command, struct cha
     struct request_entry *entry = state_request(state, chat->chat.id, command->actor_id);
     if (!entry)
         return;
+    if (is_banned(state, command, chat, command->actor_id))
+        return;
     if (entry->found)
         return answer_request(command, &entry->request);
     if (chat->request_count >= LIMIT_JOIN_REQUESTS_PER_CHAT)

@@ -186,6 +186,9 @@ static const char sqlite_4[] =
     "CREATE INDEX link_by_expiry ON link(expires_ms);"
 
     "CREATE TABLE join_request(chat_id BIGINT NOT NULL, user_id BIGINT NOT NULL, link_id BIGINT NOT NULL, created_ms BIGINT NOT NULL,"
+    " PRIMARY KEY(chat_id, user_id)) WITHOUT ROWID;"
+
+    "CREATE TABLE ban(chat_id BIGINT NOT NULL, user_id BIGINT NOT NULL, by_id BIGINT NOT NULL, created_ms BIGINT NOT NULL,"
     " PRIMARY KEY(chat_id, user_id)) WITHOUT ROWID;";
 
 static const char mariadb_4[] =
@@ -199,7 +202,10 @@ static const char mariadb_4[] =
     " UNIQUE INDEX link_by_token(token), INDEX link_by_chat(chat_id, expires_ms), INDEX link_by_expiry(expires_ms))" INNODB
 
     "CREATE TABLE IF NOT EXISTS join_request(chat_id BIGINT NOT NULL, user_id BIGINT NOT NULL, link_id BIGINT NOT NULL,"
-    " created_ms BIGINT NOT NULL, PRIMARY KEY(chat_id, user_id))" INNODB;
+    " created_ms BIGINT NOT NULL, PRIMARY KEY(chat_id, user_id))" INNODB
+
+    "CREATE TABLE IF NOT EXISTS ban(chat_id BIGINT NOT NULL, user_id BIGINT NOT NULL, by_id BIGINT NOT NULL, created_ms BIGINT NOT NULL,"
+    " PRIMARY KEY(chat_id, user_id))" INNODB;
 
 static const struct step {
     const char *sqlite, *mariadb;

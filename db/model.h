@@ -119,6 +119,14 @@ struct join_request {
     int64_t created_ms;
 };
 
+/* Of a user who may not be a member. */
+struct ban {
+    uint64_t chat_id;
+    uint64_t user_id;
+    uint64_t by_id;
+    int64_t created_ms;
+};
+
 /* A message as it is now. `text` is NULL when deleted or withheld. */
 struct message {
     uint64_t id;

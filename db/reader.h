@@ -50,11 +50,13 @@ enum err read_members(struct reader *reader, uint64_t user_id, uint64_t chat_id,
 /* Invitations. The link with that token's hash, and the chat it leads to, for whoever has the token: also one that works no more, while it is remembered. */
 enum err read_link(struct reader *reader, const uint8_t token[SHA256_SIZE], struct arena *arena, struct link *ret_link,
                    struct chat *ret_chat) MUST_USE;
-/* For admins, else ERR_FORBIDDEN: the links that work, with id > after_id; and the requests of users with user_id > after_id; both ascending. */
+/* For admins, else ERR_FORBIDDEN: the links that work, with id > after_id; and the requests and bans of users with user_id > after_id; all ascending. */
 enum err read_links(struct reader *reader, uint64_t user_id, uint64_t chat_id, uint64_t after_id, size_t limit, struct arena *arena,
                     struct link **ret_links, size_t *ret_count) MUST_USE;
 enum err read_join_requests(struct reader *reader, uint64_t user_id, uint64_t chat_id, uint64_t after_id, size_t limit, struct arena *arena,
                             struct join_request **ret_requests, size_t *ret_count) MUST_USE;
+enum err read_bans(struct reader *reader, uint64_t user_id, uint64_t chat_id, uint64_t after_id, size_t limit, struct arena *arena,
+                   struct ban **ret_bans, size_t *ret_count) MUST_USE;
 
 /* Messages. */
 enum direction { PAGE_BEFORE, PAGE_AFTER, PAGE_AROUND };

@@ -1,4 +1,4 @@
-/* Reading invitation links, and who wants to join. */
+/* Reading invitation links, who wants to join, and who may not. */
 #include "core/clock.h"
 #include "db/reader_internal.h"
 
@@ -9,6 +9,9 @@ static const struct query links_of_chat = {
 };
 static const struct query requests_of_chat = { "SELECT " JOIN_REQUEST_COLUMNS
                                                " FROM join_request q WHERE q.chat_id = ?1 AND q.user_id > ?2 ORDER BY q.user_id LIMIT ?3" };
+
+static const struct query bans_of_chat = { "SELECT " BAN_COLUMNS
+                                           " FROM ban b WHERE b.chat_id = ?1 AND b.user_id > ?2 ORDER BY b.user_id LIMIT ?3" };
 
 static enum err take_link(struct reader *reader, struct statement *row, const uint8_t token[SHA256_SIZE], struct arena *arena,
                           struct link *ret_link, struct chat *ret_chat) {
@@ -80,6 +83,28 @@ enum err read_join_requests(struct reader *reader, uint64_t user_id, uint64_t ch
     if (err != OK)
         return err;
     *ret_requests = requests;
+    *ret_count = count;
+    return OK;
+}
+
+enum err read_bans(struct reader *reader, uint64_t user_id, uint64_t chat_id, uint64_t after_id, size_t limit, struct arena *arena,
+                   struct ban **ret_bans, size_t *ret_count) {
+    enum err err = check_admin(reader, user_id, chat_id, arena);
+    if (err != OK)
+        return err;
+    struct statement *statement = reader_query(reader, &bans_of_chat, (uint64_t[]){ chat_id, after_id, limit }, 3);
+    struct ban *bans = NULL;
+    size_t count = 0;
+    for (bool row; rows_next(reader->db, statement, &err, &row);) {
+        bans = reader_grow(arena, bans, count, sizeof *bans);
+        if (!bans)
+            err = ERR_NO_MEMORY;
+        else
+            row_ban(reader->db, statement, 0, &bans[count++]);
+    }
+    if (err != OK)
+        return err;
+    *ret_bans = bans;
     *ret_count = count;
     return OK;
 }

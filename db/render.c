@@ -175,6 +175,14 @@ void render_join_request(struct buf *buf, const struct join_request *request) {
     buf_char(buf, '}');
 }
 
+void render_ban(struct buf *buf, const struct ban *ban) {
+    buf_char(buf, '{');
+    json_member_id(buf, "user_id", ban->user_id);
+    json_member_id(buf, "banned_by", ban->by_id);
+    json_member_time(buf, "created_at", ban->created_ms);
+    buf_char(buf, '}');
+}
+
 static void render_gone(struct buf *buf, const struct message *message) {
     json_member_id(buf, "id", message->id);
     json_member_id(buf, "chat_id", message->chat_id);

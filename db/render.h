@@ -22,6 +22,7 @@ void render_stay(struct buf *buf, const struct stay *stay); /* {user_id, role, j
 void render_link(struct buf *buf, const struct link *link, const char *token);
 /* As those see it who may follow it. */
 void render_invitation(struct buf *buf, const struct link *link, const struct chat *chat);
+void render_ban(struct buf *buf, const struct ban *ban); /* {user_id, banned_by, created_at} */
 void render_join_request(struct buf *buf, const struct join_request *request);
 void render_message(struct buf *buf, const struct message *message);
 /* As it stands in a message; `thumbnail` NULL: none. */

@@ -106,6 +106,15 @@ void row_link(struct db *db, struct statement *row, int column, struct link *ret
     };
 }
 
+void row_ban(struct db *db, struct statement *row, int column, struct ban *ret_ban) {
+    *ret_ban = (struct ban){
+        .chat_id = db->driver->column_id(row, column),
+        .user_id = db->driver->column_id(row, column + 1),
+        .by_id = db->driver->column_id(row, column + 2),
+        .created_ms = (int64_t)db->driver->column_id(row, column + 3),
+    };
+}
+
 void row_join_request(struct db *db, struct statement *row, int column, struct join_request *ret_request) {
     *ret_request = (struct join_request){
         .chat_id = db->driver->column_id(row, column),

@@ -15,6 +15,7 @@
 #define STAY_COLUMN_COUNT 7
 #define LINK_COLUMNS "l.id, l.chat_id, l.created_by, l.created_ms, l.expires_ms, l.uses_max, l.uses, l.needs_approval"
 #define LINK_COLUMN_COUNT 8
+#define BAN_COLUMNS "b.chat_id, b.user_id, b.by_id, b.created_ms"
 #define JOIN_REQUEST_COLUMNS "q.chat_id, q.user_id, q.link_id, q.created_ms"
 /* Of a message's own row in the log, named m. */
 #define MESSAGE_COLUMNS                                                                                                                \
@@ -53,6 +54,7 @@ enum err row_device(struct db *db, struct statement *row, int column, struct are
 enum err row_chat(struct db *db, struct statement *row, int column, struct arena *arena, struct chat *ret_chat) MUST_USE;
 void row_stay(struct db *db, struct statement *row, int column, struct stay *ret_stay);
 void row_link(struct db *db, struct statement *row, int column, struct link *ret_link);
+void row_ban(struct db *db, struct statement *row, int column, struct ban *ret_ban);
 void row_join_request(struct db *db, struct statement *row, int column, struct join_request *ret_request);
 enum err row_message(struct db *db, struct statement *row, int column, struct arena *arena, struct message *ret_message) MUST_USE;
 enum err row_media(struct db *db, struct statement *row, int column, struct arena *arena, struct media *ret_media) MUST_USE;

@@ -11,15 +11,15 @@ void state_init(struct state *state, struct arena *arena, const struct config *c
 void state_release(struct state *state) {
     for (size_t i = 0; i < state->events.count; i++)
         frame_drop(((struct event_entry *)state->events.items[i])->frame);
-    struct map *maps[] = { &state->users, &state->names, &state->chats,  &state->stays, &state->pairs,   &state->messages,
-                           &state->keys,  &state->media, &state->sights, &state->links, &state->requests };
+    struct map *maps[] = { &state->users, &state->names, &state->chats,  &state->stays, &state->pairs,    &state->messages,
+                           &state->keys,  &state->media, &state->sights, &state->links, &state->requests, &state->bans };
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         map_release(maps[i]);
-    struct buf *bufs[] = { &state->need_users,         &state->need_names, &state->need_devices,     &state->need_counts,
-                           &state->need_pending,       &state->need_chats, &state->need_stays,       &state->need_pairs,
-                           &state->need_messages,      &state->need_keys,  &state->need_media,       &state->need_attached,
-                           &state->need_sights,        &state->need_links, &state->need_link_counts, &state->need_requests,
-                           &state->need_request_counts };
+    struct buf *bufs[] = { &state->need_users,          &state->need_names, &state->need_devices,     &state->need_counts,
+                           &state->need_pending,        &state->need_chats, &state->need_stays,       &state->need_pairs,
+                           &state->need_messages,       &state->need_keys,  &state->need_media,       &state->need_attached,
+                           &state->need_sights,         &state->need_links, &state->need_link_counts, &state->need_requests,
+                           &state->need_request_counts, &state->need_bans,  &state->need_ban_counts };
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
         buf_release(bufs[i]);
 }
@@ -198,6 +198,30 @@ struct request_entry *state_request(struct state *state, uint64_t chat_id, uint6
     put(state, &state->requests, key, entry);
     need_pair(&state->need_requests, chat_id, user_id);
     return entry;
+}
+
+struct ban_entry *state_ban(struct state *state, uint64_t chat_id, uint64_t user_id) {
+    uint64_t key = state_mix(chat_id, user_id);
+    struct ban_entry *first = map_get(&state->bans, key);
+    for (struct ban_entry *entry = first; entry; entry = entry->next) {
+        if (entry->ban.chat_id == chat_id && entry->ban.user_id == user_id)
+            return entry;
+    }
+    struct ban_entry *entry = state_alloc(state, sizeof *entry);
+    if (!entry)
+        return NULL;
+    *entry = (struct ban_entry){ .ban = { .chat_id = chat_id, .user_id = user_id }, .next = first };
+    put(state, &state->bans, key, entry);
+    need_pair(&state->need_bans, chat_id, user_id);
+    return entry;
+}
+
+void state_need_ban_count(struct state *state, uint64_t chat_id) {
+    struct chat_entry *entry = state_chat(state, chat_id);
+    if (!entry || entry->bans_needed)
+        return;
+    entry->bans_needed = true;
+    need_id(&state->need_ban_counts, chat_id);
 }
 
 void state_need_request_count(struct state *state, uint64_t chat_id) {

@@ -48,6 +48,8 @@ struct chat_entry {
     uint32_t link_count; /* that work, if it was needed */
     bool requests_needed;
     uint32_t request_count; /* of users who wait to join, if it was needed */
+    bool bans_needed;
+    uint32_t ban_count; /* if it was needed */
 };
 
 /* The open stay of a user in a chat; found is false when there is none. */
@@ -70,6 +72,13 @@ struct request_entry {
     struct join_request request;
     bool found;
     struct request_entry *next;
+};
+
+/* found is false when the user is not banned. */
+struct ban_entry {
+    struct ban ban;
+    bool found;
+    struct ban_entry *next;
 };
 
 struct pair_entry { /* a direct chat's pair */
@@ -145,6 +154,7 @@ enum bulk_kind {
     BULK_DROP_EXPIRY,
     BULK_FORGET_MEDIA,
     BULK_DROP_REQUEST, /* of a chat, from a user */
+    BULK_DROP_BAN,     /* the same */
     BULK_KINDS
 };
 struct bulk {
@@ -166,15 +176,15 @@ struct state {
     uint16_t tag;              /* of this commit */
     bool failed;
 
-    struct map users, names, chats, stays, pairs, messages, keys, media, sights, links, requests;
+    struct map users, names, chats, stays, pairs, messages, keys, media, sights, links, requests, bans;
     struct buf need_users, need_names, need_devices, need_counts, need_pending, need_chats, need_stays, need_pairs, need_messages,
-        need_keys, need_media, need_attached, need_sights, need_links, need_link_counts, need_requests,
-        need_request_counts; /* JSON arrays */
+        need_keys, need_media, need_attached, need_sights, need_links, need_link_counts, need_requests, need_request_counts, need_bans,
+        need_ban_counts; /* JSON arrays */
 
     struct vec new_users, changed_users, new_devices, new_chats, changed_chats, new_stays, changed_stays, events, changed_messages;
     struct vec new_keys, invites, new_invites, new_tickets, used_tickets;
     struct vec new_media, changed_media, changed_bytes, new_attachments, changed_deliveries, leases;
-    struct vec new_links, changed_links, new_requests;
+    struct vec new_links, changed_links, new_requests, new_bans;
     struct vec bulk[BULK_KINDS];
 };
 
@@ -199,6 +209,8 @@ struct stay_entry *state_stay(struct state *state, uint64_t chat_id, uint64_t us
 struct link_entry *state_link(struct state *state, uint64_t link_id);
 void state_need_link_count(struct state *state, uint64_t chat_id);
 struct request_entry *state_request(struct state *state, uint64_t chat_id, uint64_t user_id);
+struct ban_entry *state_ban(struct state *state, uint64_t chat_id, uint64_t user_id);
+void state_need_ban_count(struct state *state, uint64_t chat_id);
 void state_need_request_count(struct state *state, uint64_t chat_id);
 struct pair_entry *state_pair(struct state *state, uint64_t one, uint64_t other);
 struct message_entry *state_message(struct state *state, uint64_t message_id);

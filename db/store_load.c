@@ -45,6 +45,8 @@ static const struct query load_requests = { "SELECT " JOIN_REQUEST_COLUMNS
 static const struct query load_request_counts = {
     "SELECT i.id, (SELECT count(*) FROM join_request q WHERE q.chat_id = i.id) FROM {ids} i"
 };
+static const struct query load_bans = { "SELECT " BAN_COLUMNS " FROM {pairs} p {straight} ban b ON b.chat_id = p.a AND b.user_id = p.b" };
+static const struct query load_ban_counts = { "SELECT i.id, (SELECT count(*) FROM ban b WHERE b.chat_id = i.id) FROM {ids} i" };
 static const struct query load_lease = { "SELECT holder, until_ms FROM lease WHERE name = ?1" };
 static const struct query load_successor = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL
                                              " AND s.user_id <> ?2 ORDER BY s.role DESC, s.joined_id, s.user_id LIMIT 1" };
@@ -202,6 +204,25 @@ static enum err take_request_count(struct state *state, struct db *db, struct st
     return OK;
 }
 
+static enum err take_ban(struct state *state, struct db *db, struct statement *row) {
+    struct ban ban;
+    row_ban(db, row, 0, &ban);
+    struct ban_entry *entry = state_ban(state, ban.chat_id, ban.user_id);
+    if (!entry)
+        return ERR_NO_MEMORY;
+    entry->found = true;
+    entry->ban = ban;
+    return OK;
+}
+
+static enum err take_ban_count(struct state *state, struct db *db, struct statement *row) {
+    struct chat_entry *chat = state_chat(state, db->driver->column_id(row, 0));
+    if (!chat)
+        return ERR_NO_MEMORY;
+    chat->ban_count = (uint32_t)db->driver->column_id(row, 1);
+    return OK;
+}
+
 /* Keys hold for the running period and the two before it. */
 static void bind_periods(const struct state *state, struct db *db, struct statement *statement) {
     uint64_t period = (uint64_t)(state->now_ms / IDEMPOTENCY_PERIOD_MS);
@@ -247,6 +268,8 @@ static const struct {
     { offsetof(struct state, need_link_counts), &load_link_counts, take_link_count, bind_now },
     { offsetof(struct state, need_requests), &load_requests, take_request, NULL },
     { offsetof(struct state, need_request_counts), &load_request_counts, take_request_count, NULL },
+    { offsetof(struct state, need_bans), &load_bans, take_ban, NULL },
+    { offsetof(struct state, need_ban_counts), &load_ban_counts, take_ban_count, NULL },
 };
 
 static enum err run_load(struct state *state, struct db *db, size_t load, struct buf *need) {

@@ -40,6 +40,8 @@ static const struct query links_of_chat = { "SELECT id FROM link WHERE chat_id =
 static const struct query delete_link = { "DELETE FROM link WHERE id = ?1" };
 static const struct query requests_of_chat = { "SELECT chat_id, user_id FROM join_request WHERE chat_id = ?1 LIMIT ?2" };
 static const struct query delete_request = { "DELETE FROM join_request WHERE chat_id = ?1 AND user_id = ?2" };
+static const struct query bans_of_chat = { "SELECT chat_id, user_id FROM ban WHERE chat_id = ?1 LIMIT ?2" };
+static const struct query delete_ban = { "DELETE FROM ban WHERE chat_id = ?1 AND user_id = ?2" };
 static const struct query blank_thin = { "UPDATE event SET body = NULL WHERE id = ?1" };
 
 /* ---- Pages of messages ---- */
@@ -226,12 +228,13 @@ struct purge {
     uint64_t chat_id, after_id;
 };
 
-/* The messages are blank; then the events that carry names and titles, and who was to join. */
+/* The messages are blank; then the events that carry names and titles, who was to join, and who was not. */
 static enum err end_chat(struct pass *pass, const struct purge *purge) {
     static const struct taking takings[] = {
         { .read = &thin_events, .write = &blank_thin, .numbers = 1 },
         { .read = &links_of_chat, .write = &delete_link, .numbers = 1 },
         { .read = &requests_of_chat, .write = &delete_request, .numbers = 2 },
+        { .read = &bans_of_chat, .write = &delete_ban, .numbers = 2 },
     };
     uint64_t before = pass->command->out.sweep.rows, left = LIMIT_SWEEP_ROWS;
     enum err err = OK;

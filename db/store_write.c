@@ -52,6 +52,8 @@ static const struct query insert_link = {
 static const struct query update_link = { "UPDATE link SET expires_ms = ?2, uses = ?3 WHERE id = ?1" };
 static const struct query insert_request = { "INSERT INTO join_request(chat_id, user_id, link_id, created_ms) VALUES(?1,?2,?3,?4)" };
 static const struct query drop_request = { "DELETE FROM join_request WHERE chat_id = ?1 AND user_id = ?2" };
+static const struct query insert_ban = { "INSERT INTO ban(chat_id, user_id, by_id, created_ms) VALUES(?1,?2,?3,?4)" };
+static const struct query drop_ban = { "DELETE FROM ban WHERE chat_id = ?1 AND user_id = ?2" };
 static const struct query insert_purge = { "INSERT INTO \"purge\"(chat_id, purged_id) VALUES(?1, ?2)" };
 static const struct query insert_thin = { "INSERT INTO event(id, owner_id, is_message, type, actor_id, ref_id, rev, seq, created_ms, body)"
                                           " VALUES(?1,?2,0,?3,?4,?5,?6,?7,?8,?9)" };
@@ -227,6 +229,15 @@ static void bind_request(struct statement *statement, const void *context, size_
     rows->driver->bind_id(statement, 2, request->user_id);
     rows->driver->bind_id(statement, 3, request->link_id);
     rows->driver->bind_id(statement, 4, (uint64_t)request->created_ms);
+}
+
+static void bind_ban(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct ban *ban = &((struct ban_entry *)rows->items[index])->ban;
+    rows->driver->bind_id(statement, 1, ban->chat_id);
+    rows->driver->bind_id(statement, 2, ban->user_id);
+    rows->driver->bind_id(statement, 3, ban->by_id);
+    rows->driver->bind_id(statement, 4, (uint64_t)ban->created_ms);
 }
 
 static void bind_thin(struct statement *statement, const void *context, size_t index) {
@@ -427,6 +438,8 @@ static enum err write_chats(struct state *state, struct db *db) {
         { &update_link, &state->changed_links, bind_link_update },
         { &drop_request, &state->bulk[BULK_DROP_REQUEST], bind_bulk },
         { &insert_request, &state->new_requests, bind_request },
+        { &drop_ban, &state->bulk[BULK_DROP_BAN], bind_bulk },
+        { &insert_ban, &state->new_bans, bind_ban },
         { &insert_message, &messages, bind_message },
         { &insert_thin, &thin, bind_thin },
         { &update_message, &state->changed_messages, bind_message_update },

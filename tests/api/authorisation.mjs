@@ -91,6 +91,20 @@ export const MATRIX = [
   },
   { route: 'PUT /v1/chats/{chat_id}/requests/{user_id}', variant: 'declining', target: 'anotherUser', asks: true, body: { approve: false }, expect: [401, 404, 403, 404, 204, 204, 401] },
 
+  // bans
+  { route: 'GET /v1/chats/{chat_id}/bans', expect: [401, 404, 403, 404, 200, 200, 401], other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 } } },
+  {
+    route: 'PUT /v1/chats/{chat_id}/bans/{user_id}', variant: 'a member', target: 'memberOfChat', expect: [401, 404, 403, 404, 201, 201, 401],
+    other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 }, user_id: { nobodys: 404, aChat: 404 } },
+  },
+  { route: 'PUT /v1/chats/{chat_id}/bans/{user_id}', variant: 'somebody else', target: 'anotherUser', expect: [401, 404, 403, 404, 201, 201, 401] },
+  { route: 'PUT /v1/chats/{chat_id}/bans/{user_id}', variant: 'the owner', target: 'ownerOfChat', expect: [401, 404, 403, 404, 403, 409, 401] },
+  { route: 'PUT /v1/chats/{chat_id}/bans/{user_id}', variant: 'oneself', target: 'oneself', expect: [401, 404, 403, 404, 409, 409, 401] },
+  {
+    route: 'DELETE /v1/chats/{chat_id}/bans/{user_id}', target: 'anotherUser', bans: true, expect: [401, 404, 403, 404, 204, 204, 401],
+    other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 }, user_id: { nobodys: 404, aChat: 404 } },
+  },
+
   // messages
   { route: 'GET /v1/chats/{chat_id}/messages', expect: [401, 404, 200, 200, 200, 200, 401], other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 } } },
   { route: 'POST /v1/chats/{chat_id}/messages', expect: [401, 404, 201, 404, 201, 201, 401], body: { text: 'hello' }, other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 } } },
