@@ -44,6 +44,7 @@ struct chat_update_form {
     struct integer message_ttl_s;
     struct flag until_delivered;
     struct text description;
+    struct optional_id avatar_id;
     struct integer slow_mode_s;
     struct who_may permissions;
 };
@@ -54,6 +55,7 @@ static const struct field CHAT_UPDATE_FIELDS[] = {
     { "message_ttl_s", FIELD_INTEGER, false, 0, TTL_MAX_S, offsetof(struct chat_update_form, message_ttl_s), NULL },
     { "until_delivered", FIELD_FLAG, false, 0, 0, offsetof(struct chat_update_form, until_delivered), NULL },
     { "description", FIELD_TEXT, false, 0, LIMIT_DESCRIPTION_CHARACTERS, offsetof(struct chat_update_form, description), NULL },
+    { "avatar_id", FIELD_ID_OR_NULL, false, 0, 0, offsetof(struct chat_update_form, avatar_id), NULL },
     { "slow_mode_s", FIELD_INTEGER, false, 0, SLOW_MODE_MAX_S, offsetof(struct chat_update_form, slow_mode_s), NULL },
     { "permissions", FIELD_WHO_MAY, false, 0, 0, offsetof(struct chat_update_form, permissions), PERMISSIONS },
 };
@@ -161,7 +163,7 @@ enum err chat_show(struct request *request) {
 
 static bool is_empty(const struct chat_update_form *form) {
     return form->title.bytes == NULL && form->history == 0 && !form->message_ttl_s.given && !form->until_delivered.given &&
-           form->description.bytes == NULL && !form->slow_mode_s.given && form->permissions.given == 0;
+           form->description.bytes == NULL && !form->avatar_id.given && !form->slow_mode_s.given && form->permissions.given == 0;
 }
 
 static void update_group(struct command *command, const struct chat_update_form *form) {
@@ -169,6 +171,8 @@ static void update_group(struct command *command, const struct chat_update_form 
     command->in.chat_update.set_history = form->history != 0;
     command->in.chat_update.history = form->history == HISTORY_CHOICE(HISTORY_ALL) ? HISTORY_ALL : HISTORY_FROM_JOIN;
     command->in.chat_update.description = form->description.bytes;
+    command->in.chat_update.set_avatar = form->avatar_id.given;
+    command->in.chat_update.avatar_id = form->avatar_id.id;
     command->in.chat_update.set_slow_mode = form->slow_mode_s.given;
     command->in.chat_update.slow_mode_ms = form->slow_mode_s.value * 1000;
     command->in.chat_update.set_permissions = form->permissions.given;

@@ -124,6 +124,14 @@ static enum err read_id(struct request *request, const struct field *field, cons
     return is_id(value, ret_id) ? OK : bad_field(request, field, "must be an id (a decimal string)");
 }
 
+static enum err read_id_or_null(struct request *request, const struct field *field, const json_t *value, struct optional_id *ret_id) {
+    struct optional_id id = { .given = true };
+    if (!json_is_null(value) && !is_id(value, &id.id))
+        return bad_field(request, field, "must be an id (a decimal string) or null");
+    *ret_id = id;
+    return OK;
+}
+
 static enum err check_items(struct request *request, const struct field *field, size_t count) {
     if (field->max == 0 || ((int64_t)count >= field->min && (int64_t)count <= field->max))
         return OK;
@@ -235,6 +243,8 @@ static enum err read_field(struct request *request, const struct field *field, j
         return read_hex(request, field, value, place);
     case FIELD_ID:
         return read_id(request, field, value, place);
+    case FIELD_ID_OR_NULL:
+        return read_id_or_null(request, field, value, place);
     case FIELD_IDS:
         return read_ids(request, field, value, place);
     case FIELD_PARTS:

@@ -42,6 +42,12 @@ struct part_list {
     size_t count;
 };
 
+/* An id, or null. */
+struct optional_id {
+    bool given;
+    uint64_t id; /* 0: null */
+};
+
 /* Who may do some things: bits of the choices. */
 struct who_may {
     unsigned given;   /* those that are said */
@@ -49,18 +55,19 @@ struct who_may {
 };
 
 enum field_type {
-    FIELD_TEXT,    /* struct text; min and max in characters */
-    FIELD_LINE,    /* the same without control characters */
-    FIELD_BYTES,   /* struct text; min and max in bytes */
-    FIELD_BOOL,    /* bool; absent: false */
-    FIELD_FLAG,    /* struct flag */
-    FIELD_CHOICE,  /* int: one of `choices`; absent: 0 */
-    FIELD_INTEGER, /* struct integer; min and max its values */
-    FIELD_HEX,     /* const uint8_t *: `min` bytes, sent as twice as many hex digits; absent: NULL */
-    FIELD_ID,      /* uint64_t; absent: 0 */
-    FIELD_IDS,     /* struct id_list; min and max in items, max 0: as many as fit the body */
-    FIELD_PARTS,   /* struct part_list: objects {number, md5}; min and max in items */
-    FIELD_WHO_MAY, /* struct who_may: an object, for some of `choices`, whose values are bits, "members" or "admins" */
+    FIELD_TEXT,       /* struct text; min and max in characters */
+    FIELD_LINE,       /* the same without control characters */
+    FIELD_BYTES,      /* struct text; min and max in bytes */
+    FIELD_BOOL,       /* bool; absent: false */
+    FIELD_FLAG,       /* struct flag */
+    FIELD_CHOICE,     /* int: one of `choices`; absent: 0 */
+    FIELD_INTEGER,    /* struct integer; min and max its values */
+    FIELD_HEX,        /* const uint8_t *: `min` bytes, sent as twice as many hex digits; absent: NULL */
+    FIELD_ID,         /* uint64_t; absent: 0 */
+    FIELD_ID_OR_NULL, /* struct optional_id */
+    FIELD_IDS,        /* struct id_list; min and max in items, max 0: as many as fit the body */
+    FIELD_PARTS,      /* struct part_list: objects {number, md5}; min and max in items */
+    FIELD_WHO_MAY,    /* struct who_may: an object, for some of `choices`, whose values are bits, "members" or "admins" */
 };
 
 struct choice {

@@ -32,6 +32,7 @@ static const struct backup_column chat_columns[] = {
     NUMBER("member_count", 1), NUMBER("owner_count", 1),    NUMBER("direct_low", 1),
     NUMBER("direct_high", 1),  NUMBER("message_ttl_ms", 2), NUMBER("until_delivered", 2),
     TEXT("description", 4),    NUMBER("slow_mode_ms", 4),   NUMBER("permissions", 4),
+    NUMBER("avatar_id", 4),
 };
 static const struct backup_column purge_columns[] = { NUMBER("chat_id", 1), NUMBER("purged_id", 1) };
 static const struct backup_column stay_columns[] = {
@@ -68,6 +69,7 @@ static const struct backup_column media_columns[] = {
 static const struct backup_column attachment_columns[] = { NUMBER("message_id", 2), NUMBER("media_id", 2), NUMBER("chat_id", 2) };
 static const struct backup_column expiry_columns[] = { NUMBER("expires_ms", 2), NUMBER("message_id", 2) };
 static const struct backup_column delivery_columns[] = { NUMBER("chat_id", 2), NUMBER("blanked_id", 2) };
+static const struct backup_column avatar_columns[] = { NUMBER("chat_id", 4), NUMBER("media_id", 4) };
 static const struct backup_column link_columns[] = {
     NUMBER("id", 4),         NUMBER("chat_id", 4),  BYTES("token", 4), NUMBER("created_by", 4),     NUMBER("created_ms", 4),
     NUMBER("expires_ms", 4), NUMBER("uses_max", 4), NUMBER("uses", 4), NUMBER("needs_approval", 4),
@@ -102,6 +104,7 @@ const struct backup_table backup_tables[] = {
     { .name = "attachment", .since = 2, .key_columns = 2, COLUMNS(attachment_columns) },
     { .name = "expiry", .since = 2, .key_columns = 2, COLUMNS(expiry_columns) },
     { .name = "delivery", .since = 2, .key_columns = 1, COLUMNS(delivery_columns) },
+    { .name = "avatar", .since = 4, .key_columns = 1, COLUMNS(avatar_columns) },
     { .name = "link", .since = 4, .key_columns = 1, COLUMNS(link_columns) },
     { .name = "join_request", .since = 4, .key_columns = 2, COLUMNS(join_request_columns) },
     { .name = "ban", .since = 4, .key_columns = 2, COLUMNS(ban_columns) },

@@ -137,7 +137,9 @@ struct command {
             bool until_delivered;    /* direct chats: only this and the one before */
             const char *description; /* NULL: as it is; "": none */
             bool set_slow_mode;
-            int64_t slow_mode_ms;     /* 0: none */
+            int64_t slow_mode_ms; /* 0: none */
+            bool set_avatar;
+            uint64_t avatar_id;       /* a READY image of the actor's; 0: none */
             uint32_t set_permissions; /* those that are said, of enum permission */
             uint32_t permissions;     /* of these, what members may */
         } chat_update;
@@ -222,7 +224,7 @@ struct command {
         struct {
             uint64_t media_id;
         } media_complete;
-        /* The owner's. MEDIA_IN_USE while messages refer to it, also those past their own time until the cleanup has blanked them. */
+        /* The owner's. MEDIA_IN_USE while chats or messages refer to it, also those past their own time until the cleanup has blanked them. */
         struct {
             uint64_t media_id;
         } media_delete;

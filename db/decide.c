@@ -42,6 +42,8 @@ static void needs_own_stay(struct state *state, const struct command *command, u
 
 static void needs_chat_update(struct state *state, struct slot *slot) {
     needs_own_stay(state, slot->command, slot->command->in.chat_update.chat_id);
+    if (slot->command->in.chat_update.set_avatar)
+        state_media(state, slot->command->in.chat_update.avatar_id);
 }
 
 static void needs_chat_delete(struct state *state, struct slot *slot) {
@@ -253,9 +255,26 @@ static void needs_link_of_request(struct state *state, const struct command *com
         state_link(state, request->request.link_id);
 }
 
+/* What would be shown no more. */
+static void needs_avatar(struct state *state, uint64_t chat_id) {
+    const struct chat_entry *chat = state_chat(state, chat_id);
+    if (chat && chat->found)
+        state_media(state, chat->chat.avatar_id);
+}
+
+static void needs_of_chat(struct state *state, const struct command *command) {
+    if (command->type == COMMAND_CHAT_UPDATE && command->in.chat_update.set_avatar)
+        needs_avatar(state, command->in.chat_update.chat_id);
+    if (command->type == COMMAND_CHAT_DELETE)
+        needs_avatar(state, command->in.chat_delete.chat_id);
+    if (command->type == COMMAND_MEMBER_REMOVE)
+        needs_avatar(state, command->in.member_remove.chat_id);
+}
+
 void decide_needs_of_loaded(struct state *state, struct slot *slot) {
     const struct command *command = slot->command;
     needs_of_key(state, command);
+    needs_of_chat(state, command);
     if (command->type == COMMAND_CHAT_CREATE && command->in.chat_create.type == CHAT_DIRECT)
         needs_of_pair(state, command);
     if (command->type == COMMAND_MESSAGE_POST)

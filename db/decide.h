@@ -69,6 +69,11 @@ void render_own(struct command *command, const struct chat_entry *chat, enum rol
 /* Takes a user's request to join back, if there is one. */
 void drop_request(struct state *state, struct chat_entry *chat, uint64_t user_id);
 
+/* Whether the actor may make the media an avatar; else the command is refused. */
+bool may_show_avatar(struct state *state, struct command *command, uint64_t media_id);
+/* Makes it the chat's avatar, in place of the one that was; 0: none. */
+void show_avatar(struct state *state, struct chat_entry *chat, uint64_t media_id);
+
 /* Ends a session: its row and tickets go, its user's devices learn why. */
 void remove_device(struct state *state, const struct device *device, enum removal reason);
 

@@ -189,9 +189,13 @@ static uint32_t permissions_after(const struct command *command, const struct ch
     return (chat->permissions & ~said) | (command->in.chat_update.permissions & said);
 }
 
+static bool shows_other(const struct command *command, const struct chat *chat) {
+    return command->in.chat_update.set_avatar && command->in.chat_update.avatar_id != chat->avatar_id;
+}
+
 static bool group_changes(const struct command *command, const struct chat *chat) {
     return is_other_text(command->in.chat_update.title, chat->title) ||
-           is_other_text(command->in.chat_update.description, chat->description) ||
+           is_other_text(command->in.chat_update.description, chat->description) || shows_other(command, chat) ||
            (command->in.chat_update.set_slow_mode && command->in.chat_update.slow_mode_ms != chat->slow_mode_ms) ||
            permissions_after(command, chat) != chat->permissions;
 }
@@ -215,6 +219,8 @@ static void update_group(const struct command *command, struct chat *chat) {
 
 static void update_chat(struct state *state, const struct command *command, struct chat_entry *chat) {
     update_group(command, &chat->chat);
+    if (command->in.chat_update.set_avatar)
+        show_avatar(state, chat, command->in.chat_update.avatar_id);
     if (command->in.chat_update.set_history)
         chat->chat.history = command->in.chat_update.history;
     if (command->in.chat_update.set_ttl)
@@ -229,7 +235,9 @@ static void update_chat(struct state *state, const struct command *command, stru
 }
 
 /* Whether it changes what the chat shows of itself. */
-static bool edits_chat(const struct command *command) { return command->in.chat_update.title || command->in.chat_update.description; }
+static bool edits_chat(const struct command *command) {
+    return command->in.chat_update.title || command->in.chat_update.description || command->in.chat_update.set_avatar;
+}
 
 /* Whether it changes how a group works. */
 static bool rules_group(const struct command *command) {
@@ -260,6 +268,8 @@ void decide_chat_update(struct state *state, struct slot *slot) {
     struct stay_entry *stay;
     if (!enter(state, command, command->in.chat_update.chat_id, &chat, &stay) || !may_update(command, &chat->chat, &stay->stay))
         return;
+    if (shows_other(command, &chat->chat) && !may_show_avatar(state, command, command->in.chat_update.avatar_id))
+        return;
     if (update_changes(command, &chat->chat))
         update_chat(state, command, chat);
     render_own(command, chat, stay->stay.role);
@@ -277,6 +287,7 @@ static void end_chat(struct state *state, struct chat_entry *chat, uint64_t acto
         delivery_changed(state, chat);
     chat->chat.title = NULL;
     chat->chat.description = NULL;
+    show_avatar(state, chat, 0);
     chat->chat.member_count = 0;
     chat->chat.owner_count = 0;
     *close = (struct bulk){ chat->chat.id, event->event.id };

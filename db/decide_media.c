@@ -207,7 +207,8 @@ void decide_media_delete(struct state *state, struct slot *slot) {
     if (!entry)
         return;
     if (entry->references > 0)
-        return refuse(command, ERR_MEDIA_IN_USE, NULL, "messages refer to it: delete them first");
+        return refuse(command, ERR_MEDIA_IN_USE, NULL,
+                      "messages or chats refer to it: delete them first, or let the chats show something else");
     if (entry->media.state == MEDIA_PENDING)
         end_pending(state, entry);
     entry->media.state = MEDIA_DOOMED;
@@ -274,6 +275,12 @@ static bool is_attached(const struct message_entry *message, const struct media_
     return false;
 }
 
+static void hold(struct state *state, struct media_entry *media) {
+    media->references++;
+    media->media.expires_ms = MEDIA_NEVER;
+    media_changed(state, media);
+}
+
 /* A thumbnail may be attached by itself, too, or belong to several: one row is enough. */
 static void refer(struct state *state, struct message_entry *message, struct media_entry *media) {
     struct attachment_row *row = is_attached(message, media) ? NULL : state_alloc(state, sizeof *row);
@@ -282,9 +289,7 @@ static void refer(struct state *state, struct message_entry *message, struct med
     *row = (struct attachment_row){ message->message.id, media->media.id, message->message.chat_id };
     state_push(state, &state->new_attachments, row);
     state_push(state, &message->attached, media);
-    media->references++;
-    media->media.expires_ms = MEDIA_NEVER;
-    media_changed(state, media);
+    hold(state, media);
 }
 
 static struct media_entry *thumbnail_of(struct state *state, const struct media_entry *media) {
@@ -337,6 +342,34 @@ void media_detach(struct state *state, struct message_entry *message) {
     message->message.attachments = NULL;
     message->message.attachments_size = 0;
     push_bulk(state, BULK_DROP_ATTACHMENTS, message->message.id, 0);
+}
+
+/* ---- Avatars ---- */
+
+bool may_show_avatar(struct state *state, struct command *command, uint64_t media_id) {
+    const struct media_entry *entry = state_media(state, media_id);
+    if (!media_id)
+        return true;
+    if (!alive(entry) || entry->media.owner_id != command->actor_id || strncmp(entry->media.content_type, "image/", 6) != 0)
+        refuse(command, ERR_BAD_FIELD, "avatar_id", "an avatar is an image of your own");
+    else if (entry->media.state != MEDIA_READY)
+        refuse(command, ERR_MEDIA_NOT_READY, "avatar_id", "complete the upload first");
+    return command->refusal.err == OK;
+}
+
+void show_avatar(struct state *state, struct chat_entry *chat, uint64_t media_id) {
+    struct media_entry *before = state_media(state, chat->chat.avatar_id), *after = state_media(state, media_id);
+    if (!before || !after || chat->chat.avatar_id == media_id)
+        return;
+    if (after->found)
+        hold(state, after);
+    if (before->found)
+        release(state, before);
+    chat->chat.avatar_id = media_id;
+    if (chat->avatar_listed)
+        return;
+    chat->avatar_listed = true;
+    state_push(state, &state->changed_avatars, chat);
 }
 
 /* ---- Leases ---- */

@@ -180,6 +180,11 @@ static const char sqlite_4[] =
     "ALTER TABLE chat ADD COLUMN permissions BIGINT NOT NULL DEFAULT 1;"
     "ALTER TABLE stay ADD COLUMN last_post_ms BIGINT NOT NULL DEFAULT 0;"
 
+    "ALTER TABLE chat ADD COLUMN avatar_id BIGINT NOT NULL DEFAULT 0;"
+    /* The same by media: what a chat shows does not expire. */
+    "CREATE TABLE avatar(chat_id INTEGER PRIMARY KEY, media_id BIGINT NOT NULL);"
+    "CREATE INDEX avatar_by_media ON avatar(media_id, chat_id);"
+
     "CREATE TABLE link(id INTEGER PRIMARY KEY, chat_id BIGINT NOT NULL, token BLOB NOT NULL UNIQUE, created_by BIGINT NOT NULL,"
     " created_ms BIGINT NOT NULL, expires_ms BIGINT NOT NULL, uses_max BIGINT NOT NULL, uses BIGINT NOT NULL, needs_approval INTEGER NOT NULL);"
     "CREATE INDEX link_by_chat ON link(chat_id, expires_ms);"
@@ -196,6 +201,9 @@ static const char mariadb_4[] =
     "ALTER TABLE chat ADD COLUMN IF NOT EXISTS slow_mode_ms BIGINT NOT NULL DEFAULT 0;"
     "ALTER TABLE chat ADD COLUMN IF NOT EXISTS permissions BIGINT NOT NULL DEFAULT 1;"
     "ALTER TABLE stay ADD COLUMN IF NOT EXISTS last_post_ms BIGINT NOT NULL DEFAULT 0;"
+
+    "ALTER TABLE chat ADD COLUMN IF NOT EXISTS avatar_id BIGINT NOT NULL DEFAULT 0;"
+    "CREATE TABLE IF NOT EXISTS avatar(chat_id BIGINT NOT NULL PRIMARY KEY, media_id BIGINT NOT NULL, INDEX avatar_by_media(media_id, chat_id))" INNODB
 
     "CREATE TABLE IF NOT EXISTS link(id BIGINT NOT NULL PRIMARY KEY, chat_id BIGINT NOT NULL, token VARBINARY(32) NOT NULL, created_by BIGINT NOT NULL,"
     " created_ms BIGINT NOT NULL, expires_ms BIGINT NOT NULL, uses_max BIGINT NOT NULL, uses BIGINT NOT NULL, needs_approval BIGINT NOT NULL,"

@@ -83,6 +83,7 @@ struct chat {
     const char *description;          /* may be NULL */
     int64_t slow_mode_ms;             /* between two messages of a member who is no admin; 0: none */
     uint32_t permissions;             /* of enum permission */
+    uint64_t avatar_id;               /* media; 0: none */
 };
 
 #define STAY_OPEN ((uint64_t)INT64_MAX)
@@ -184,7 +185,7 @@ static inline bool event_is_user(enum event_type type) { return type >= EVENT_US
  *   PENDING ──complete──▶ READY ──expired, or deleted by its owner──▶ DOOMED ──object gone──▶ no row
  *      └──────────abandoned, or deleted by its owner─────────────────────▲
  *
- * The row is there before the object and after it, so that every object is found. A READY one does not expire while messages refer to it. */
+ * The row is there before the object and after it, so that every object is found. A READY one does not expire while messages or chats refer to it. */
 enum media_state { MEDIA_PENDING = 1, MEDIA_READY = 2, MEDIA_DOOMED = 3 };
 #define MEDIA_NEVER INT64_MAX
 #define MEDIA_TOKEN_BYTES 16
@@ -207,7 +208,7 @@ struct media {
     int64_t part_size;           /* bytes of each part but the last; 0: uploaded in one piece */
     const char *upload_id;       /* the storage's, of a multipart upload that was begun; else NULL */
     int64_t created_ms;
-    int64_t expires_ms; /* when it may be doomed, and for DOOMED when it is (again) to be deleted; MEDIA_NEVER while messages refer to it */
+    int64_t expires_ms; /* when it may be doomed, and for DOOMED when it is (again) to be deleted; MEDIA_NEVER while it is referred to */
     int64_t upload_until_ms; /* URLs for uploading it work until then: only afterwards its row is forgotten */
 };
 

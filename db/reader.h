@@ -73,7 +73,7 @@ enum err read_message(struct reader *reader, uint64_t user_id, uint64_t chat_id,
                       struct message *ret_message) MUST_USE;
 
 /* Media. */
-/* The user's own, PENDING or READY, or a READY one that the user can see in a message; anything else is ERR_NOT_FOUND. Strings in the arena. */
+/* The user's own, PENDING or READY, or a READY one that the user can see in a message or as a chat's avatar; anything else is ERR_NOT_FOUND. Strings in the arena. */
 enum err read_media(struct reader *reader, uint64_t user_id, uint64_t media_id, struct arena *arena, struct media *ret_media) MUST_USE;
 /* For the cleanup: DOOMED ones that are due, oldest first; at most `limit`. `ret_overdue_ms`: how long the first has been due, else 0. */
 enum err read_doomed(struct reader *reader, size_t limit, struct arena *arena, struct media **ret_media, size_t *ret_count,

@@ -5,6 +5,7 @@
 
 static const struct query media_by_id = { "SELECT " MEDIA_COLUMNS " FROM media x WHERE x.id = ?1" };
 static const struct query media_is_seen = { "SELECT 1 WHERE " MEDIA_IS_SEEN("?1", "?4") };
+static const struct query media_is_avatar = { "SELECT 1 WHERE " MEDIA_IS_AVATAR("?1", "?2") };
 static const struct query doomed_media = { "SELECT " MEDIA_COLUMNS " FROM media x WHERE x.state = 3 AND x.expires_ms <= ?1"
                                            " ORDER BY x.expires_ms, x.id LIMIT ?2" };
 static const struct query all_media = { "SELECT " MEDIA_COLUMNS " FROM media x WHERE x.id > ?1 ORDER BY x.id LIMIT ?2" };
@@ -24,6 +25,15 @@ static enum err take_media(struct reader *reader, struct statement *statement, s
     *ret_media = media;
     *ret_count = count;
     return OK;
+}
+
+/* ERR_NOT_FOUND unless a chat of the user's shows it. */
+static enum err check_shown(struct reader *reader, uint64_t user_id, uint64_t media_id) {
+    struct statement *statement = reader_query(reader, &media_is_avatar, (uint64_t[]){ media_id, user_id }, 2);
+    bool row = false;
+    enum err err = reader->db->driver->step(statement, &row);
+    reader->db->driver->finish(statement);
+    return err == OK && !row ? ERR_NOT_FOUND : err;
 }
 
 /* ERR_NOT_FOUND unless the user sees it in a message. */
@@ -48,6 +58,8 @@ enum err read_media(struct reader *reader, uint64_t user_id, uint64_t media_id, 
         return ERR_NOT_FOUND;
     if (media->owner_id != user_id)
         err = media->state == MEDIA_READY ? check_seen(reader, user_id, media_id) : ERR_NOT_FOUND;
+    if (err == ERR_NOT_FOUND && media->state == MEDIA_READY)
+        err = check_shown(reader, user_id, media_id);
     if (err == OK)
         *ret_media = *media;
     return err;

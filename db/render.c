@@ -77,6 +77,10 @@ static void render_description(struct buf *buf, const struct chat *chat) {
 /* What only groups have. */
 static void render_group(struct buf *buf, const struct chat *chat) {
     render_description(buf, chat);
+    if (chat->avatar_id)
+        json_member_id(buf, "avatar_id", chat->avatar_id);
+    else
+        json_member_null(buf, "avatar_id");
     json_member_number(buf, "slow_mode_s", (uint64_t)chat->slow_mode_ms / 1000);
     json_comma(buf);
     json_key(buf, "permissions");

@@ -73,6 +73,7 @@ enum err row_chat(struct db *db, struct statement *row, int column, struct arena
         .description = text(db, row, column + 18, arena, &err),
         .slow_mode_ms = (int64_t)number(row, column + 19),
         .permissions = (uint32_t)number(row, column + 20),
+        .avatar_id = number(row, column + 21),
     };
     db_column_blob(db, row, column + 11, chat.chain, sizeof chat.chain);
     if (err == OK)

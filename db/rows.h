@@ -9,8 +9,8 @@
 #define CHAT_COLUMNS                                                                                                                \
     "c.id, c.type, c.history, c.title, c.created_by, c.created_ms, c.deleted_ms, c.last_id, c.last_rev, c.last_seq, c.changed_rev," \
     " c.chain, c.member_count, c.owner_count, c.direct_low, c.direct_high, c.message_ttl_ms, c.until_delivered,"                    \
-    " c.description, c.slow_mode_ms, c.permissions"
-#define CHAT_COLUMN_COUNT 21
+    " c.description, c.slow_mode_ms, c.permissions, c.avatar_id"
+#define CHAT_COLUMN_COUNT 22
 #define STAY_COLUMNS "s.chat_id, s.user_id, s.joined_id, s.left_id, s.role, s.joined_ms, s.last_post_ms"
 #define STAY_COLUMN_COUNT 7
 #define LINK_COLUMNS "l.id, l.chat_id, l.created_by, l.created_ms, l.expires_ms, l.uses_max, l.uses, l.needs_approval"
@@ -36,6 +36,10 @@
     " AND (m.expires_ms IS NULL OR m.expires_ms > ?2) AND (m.changed_id <= s.left_id OR EXISTS (SELECT 1 FROM stay t"                           \
     " WHERE t.chat_id = s.chat_id AND t.user_id = s.user_id AND m.changed_id >= t.joined_id AND m.changed_id <= t.left_id + 0)) AND " condition \
     ")"
+/* Whether it is the avatar of a chat that the user is a member of. */
+#define MEDIA_IS_AVATAR(media_id, user_id)                                                                                               \
+    "EXISTS (SELECT 1 FROM avatar v {straight} stay s ON s.chat_id = v.chat_id WHERE v.media_id = " media_id " AND s.user_id = " user_id \
+    " AND s.left_id = " STAY_OPEN_SQL ")"
 #define MEDIA_IS_RARE(media_id) "(SELECT f.message_id FROM attachment f WHERE f.media_id = " media_id " LIMIT 1 OFFSET 16) IS NULL"
 /* The stay in which the message was posted, or the last one, which may show what was before it. */
 #define STAY_MAY_SHOW(user_id)                                                                                  \

@@ -44,6 +44,7 @@ struct chat_entry {
     bool found;
     bool listed;          /* in new_chats or changed_chats */
     bool delivery_listed; /* in changed_deliveries */
+    bool avatar_listed;   /* in changed_avatars */
     bool links_needed;
     uint32_t link_count; /* that work, if it was needed */
     bool requests_needed;
@@ -97,7 +98,7 @@ struct message_entry {
 
 struct media_entry {
     struct media media;
-    uint64_t references; /* messages it is attached to; counted no further than a batch can take away */
+    uint64_t references; /* chats whose avatar it is, and messages it is attached to; these counted no further than a batch can take away */
     bool found;
     bool listed; /* in new_media or changed_media */
 };
@@ -183,7 +184,7 @@ struct state {
 
     struct vec new_users, changed_users, new_devices, new_chats, changed_chats, new_stays, changed_stays, events, changed_messages;
     struct vec new_keys, invites, new_invites, new_tickets, used_tickets;
-    struct vec new_media, changed_media, changed_bytes, new_attachments, changed_deliveries, leases;
+    struct vec new_media, changed_media, changed_bytes, new_attachments, changed_deliveries, changed_avatars, leases;
     struct vec new_links, changed_links, new_requests, new_bans;
     struct vec bulk[BULK_KINDS];
 };

@@ -31,7 +31,7 @@ static const struct query load_keys = { "SELECT k.user_id, k.idempotency_key, k.
 /* ?2: no batch takes away more references. */
 #define REFERENCE_COUNT                                                                                   \
     "CASE WHEN (SELECT r.message_id FROM attachment r WHERE r.media_id = x.id LIMIT 1 OFFSET ?2) IS NULL" \
-    " THEN (SELECT count(*) FROM attachment r WHERE r.media_id = x.id) ELSE ?2 END"
+    " THEN (SELECT count(*) FROM attachment r WHERE r.media_id = x.id) ELSE ?2 END + (SELECT count(*) FROM avatar v WHERE v.media_id = x.id)"
 static const struct query load_media = { "SELECT " MEDIA_COLUMNS ", " REFERENCE_COUNT " FROM {ids} i {straight} media x ON x.id = i.id" };
 static const struct query load_attached = { "SELECT " MEDIA_COLUMNS ", " REFERENCE_COUNT ", a.message_id FROM {ids} i"
                                             " {straight} attachment a ON a.message_id = i.id {straight} media x ON x.id = a.media_id" };

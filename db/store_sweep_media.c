@@ -8,7 +8,8 @@
 static const struct query doom_media = { "UPDATE media SET state = 3 WHERE id = ?1" };
 static const struct query due_media = { "SELECT id, size FROM media WHERE state IN (1, 2) AND expires_ms <= ?1 LIMIT ?2" };
 static const struct query begin_grace = { "UPDATE media SET expires_ms = ?2 WHERE id = ?1 AND state = 2"
-                                          " AND NOT EXISTS (SELECT 1 FROM attachment a WHERE a.media_id = ?1)" };
+                                          " AND NOT EXISTS (SELECT 1 FROM attachment a WHERE a.media_id = ?1)"
+                                          " AND NOT EXISTS (SELECT 1 FROM avatar v WHERE v.media_id = ?1)" };
 
 enum err sweep_media(struct pass *pass) {
     static const struct taking taking = { .read = &due_media, .write = &doom_media, .numbers = 1, .sized = true };

@@ -21,23 +21,24 @@ static const struct query insert_invite = { "INSERT INTO invite(invite, uses_lef
 static const struct query update_invite = { "UPDATE invite SET uses_left = ?2 WHERE invite = ?1" };
 static const struct query insert_chat = {
     "INSERT INTO chat(id, type, history, title, created_by, created_ms, deleted_ms, last_id, last_rev, last_seq, changed_rev, chain,"
-    " member_count, owner_count, direct_low, direct_high, message_ttl_ms, until_delivered, description, slow_mode_ms, permissions)"
-    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0),?17,?18,?19,?20,?21)"
+    " member_count, owner_count, direct_low, direct_high, message_ttl_ms, until_delivered, description, slow_mode_ms, permissions, avatar_id)"
+    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0),?17,?18,?19,?20,?21,?22)"
 };
 static const struct query update_chat = {
     "UPDATE chat SET history = ?3, title = ?4, deleted_ms = ?7, last_id = ?8, last_rev = ?9, last_seq = ?10,"
     " changed_rev = ?11, chain = ?12, member_count = ?13, owner_count = ?14, message_ttl_ms = ?17, until_delivered = ?18,"
-    " description = ?19, slow_mode_ms = ?20, permissions = ?21 WHERE id = ?1"
+    " description = ?19, slow_mode_ms = ?20, permissions = ?21, avatar_id = ?22 WHERE id = ?1"
 };
 /* The same of rows that are there. An array of insertions is one execution; of updates MariaDB makes one each, which takes half as long again. */
 static const struct query merge_chat = {
     "INSERT INTO chat(id, type, history, title, created_by, created_ms, deleted_ms, last_id, last_rev, last_seq, changed_rev, chain,"
-    " member_count, owner_count, direct_low, direct_high, message_ttl_ms, until_delivered, description, slow_mode_ms, permissions)"
-    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0),?17,?18,?19,?20,?21) ON DUPLICATE KEY UPDATE"
+    " member_count, owner_count, direct_low, direct_high, message_ttl_ms, until_delivered, description, slow_mode_ms, permissions, avatar_id)"
+    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0),?17,?18,?19,?20,?21,?22) ON DUPLICATE KEY UPDATE"
     " history = value(history), title = value(title), deleted_ms = value(deleted_ms), last_id = value(last_id), last_rev = value(last_rev),"
     " last_seq = value(last_seq), changed_rev = value(changed_rev), chain = value(chain), member_count = value(member_count),"
     " owner_count = value(owner_count), message_ttl_ms = value(message_ttl_ms), until_delivered = value(until_delivered),"
-    " description = value(description), slow_mode_ms = value(slow_mode_ms), permissions = value(permissions)"
+    " description = value(description), slow_mode_ms = value(slow_mode_ms), permissions = value(permissions),"
+    " avatar_id = value(avatar_id)"
 };
 static const struct query insert_stay = {
     "INSERT INTO stay(chat_id, user_id, joined_id, left_id, role, last_post_ms, joined_ms) VALUES(?1,?2,?3,?4,?5,?6,?7)"
@@ -83,6 +84,8 @@ static const struct query add_expiry = { "INSERT INTO expiry(expires_ms, message
 static const struct query drop_expiry = { "DELETE FROM expiry WHERE expires_ms = ?1 AND message_id = ?2" };
 static const struct query begin_delivery = { "INSERT INTO delivery(chat_id, blanked_id) VALUES(?1, 0)" };
 static const struct query end_delivery = { "DELETE FROM delivery WHERE chat_id = ?1" };
+static const struct query add_avatar = { "INSERT INTO avatar(chat_id, media_id) VALUES(?1, ?2)" };
+static const struct query drop_avatar = { "DELETE FROM avatar WHERE chat_id = ?1" };
 static const struct query set_lease = { "REPLACE INTO lease(name, holder, until_ms) VALUES(?1,?2,?3)" };
 static const struct query insert_key = {
     "INSERT INTO idempotency(period, user_id, idempotency_key, request, result_id) VALUES(?1,?2,?3,?4,?5)"
@@ -181,6 +184,7 @@ static void bind_chat(struct statement *statement, const void *context, size_t i
     bind_text(rows, statement, 19, chat->description);
     rows->driver->bind_id(statement, 20, (uint64_t)chat->slow_mode_ms);
     rows->driver->bind_id(statement, 21, chat->permissions);
+    rows->driver->bind_id(statement, 22, chat->avatar_id);
 }
 
 static void bind_stay(struct statement *statement, const void *context, size_t index) {
@@ -344,6 +348,12 @@ static void bind_chat_id(struct statement *statement, const void *context, size_
     rows->driver->bind_id(statement, 1, ((struct chat_entry *)rows->items[index])->chat.id);
 }
 
+static void bind_avatar(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    bind_chat_id(statement, context, index);
+    rows->driver->bind_id(statement, 2, ((struct chat_entry *)rows->items[index])->chat.avatar_id);
+}
+
 static void bind_lease(struct statement *statement, const void *context, size_t index) {
     const struct rows *rows = context;
     const struct lease_entry *lease = rows->items[index];
@@ -457,9 +467,19 @@ static void find_begun(struct state *state, struct vec *begun) {
     }
 }
 
+/* A chat may have changed its avatar several times, and counts as it is at the end. */
+static void find_avatars(struct state *state, struct vec *avatars) {
+    for (size_t i = 0; i < state->changed_avatars.count; i++) {
+        struct chat_entry *entry = state->changed_avatars.items[i];
+        if (entry->chat.avatar_id)
+            state_push(state, avatars, entry);
+    }
+}
+
 static enum err write_media(struct state *state, struct db *db) {
-    struct vec begun = { 0 };
+    struct vec begun = { 0 }, avatars = { 0 };
     find_begun(state, &begun);
+    find_avatars(state, &avatars);
     const struct table_write writes[] = {
         { &insert_media, &state->new_media, bind_media },
         { &update_media, &state->changed_media, bind_media_update },
@@ -470,6 +490,8 @@ static enum err write_media(struct state *state, struct db *db) {
         { &drop_expiry, &state->bulk[BULK_DROP_EXPIRY], bind_bulk },
         { &end_delivery, &state->changed_deliveries, bind_chat_id },
         { &begin_delivery, &begun, bind_chat_id },
+        { &drop_avatar, &state->changed_avatars, bind_chat_id },
+        { &add_avatar, &avatars, bind_avatar },
     };
     return state->failed ? ERR_NO_MEMORY : write_all(state, db, writes, sizeof writes / sizeof *writes);
 }

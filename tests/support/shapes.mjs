@@ -29,7 +29,7 @@ const CHAT_KEYS = [
   'id', 'type', 'title', 'history', 'message_ttl_s', 'until_delivered', 'rev', 'last_seq', 'last_rev', 'last_id', 'member_count', 'created_at', 'created_by',
 ];
 
-const GROUP_KEYS = ['description', 'slow_mode_s', 'permissions'];
+const GROUP_KEYS = ['description', 'avatar_id', 'slow_mode_s', 'permissions'];
 
 // A chat as REST answers it.
 export function checkChat(chat) {
@@ -52,9 +52,10 @@ function checkChatValues(chat) {
   if (chat.type === 'group') checkGroupValues(chat);
 }
 
-function checkGroupValues({ description, slow_mode_s, permissions }) {
+function checkGroupValues({ description, avatar_id, slow_mode_s, permissions }) {
   assert.ok(description === null || typeof description === 'string');
   assert.ok(Number.isInteger(slow_mode_s));
+  if (avatar_id !== null) assert.match(avatar_id, ID);
   checkKeys(permissions, ['post', 'add', 'edit']);
   for (const who of Object.values(permissions)) assert.ok(['members', 'admins'].includes(who));
 }

@@ -23,7 +23,7 @@
 #define UNDO_NEWER_STEPS                                                                   \
     "ALTER TABLE chat DROP COLUMN description; ALTER TABLE chat DROP COLUMN slow_mode_ms;" \
     "ALTER TABLE chat DROP COLUMN permissions; ALTER TABLE stay DROP COLUMN last_post_ms;" \
-    "DROP TABLE link; DROP TABLE join_request; DROP TABLE ban;"
+    "DROP TABLE link; ALTER TABLE chat DROP COLUMN avatar_id; DROP TABLE avatar; DROP TABLE join_request; DROP TABLE ban;"
 
 struct fixture {
     struct config config;
