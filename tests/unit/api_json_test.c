@@ -12,9 +12,12 @@ struct sample_form {
     const uint8_t *hex;
     uint64_t id;
     struct part_list parts;
+    struct optional_id maybe_id;
+    struct who_may may;
 };
 
 static const struct choice COLORS[] = { { "red", 1 }, { "blue", 2 }, { NULL, 0 } };
+static const struct choice DEEDS[] = { { "read", 1 }, { "write", 4 }, { NULL, 0 } };
 static const struct field FIELDS[] = {
     { "name", FIELD_LINE, true, 1, 4, offsetof(struct sample_form, name), NULL },
     { "note", FIELD_BYTES, false, 2, 4, offsetof(struct sample_form, note), NULL },
@@ -26,6 +29,8 @@ static const struct field FIELDS[] = {
     { "hex", FIELD_HEX, false, 2, 2, offsetof(struct sample_form, hex), NULL },
     { "id", FIELD_ID, false, 0, 0, offsetof(struct sample_form, id), NULL },
     { "parts", FIELD_PARTS, false, 1, 2, offsetof(struct sample_form, parts), NULL },
+    { "maybe_id", FIELD_ID_OR_NULL, false, 0, 0, offsetof(struct sample_form, maybe_id), NULL },
+    { "may", FIELD_WHO_MAY, false, 0, 0, offsetof(struct sample_form, may), DEEDS },
 };
 static const struct form FORM_OF_SAMPLE = FORM(sample_form, FIELDS);
 
@@ -84,6 +89,8 @@ static void what_is_absent_is_zero(void **state) {
     assert_null(form->hex);
     assert_int_equal(form->id, 0);
     assert_null(form->parts.parts);
+    assert_false(form->maybe_id.given);
+    assert_int_equal(form->may.given, 0);
     release();
 }
 
@@ -102,6 +109,22 @@ static void numbers_digits_and_parts_are_read(void **state) {
     assert_int_equal(form->parts.count, 1);
     assert_int_equal(form->parts.parts[0].number, 10000);
     assert_int_equal(form->parts.parts[0].md5[15], 0x0f);
+    release();
+}
+
+static void who_may_and_nothing_are_read(void **state) {
+    (void)state;
+    const char *json = "{\"name\":\"a\",\"maybe_id\":null,\"may\":{\"write\":\"admins\",\"read\":\"members\"}}";
+    assert_int_equal(read_bytes(json, strlen(json)), OK);
+    const struct sample_form *form = request.form;
+    assert_true(form->maybe_id.given && form->maybe_id.id == 0);
+    assert_true(form->may.given == 5 && form->may.members == 1);
+    release();
+    json = "{\"name\":\"a\",\"maybe_id\":\"7\",\"may\":{}}";
+    assert_int_equal(read_bytes(json, strlen(json)), OK);
+    form = request.form;
+    assert_true(form->maybe_id.given && form->maybe_id.id == 7);
+    assert_true(form->may.given == 0 && form->may.members == 0);
     release();
 }
 
@@ -158,6 +181,12 @@ static void each_wrong_field_is_named(void **state) {
     assert_refused("{\"name\":\"a\",\"maybe\":null}", ERR_BAD_FIELD, "maybe");
     assert_refused("{\"name\":\"a\",\"id\":7}", ERR_BAD_FIELD, "id");
     assert_refused("{\"name\":\"a\",\"id\":\"0\"}", ERR_BAD_FIELD, "id");
+    assert_refused("{\"name\":\"a\",\"maybe_id\":\"0\"}", ERR_BAD_FIELD, "maybe_id");
+    assert_refused("{\"name\":\"a\",\"maybe_id\":7}", ERR_BAD_FIELD, "maybe_id");
+    assert_refused("{\"name\":\"a\",\"may\":null}", ERR_BAD_FIELD, "may");
+    assert_refused("{\"name\":\"a\",\"may\":{\"read\":\"all\"}}", ERR_BAD_FIELD, "may");
+    assert_refused("{\"name\":\"a\",\"may\":{\"read\":1}}", ERR_BAD_FIELD, "may");
+    assert_refused("{\"name\":\"a\",\"may\":{\"run\":\"members\"}}", ERR_BAD_FIELD, "may");
 }
 
 static void wrong_numbers_and_digits_are_named(void **state) {
@@ -224,6 +253,7 @@ int main(void) {
         cmocka_unit_test(numbers_digits_and_parts_are_read),
         cmocka_unit_test(wrong_numbers_and_digits_are_named),
         cmocka_unit_test(wrong_parts_are_named),
+        cmocka_unit_test(who_may_and_nothing_are_read),
     };
     json_start();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,6 +57,20 @@ static void an_object_is_the_rest_of_the_path(void **state) {
     assert_null(matched(METHOD_GET, "/blobs//x").route);
 }
 
+static void a_token_is_a_segment_of_any_text(void **state) {
+    (void)state;
+    static const char *const TOKENS[] = { "7", "a-b_C", "..", "%2f", "" };
+    for (size_t i = 0; i < COUNT_OF(TOKENS); i++) {
+        char path[64];
+        snprintf(path, sizeof(path), "/v1/links/%s/join", TOKENS[i]);
+        struct request request = matched(METHOD_POST, path);
+        assert_string_equal(request.route->path, "/v1/links/{token}/join");
+        assert_int_equal(request.token_text.size, strlen(TOKENS[i]));
+        assert_memory_equal(request.token_text.bytes, TOKENS[i], request.token_text.size);
+    }
+    assert_null(matched(METHOD_POST, "/v1/links/a/b/join").route);
+}
+
 static void words_win_over_parameters(void **state) {
     (void)state;
     assert_string_equal(matched(METHOD_GET, "/v1/users/me").route->path, "/v1/users/me");
@@ -125,6 +139,7 @@ int main(void) {
         cmocka_unit_test(rows_are_complete),
         cmocka_unit_test(ids_go_where_their_names_say),
         cmocka_unit_test(an_object_is_the_rest_of_the_path),
+        cmocka_unit_test(a_token_is_a_segment_of_any_text),
         cmocka_unit_test(words_win_over_parameters),
         cmocka_unit_test(other_paths_are_unknown),
         cmocka_unit_test(a_wrong_method_learns_the_right_ones),
