@@ -53,6 +53,7 @@ enum sweep_kind {
     SWEEP_SESSIONS,
     SWEEP_TICKETS,
     SWEEP_INVITES,
+    SWEEP_LINKS, /* invitation links that ended long ago */
     SWEEP_KEYS,  /* idempotency keys */
     SWEEP_MEDIA, /* dooms media that are abandoned, unused or past their grace; their objects are the job's business */
     SWEEP_KINDS

@@ -26,6 +26,7 @@ static const struct query oldest_purge = { "SELECT c.deleted_ms FROM \"purge\" p
                                            " ORDER BY p.chat_id LIMIT 1" };
 static const struct query oldest_ticket = { "SELECT min(created_ms) FROM ticket WHERE used_ms = 0" };
 static const struct query oldest_invite = { "SELECT min(expires_ms) FROM invite" };
+static const struct query oldest_link = { "SELECT min(expires_ms) FROM link" };
 static const struct query oldest_key = { "SELECT min(period) FROM idempotency" };
 static const struct query oldest_media = { "SELECT min(due_ms) FROM (SELECT min(expires_ms) AS due_ms FROM media WHERE state = 1"
                                            " UNION ALL SELECT min(expires_ms) FROM media WHERE state = 2) d" };
@@ -137,10 +138,12 @@ static enum err sweep_tickets(struct pass *pass) {
 
 static enum err sweep_invites(struct pass *pass) {
     static const struct taking taking = { .read = &old_invites, .write = &delete_invite };
-    static const struct taking links = { .read = &old_links, .write = &delete_link, .numbers = 1 };
-    uint64_t bound_ms = (uint64_t)(pass->state->now_ms - LINK_KEPT_MS);
-    enum err err = pass_take(pass, &taking, (uint64_t)pass->state->now_ms, LIMIT_SWEEP_ROWS);
-    return err == OK ? pass_take(pass, &links, bound_ms, LIMIT_SWEEP_ROWS) : err;
+    return pass_take(pass, &taking, (uint64_t)pass->state->now_ms, LIMIT_SWEEP_ROWS);
+}
+
+static enum err sweep_links(struct pass *pass) {
+    static const struct taking taking = { .read = &old_links, .write = &delete_link, .numbers = 1 };
+    return pass_take(pass, &taking, (uint64_t)(pass->state->now_ms - LINK_KEPT_MS), LIMIT_SWEEP_ROWS);
 }
 
 static enum err sweep_keys(struct pass *pass) {
@@ -156,6 +159,11 @@ static int64_t kept_by_retention(const struct config *config) { return config->r
 static int64_t kept_as_ticket(const struct config *config) {
     (void)config;
     return 2 * TICKET_FIRST_USE_MS;
+}
+
+static int64_t kept_as_link(const struct config *config) {
+    (void)config;
+    return LINK_KEPT_MS;
 }
 
 static int64_t kept_as_key(const struct config *config) {
@@ -177,6 +185,7 @@ static const struct {
     [SWEEP_SESSIONS] = { "sessions", sweep_sessions, NULL, 1, NULL },
     [SWEEP_TICKETS] = { "tickets", sweep_tickets, &oldest_ticket, 1, kept_as_ticket },
     [SWEEP_INVITES] = { "invites", sweep_invites, &oldest_invite, 1, NULL },
+    [SWEEP_LINKS] = { "links", sweep_links, &oldest_link, 1, kept_as_link },
     [SWEEP_KEYS] = { "keys", sweep_keys, &oldest_key, IDEMPOTENCY_PERIOD_MS, kept_as_key },
     [SWEEP_MEDIA] = { "media", sweep_media, &oldest_media, 1, NULL },
 };
