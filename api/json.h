@@ -42,18 +42,31 @@ struct part_list {
     size_t count;
 };
 
+struct mention_list {
+    const struct mention *mentions; /* NULL: not given */
+    size_t count;
+};
+
+/* A message of some chat; message_id 0: not given. */
+struct message_place {
+    uint64_t chat_id;
+    uint64_t message_id;
+};
+
 enum field_type {
-    FIELD_TEXT,    /* struct text; min and max in characters */
-    FIELD_LINE,    /* the same without control characters */
-    FIELD_BYTES,   /* struct text; min and max in bytes */
-    FIELD_BOOL,    /* bool; absent: false */
-    FIELD_FLAG,    /* struct flag */
-    FIELD_CHOICE,  /* int: one of `choices`; absent: 0 */
-    FIELD_INTEGER, /* struct integer; min and max its values */
-    FIELD_HEX,     /* const uint8_t *: `min` bytes, sent as twice as many hex digits; absent: NULL */
-    FIELD_ID,      /* uint64_t; absent: 0 */
-    FIELD_IDS,     /* struct id_list; min and max in items, max 0: as many as fit the body */
-    FIELD_PARTS,   /* struct part_list: objects {number, md5}; min and max in items */
+    FIELD_TEXT,     /* struct text; min and max in characters */
+    FIELD_LINE,     /* the same without control characters */
+    FIELD_BYTES,    /* struct text; min and max in bytes */
+    FIELD_BOOL,     /* bool; absent: false */
+    FIELD_FLAG,     /* struct flag */
+    FIELD_CHOICE,   /* int: one of `choices`; absent: 0 */
+    FIELD_INTEGER,  /* struct integer; min and max its values */
+    FIELD_HEX,      /* const uint8_t *: `min` bytes, sent as twice as many hex digits; absent: NULL */
+    FIELD_ID,       /* uint64_t; absent: 0 */
+    FIELD_IDS,      /* struct id_list; min and max in items, max 0: as many as fit the body */
+    FIELD_PARTS,    /* struct part_list: objects {number, md5}; min and max in items */
+    FIELD_MENTIONS, /* struct mention_list: objects {user_id, offset, length}; min and max in items */
+    FIELD_MESSAGE,  /* struct message_place: an object {chat_id, message_id} */
 };
 
 struct choice {

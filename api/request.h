@@ -146,7 +146,7 @@ struct request {
     size_t held_bytes;                /* counted in http.c's sum */
     struct json_t *document;          /* the parsed body; strings of `form` live in it */
     void *form;                       /* the struct that route->form describes, in form_space or, when it is larger, in the arena */
-    _Alignas(max_align_t) char form_space[64];
+    _Alignas(max_align_t) char form_space[128];
     struct arena arena;
 
     enum credential credential;

@@ -26,6 +26,10 @@
 #define LIMIT_NODE_BYTES 64 /* PARLEY_NODE */
 #define LIMIT_CLIENT_KEY_CHARACTERS 64
 
+/* Messages */
+#define LIMIT_MENTIONS 50                               /* in one message */
+#define LIMIT_FORWARD_BYTES (LIMIT_TEXT_CHARACTERS * 4) /* of a text that is copied: so much a batch counts for it */
+
 /* Lists */
 #define LIMIT_PAGE_ITEMS 100
 #define LIMIT_PAGE_ITEMS_DEFAULT 50

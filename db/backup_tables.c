@@ -32,13 +32,35 @@ static const struct backup_column chat_columns[] = {
 };
 static const struct backup_column purge_columns[] = { NUMBER("chat_id", 1), NUMBER("purged_id", 1) };
 static const struct backup_column stay_columns[] = {
-    NUMBER("chat_id", 1), NUMBER("user_id", 1), NUMBER("joined_id", 1), NUMBER("left_id", 1), NUMBER("role", 1), NUMBER("joined_ms", 1),
+    NUMBER("chat_id", 1), NUMBER("user_id", 1),   NUMBER("joined_id", 1),     NUMBER("left_id", 1),
+    NUMBER("role", 1),    NUMBER("joined_ms", 1), NUMBER("mentioned_seq", 4),
 };
 static const struct backup_column event_columns[] = {
-    NUMBER("id", 1),         NUMBER("owner_id", 1),    NUMBER("is_message", 1), NUMBER("type", 1),       NUMBER("actor_id", 1),
-    NUMBER("ref_id", 1),     NUMBER("rev", 1),         NUMBER("seq", 1),        NUMBER("created_ms", 1), TEXT("body", 1),
-    NUMBER("changed_id", 1), NUMBER("changed_rev", 1), NUMBER("edited_ms", 1),  NUMBER("deleted_ms", 1), NUMBER("original", 1),
-    BYTES("seal", 1),        BYTES("chain", 1),        TEXT("client_key", 1),   TEXT("attachments", 2),  NUMBER("expires_ms", 2),
+    NUMBER("id", 1),
+    NUMBER("owner_id", 1),
+    NUMBER("is_message", 1),
+    NUMBER("type", 1),
+    NUMBER("actor_id", 1),
+    NUMBER("ref_id", 1),
+    NUMBER("rev", 1),
+    NUMBER("seq", 1),
+    NUMBER("created_ms", 1),
+    TEXT("body", 1),
+    NUMBER("changed_id", 1),
+    NUMBER("changed_rev", 1),
+    NUMBER("edited_ms", 1),
+    NUMBER("deleted_ms", 1),
+    NUMBER("original", 1),
+    BYTES("seal", 1),
+    BYTES("chain", 1),
+    TEXT("client_key", 1),
+    TEXT("attachments", 2),
+    NUMBER("expires_ms", 2),
+    NUMBER("reply_id", 4),
+    NUMBER("reply_seq", 4),
+    NUMBER("reply_sender_id", 4),
+    TEXT("mentions", 4),
+    NUMBER("forwarded", 4),
 };
 static const struct backup_column media_columns[] = {
     NUMBER("id", 2),

@@ -67,11 +67,22 @@ static void needs_message_post(struct state *state, struct slot *slot) {
     needs_key(state, command);
     for (size_t i = 0; i < command->in.message_post.media_count; i++)
         state_media(state, command->in.message_post.media_ids[i]);
+    for (size_t i = 0; i < command->in.message_post.mention_count; i++)
+        state_stay(state, command->in.message_post.chat_id, command->in.message_post.mentions[i].user_id);
+    if (command->in.message_post.reply_to)
+        state_message(state, command->in.message_post.reply_to);
+    if (command->in.message_post.forward.message_id) {
+        needs_own_stay(state, command, command->in.message_post.forward.chat_id);
+        state_message(state, command->in.message_post.forward.message_id);
+    }
 }
 
 static void needs_message_edit(struct state *state, struct slot *slot) {
-    needs_own_stay(state, slot->command, slot->command->in.message_edit.chat_id);
-    state_message(state, slot->command->in.message_edit.message_id);
+    const struct command *command = slot->command;
+    needs_own_stay(state, command, command->in.message_edit.chat_id);
+    state_message(state, command->in.message_edit.message_id);
+    for (size_t i = 0; i < command->in.message_edit.mention_count; i++)
+        state_stay(state, command->in.message_edit.chat_id, command->in.message_edit.mentions[i].user_id);
 }
 
 static void needs_message_delete(struct state *state, struct slot *slot) {
@@ -194,6 +205,8 @@ void decide_needs_of_loaded(struct state *state, struct slot *slot) {
         needs_of_pair(state, command);
     if (command->type == COMMAND_MESSAGE_POST)
         needs_of_attachments(state, command);
+    if (command->type == COMMAND_MESSAGE_POST && command->in.message_post.forward.message_id)
+        needs_of_message(state, command->in.message_post.forward.message_id);
     if (command->type == COMMAND_MESSAGE_DELETE)
         needs_of_message(state, command->in.message_delete.message_id);
     if (command->type == COMMAND_MEDIA_COMPLETE)

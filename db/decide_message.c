@@ -4,13 +4,17 @@
 #include "core/random.h"
 #include "db/chain.h"
 
-/* Retention hides at once what the cleanup job has not yet taken. */
-static bool past_retention(const struct state *state, const struct message *message) {
+bool message_is_past_retention(const struct state *state, const struct message *message) {
     return state->config->retention_ms != CONFIG_FOREVER && message->created_ms + state->config->retention_ms <= state->now_ms;
 }
 
-static bool expired(const struct state *state, const struct message *message) {
-    return past_retention(state, message) || (message->expires_ms && message->expires_ms <= state->now_ms);
+bool message_is_over(const struct state *state, const struct message *message) {
+    return message_is_past_retention(state, message) || (message->expires_ms && message->expires_ms <= state->now_ms);
+}
+
+bool message_is_in_view(const struct chat_entry *chat, const struct stay_entry *stay, const struct message_entry *message) {
+    bool since_joining = chat->chat.history == HISTORY_ALL || message->message.id >= stay->stay.joined_id;
+    return message->found && message->message.chat_id == chat->chat.id && since_joining;
 }
 
 static void answer_repeated(struct state *state, struct slot *slot) {
@@ -18,7 +22,7 @@ static void answer_repeated(struct state *state, struct slot *slot) {
     slot->repeated = state_message(state, slot->repeated_id);
     if (!slot->repeated)
         return;
-    if (!slot->repeated->found || past_retention(state, &slot->repeated->message)) /* its id is still the answer */
+    if (!slot->repeated->found || message_is_past_retention(state, &slot->repeated->message)) /* its id is still the answer */
         slot->repeated->message =
             (struct message){ .id = slot->repeated_id, .chat_id = slot->command->in.message_post.chat_id, .gone = true };
     else
@@ -54,6 +58,7 @@ static struct message_entry *new_message(struct state *state, const struct comma
         .original = true,
     };
     media_attach(state, command, entry);
+    references_set(state, command, entry);
     if (entry->message.expires_ms)
         push_bulk(state, BULK_ADD_EXPIRY, (uint64_t)entry->message.expires_ms, entry->message.id);
     random_bytes(entry->message.seal, sizeof entry->message.seal);
@@ -86,7 +91,7 @@ void decide_message_post(struct state *state, struct slot *slot) {
             answer_repeated(state, slot);
         return;
     }
-    if (!media_may_attach(state, command))
+    if (!references_fit(state, command) || !media_may_attach(state, command))
         return;
     struct event_entry *event = append_chat_event(state, chat, EVENT_MESSAGE_CREATED, command->actor_id, 0);
     struct message_entry *message = event ? new_message(state, command, chat, &event->event) : NULL;
@@ -106,8 +111,7 @@ static struct message_entry *find_message(struct state *state, struct command *c
     struct message_entry *entry = chat ? state_message(state, message_id) : NULL;
     if (!entry)
         return NULL;
-    bool visible = chat->chat.history == HISTORY_ALL || message_id >= (*ret_stay)->stay.joined_id;
-    if (!entry->found || entry->message.chat_id != chat_id || !visible || expired(state, &entry->message)) {
+    if (!message_is_in_view(chat, *ret_stay, entry) || message_is_over(state, &entry->message)) {
         refuse(command, ERR_NOT_FOUND, NULL, NULL);
         return NULL;
     }
@@ -147,10 +151,15 @@ void decide_message_edit(struct state *state, struct slot *slot) {
         return refuse(command, ERR_ALREADY_DELETED, NULL, "the message was deleted");
     if (window_closed(state, &entry->message, state->config->edit_window_ms))
         return refuse(command, ERR_WINDOW_CLOSED, NULL, "the message is too old to be edited");
+    const struct mention *mentions = command->in.message_edit.mentions;
+    size_t mention_count = command->in.message_edit.mention_count;
+    if (!mentions_fit(state, command, chat->chat.id, mentions, mention_count))
+        return;
     chain_seal(&entry->message);
     entry->message.text = command->in.message_edit.text;
     entry->message.text_size = command->in.message_edit.text_size;
     entry->message.edited_ms = state->now_ms;
+    mentions_set(state, command->actor_id, mentions, mention_count, entry);
     command->out.id = entry->message.id;
     slot->answer = note_change(state, chat, entry, EVENT_MESSAGE_EDITED, command->actor_id);
 }

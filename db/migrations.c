@@ -172,9 +172,26 @@ static const char mariadb_2[] =
 static const char sqlite_3[] = "INSERT" HEAD;
 static const char mariadb_3[] = "INSERT IGNORE" HEAD;
 
+/* What messages refer to. */
+static const char sqlite_4[] =
+    "ALTER TABLE event ADD COLUMN reply_id BIGINT;"
+    "ALTER TABLE event ADD COLUMN reply_seq BIGINT;"
+    "ALTER TABLE event ADD COLUMN reply_sender_id BIGINT;"
+    "ALTER TABLE event ADD COLUMN mentions TEXT;"
+    "ALTER TABLE event ADD COLUMN forwarded BIGINT;"
+    "ALTER TABLE stay ADD COLUMN mentioned_seq BIGINT NOT NULL DEFAULT 0;";
+
+static const char mariadb_4[] =
+    "ALTER TABLE event ADD COLUMN IF NOT EXISTS reply_id BIGINT;"
+    "ALTER TABLE event ADD COLUMN IF NOT EXISTS reply_seq BIGINT;"
+    "ALTER TABLE event ADD COLUMN IF NOT EXISTS reply_sender_id BIGINT;"
+    "ALTER TABLE event ADD COLUMN IF NOT EXISTS mentions TEXT;"
+    "ALTER TABLE event ADD COLUMN IF NOT EXISTS forwarded BIGINT;"
+    "ALTER TABLE stay ADD COLUMN IF NOT EXISTS mentioned_seq BIGINT NOT NULL DEFAULT 0;";
+
 static const struct step {
     const char *sqlite, *mariadb;
-} steps[] = { { sqlite_1, mariadb_1 }, { sqlite_2, mariadb_2 }, { sqlite_3, mariadb_3 } };
+} steps[] = { { sqlite_1, mariadb_1 }, { sqlite_2, mariadb_2 }, { sqlite_3, mariadb_3 }, { sqlite_4, mariadb_4 } };
 #define STEP_COUNT (sizeof steps / sizeof *steps)
 
 static const struct step step_table = {

@@ -84,6 +84,20 @@ struct stay {
     enum role role;
 };
 
+/* A message that another one answers: enough to find it, and to say whose it was when it is gone. */
+struct quotation {
+    uint64_t id; /* 0: it answers none */
+    uint64_t seq;
+    uint64_t sender_id;
+};
+
+/* Who is meant by a part of a text, counted in Unicode characters (code points). */
+struct mention {
+    uint64_t user_id;
+    uint32_t offset;
+    uint32_t length;
+};
+
 /* A message as it is now. `text` is NULL when deleted or withheld. */
 struct message {
     uint64_t id;
@@ -101,21 +115,34 @@ struct message {
     int64_t expires_ms;      /* its own; 0: the server's retention only. Once past, it is shown as deleted at that time */
     const char *attachments; /* rendered JSON objects, separated by commas (render_attachment); NULL: none, deleted or withheld */
     size_t attachments_size;
-    bool gone;     /* expired: only id, chat_id and seq (0: unknown) are left */
-    bool withheld; /* changed after the reader left */
-    bool original; /* text is the posted one: `seal` is its salt, else the body hash */
+    struct quotation reply_to;
+    const char *mentions; /* rendered JSON objects, separated by commas (render_mention); NULL: none, deleted or withheld */
+    size_t mentions_size;
+    bool forwarded; /* its text and attachments were copied from another message */
+    bool gone;      /* expired: only id, chat_id and seq (0: unknown) are left */
+    bool withheld;  /* changed after the reader left */
+    bool original;  /* text is the posted one: `seal` is its salt, else the body hash */
     uint8_t seal[HASH128_SIZE];
     uint8_t chain[HASH128_SIZE];
 };
 
-/* Takes away what a reader must not see of a message. */
-static inline void message_withhold(struct message *message) {
-    message->withheld = true;
+/* Takes all content away: what is left says that there was a message, and proves it. */
+static inline void message_empty(struct message *message) {
     message->text = NULL;
     message->text_size = 0;
     message->client_key = NULL;
     message->attachments = NULL;
     message->attachments_size = 0;
+    message->reply_to = (struct quotation){ .id = 0 };
+    message->mentions = NULL;
+    message->mentions_size = 0;
+    message->forwarded = false;
+}
+
+/* Takes away what a reader must not see of a message. */
+static inline void message_withhold(struct message *message) {
+    message->withheld = true;
+    message_empty(message);
 }
 
 /* One row of the log. */

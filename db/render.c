@@ -158,14 +158,35 @@ void render_media_open(struct buf *buf, const struct media *media) {
         json_member_time(buf, "expires_at", media->expires_ms);
 }
 
-static void render_attachments(struct buf *buf, const struct message *message) {
-    if (!message->attachments)
+/* An array whose items are rendered already; NULL: none. */
+static void render_array(struct buf *buf, const char *name, const char *items, size_t size) {
+    if (!items)
         return;
     json_comma(buf);
-    json_key(buf, "attachments");
+    json_key(buf, name);
     buf_char(buf, '[');
-    buf_append(buf, message->attachments, message->attachments_size);
+    buf_append(buf, items, size);
     buf_char(buf, ']');
+}
+
+void render_mention(struct buf *buf, const struct mention *mention) {
+    buf_char(buf, '{');
+    json_member_id(buf, "user_id", mention->user_id);
+    json_member_number(buf, "offset", mention->offset);
+    json_member_number(buf, "length", mention->length);
+    buf_char(buf, '}');
+}
+
+static void render_reply(struct buf *buf, const struct quotation *reply_to) {
+    if (!reply_to->id)
+        return;
+    json_comma(buf);
+    json_key(buf, "reply_to");
+    buf_char(buf, '{');
+    json_member_id(buf, "id", reply_to->id);
+    json_member_number(buf, "seq", reply_to->seq);
+    json_member_id(buf, "sender_id", reply_to->sender_id);
+    buf_char(buf, '}');
 }
 
 /* The text with what proves it, or what stands in its place. */
@@ -177,7 +198,11 @@ static void render_content(struct buf *buf, const struct message *message) {
         json_member_bool(buf, "withheld", true);
     } else {
         json_member_text(buf, "text", message->text, message->text_size);
-        render_attachments(buf, message);
+        render_array(buf, "attachments", message->attachments, message->attachments_size);
+        render_reply(buf, &message->reply_to);
+        render_array(buf, "mentions", message->mentions, message->mentions_size);
+        if (message->forwarded)
+            json_member_bool(buf, "forwarded", true);
         if (message->expires_ms)
             json_member_time(buf, "expires_at", message->expires_ms);
         if (message->client_key)
@@ -249,8 +274,8 @@ static void render_frame(struct buf *buf, const struct event *event, struct fram
 struct frame *frame_new(const struct event *event) {
     struct frame_parts parts = { 0 };
     struct buf buf = BUF_INIT;
-    if (!buf_reserve(&buf, sizeof(struct frame) + event->message.text_size + event->message.attachments_size + event->body_size +
-                               FRAME_OVERHEAD_BYTES))
+    if (!buf_reserve(&buf, sizeof(struct frame) + event->message.text_size + event->message.attachments_size +
+                               event->message.mentions_size + event->body_size + FRAME_OVERHEAD_BYTES))
         return NULL;
     buf.size = sizeof(struct frame);
     render_frame(&buf, event, &parts);

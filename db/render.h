@@ -19,6 +19,7 @@ void render_device(struct buf *buf, const struct device *device, uint64_t curren
 void render_chat(struct buf *buf, const struct chat *chat, uint64_t reader_id, enum role role);
 void render_stay(struct buf *buf, const struct stay *stay); /* {user_id, role, joined_at} */
 void render_message(struct buf *buf, const struct message *message);
+void render_mention(struct buf *buf, const struct mention *mention); /* {user_id, offset, length} */
 /* As it stands in a message; `thumbnail` NULL: none. */
 void render_attachment(struct buf *buf, const struct media *media, const struct media *thumbnail);
 /* The same without the closing brace. */

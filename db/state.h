@@ -86,6 +86,11 @@ struct attachment_row {
     uint64_t message_id, media_id, chat_id;
 };
 
+/* A member was mentioned in a message with that seq. */
+struct mention_row {
+    uint64_t chat_id, user_id, joined_id, seq;
+};
+
 struct lease_entry {
     const char *name;
     uint64_t holder;
@@ -154,6 +159,7 @@ struct state {
     struct vec new_users, changed_users, new_devices, new_chats, changed_chats, new_stays, changed_stays, events, changed_messages;
     struct vec new_keys, invites, new_invites, new_tickets, used_tickets;
     struct vec new_media, changed_media, changed_bytes, new_attachments, changed_deliveries, leases;
+    struct vec mentions; /* struct mention_row */
     struct vec bulk[BULK_KINDS];
 };
 

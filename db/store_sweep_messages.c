@@ -17,7 +17,8 @@ static const struct query messages_of_chat = { "SELECT " MESSAGE_COLUMNS
                                                " WHERE m.owner_id = ?1 AND m.is_message = 1 AND m.id > ?3 AND m.id <= ?4"
                                                " ORDER BY m.id LIMIT ?2" };
 static const struct query blank_message = { "UPDATE event SET body = NULL, attachments = NULL, client_key = NULL, original = 0, seal = ?2,"
-                                            " deleted_ms = ?3 WHERE id = ?1" };
+                                            " deleted_ms = ?3, reply_id = NULL, reply_seq = NULL, reply_sender_id = NULL,"
+                                            " mentions = NULL, forwarded = NULL WHERE id = ?1" };
 static const struct query drop_attachments = { "DELETE FROM attachment WHERE message_id = ?1 RETURNING media_id" };
 static const struct query drop_expiry = { "DELETE FROM expiry WHERE expires_ms = ?1 AND message_id = ?2" };
 

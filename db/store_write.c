@@ -49,13 +49,16 @@ static const struct query insert_thin = { "INSERT INTO event(id, owner_id, is_me
                                           " VALUES(?1,?2,0,?3,?4,?5,?6,?7,?8,?9)" };
 static const struct query insert_message = {
     "INSERT INTO event(id, owner_id, is_message, type, actor_id, ref_id, rev, seq, created_ms, body, changed_id, changed_rev, edited_ms,"
-    " deleted_ms, original, seal, chain, client_key, attachments, expires_ms)"
-    " VALUES(?1,?2,1,?3,?4,?1,?5,?6,?7,?8,?1,?5,0,0,1,?9,?10,?11,?12,nullif(?13,0))"
+    " deleted_ms, original, seal, chain, client_key, attachments, expires_ms, reply_id, reply_seq, reply_sender_id, mentions, forwarded)"
+    " VALUES(?1,?2,1,?3,?4,?1,?5,?6,?7,?8,?1,?5,0,0,1,?9,?10,?11,?12,nullif(?13,0),nullif(?14,0),nullif(?15,0),nullif(?16,0),?17,nullif(?18,0))"
 };
 static const struct query update_message = {
     "UPDATE event SET body = ?2, changed_id = ?3, changed_rev = ?4, edited_ms = ?5, deleted_ms = ?6,"
-    " original = ?7, seal = ?8, client_key = ?9, attachments = ?10 WHERE id = ?1"
+    " original = ?7, seal = ?8, client_key = ?9, attachments = ?10, reply_id = nullif(?11,0), reply_seq = nullif(?12,0),"
+    " reply_sender_id = nullif(?13,0), mentions = ?14, forwarded = nullif(?15,0) WHERE id = ?1"
 };
+static const struct query note_mention = { "UPDATE stay SET mentioned_seq = CASE WHEN mentioned_seq < ?4 THEN ?4 ELSE mentioned_seq END"
+                                           " WHERE chat_id = ?1 AND user_id = ?2 AND joined_id = ?3" };
 static const struct query set_media_bytes = { "UPDATE user SET media_bytes = ?2 WHERE id = ?1" };
 static const struct query ack_device = { "UPDATE device SET acked_id = CASE WHEN acked_id < ?2 THEN ?2 ELSE acked_id END WHERE id = ?1" };
 static const struct query insert_media = {
@@ -202,6 +205,15 @@ static void bind_thin(struct statement *statement, const void *context, size_t i
     rows->driver->bind_text(statement, 9, event->body, event->body_size);
 }
 
+/* Five parameters from `index` on. */
+static void bind_references(const struct rows *rows, struct statement *statement, int index, const struct message *message) {
+    rows->driver->bind_id(statement, index, message->reply_to.id);
+    rows->driver->bind_id(statement, index + 1, message->reply_to.seq);
+    rows->driver->bind_id(statement, index + 2, message->reply_to.sender_id);
+    rows->driver->bind_text(statement, index + 3, message->mentions, message->mentions_size);
+    rows->driver->bind_id(statement, index + 4, message->forwarded);
+}
+
 static void bind_message(struct statement *statement, const void *context, size_t index) {
     const struct rows *rows = context;
     const struct event *event = &((struct event_entry *)rows->items[index])->event;
@@ -219,6 +231,7 @@ static void bind_message(struct statement *statement, const void *context, size_
     bind_text(rows, statement, 11, message->client_key);
     rows->driver->bind_text(statement, 12, message->attachments, message->attachments_size);
     rows->driver->bind_id(statement, 13, (uint64_t)message->expires_ms);
+    bind_references(rows, statement, 14, message);
 }
 
 static void bind_message_update(struct statement *statement, const void *context, size_t index) {
@@ -234,6 +247,16 @@ static void bind_message_update(struct statement *statement, const void *context
     rows->driver->bind_blob(statement, 8, message->seal, sizeof message->seal);
     bind_text(rows, statement, 9, message->client_key);
     rows->driver->bind_text(statement, 10, message->attachments, message->attachments_size);
+    bind_references(rows, statement, 11, message);
+}
+
+static void bind_mention(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct mention_row *row = rows->items[index];
+    rows->driver->bind_id(statement, 1, row->chat_id);
+    rows->driver->bind_id(statement, 2, row->user_id);
+    rows->driver->bind_id(statement, 3, row->joined_id);
+    rows->driver->bind_id(statement, 4, row->seq);
 }
 
 static void bind_media(struct statement *statement, const void *context, size_t index) {
@@ -379,6 +402,7 @@ static enum err write_chats(struct state *state, struct db *db) {
         { &insert_stay, &state->new_stays, bind_new_stay },
         { &update_stay, &state->changed_stays, bind_stay },
         { &close_stays, &state->bulk[BULK_CLOSE_STAYS], bind_bulk },
+        { &note_mention, &state->mentions, bind_mention },
         { &insert_purge, &state->bulk[BULK_PURGE_CHAT], bind_bulk },
         { &insert_message, &messages, bind_message },
         { &insert_thin, &thin, bind_thin },

@@ -50,7 +50,7 @@ function checkChatValues(chat) {
 }
 
 const MESSAGE_KEYS = ['id', 'chat_id', 'sender_id', 'seq', 'rev', 'created_at', 'chain'];
-const MESSAGE_OPTIONS = ['client_key', 'attachments', 'expires_at'];
+const MESSAGE_OPTIONS = ['client_key', 'attachments', 'expires_at', 'reply_to', 'mentions', 'forwarded'];
 
 // A message nobody changed, as it was posted.
 export function checkNewMessage(message) {
@@ -81,6 +81,28 @@ function checkMessageValues(message) {
   assert.match(message.chain, HASH);
   if ('expires_at' in message) assert.match(message.expires_at, TIME);
   if ('attachments' in message) checkAttachments(message.attachments);
+  checkReferences(message);
+}
+
+function checkReferences(message) {
+  if ('reply_to' in message) checkQuotation(message.reply_to);
+  if ('mentions' in message) checkMentions(message);
+  if ('forwarded' in message) assert.equal(message.forwarded, true);
+}
+
+function checkQuotation(quotation) {
+  checkKeys(quotation, ['id', 'seq', 'sender_id']);
+  for (const id of [quotation.id, quotation.sender_id]) assert.match(id, ID);
+  assert.ok(Number.isInteger(quotation.seq) && quotation.seq >= 1);
+}
+
+function checkMentions({ text, mentions }) {
+  assert.ok(mentions.length > 0);
+  for (const mention of mentions) {
+    checkKeys(mention, ['user_id', 'offset', 'length']);
+    assert.match(mention.user_id, ID);
+    assert.ok(mention.offset + mention.length <= [...text].length);
+  }
 }
 
 const FILE_KEYS = ['id', 'content_type', 'size', 'md5'];
