@@ -53,6 +53,11 @@ enum err message_show(struct request *request);
 enum err message_edit(struct request *request);
 enum err message_delete(struct request *request);
 
+/* reactions.c */
+enum err reaction_list(struct request *request);
+enum err reaction_put(struct request *request);
+enum err reaction_delete(struct request *request);
+
 /* media.c */
 extern const struct form media_create_form;
 enum err media_create(struct request *request);

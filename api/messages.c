@@ -143,7 +143,7 @@ static enum err read_page_request(struct request *request, struct page_request *
 #define MESSAGE_OVERHEAD_BYTES 400 /* of a rendered message besides its text */
 
 static size_t rendered_size(const struct message *message) {
-    return MESSAGE_OVERHEAD_BYTES + message->attachments_size + message->mentions_size +
+    return MESSAGE_OVERHEAD_BYTES + message->attachments_size + message->mentions_size + message->reactions_size +
            (message->text ? json_quoted_size(message->text, message->text_size) : 0);
 }
 

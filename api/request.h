@@ -134,7 +134,7 @@ struct request {
     struct query_argument query[LIMIT_QUERY_ARGUMENTS];
     size_t query_count; /* may exceed LIMIT_QUERY_ARGUMENTS: then there were more */
     uint64_t ids[PATH_ID_COUNT];
-    const char *object; /* the path's {object}: all the rest of it, as sent */
+    const char *object; /* the path's {object} or {emoji}: all the rest of it, as sent */
     struct address address;
     char id[17]; /* X-Request-Id */
     int64_t started_us;

@@ -61,6 +61,9 @@ static const struct backup_column event_columns[] = {
     NUMBER("reply_sender_id", 4),
     TEXT("mentions", 4),
     NUMBER("forwarded", 4),
+    TEXT("reactions", 4),
+    NUMBER("reactions_rev", 4),
+    NUMBER("reactions_id", 4),
 };
 static const struct backup_column media_columns[] = {
     NUMBER("id", 2),
@@ -85,6 +88,12 @@ static const struct backup_column media_columns[] = {
 };
 static const struct backup_column attachment_columns[] = { NUMBER("message_id", 2), NUMBER("media_id", 2), NUMBER("chat_id", 2) };
 static const struct backup_column expiry_columns[] = { NUMBER("expires_ms", 2), NUMBER("message_id", 2) };
+static const struct backup_column reaction_columns[] = {
+    NUMBER("message_id", 4),
+    NUMBER("user_id", 4),
+    TEXT("emoji", 4),
+    NUMBER("created_ms", 4),
+};
 static const struct backup_column delivery_columns[] = { NUMBER("chat_id", 2), NUMBER("blanked_id", 2) };
 static const struct backup_column idempotency_columns[] = {
     NUMBER("period", 1), NUMBER("user_id", 1), NUMBER("idempotency_key", 1), BYTES("request", 1), NUMBER("result_id", 1),
@@ -107,6 +116,7 @@ const struct backup_table backup_tables[] = {
     { .name = "media", .since = 2, .key_columns = 1, COLUMNS(media_columns) },
     { .name = "attachment", .since = 2, .key_columns = 2, COLUMNS(attachment_columns) },
     { .name = "expiry", .since = 2, .key_columns = 2, COLUMNS(expiry_columns) },
+    { .name = "reaction", .since = 4, .key_columns = 3, COLUMNS(reaction_columns) },
     { .name = "delivery", .since = 2, .key_columns = 1, COLUMNS(delivery_columns) },
     { .name = "idempotency", .since = 1, .key_columns = 3, COLUMNS(idempotency_columns) },
     { .name = "meta",

@@ -27,6 +27,7 @@ enum command_type {
     COMMAND_MESSAGE_POST,
     COMMAND_MESSAGE_EDIT,
     COMMAND_MESSAGE_DELETE,
+    COMMAND_MESSAGE_REACT,
     COMMAND_EVENTS_ACK,
     COMMAND_MEDIA_CREATE,
     COMMAND_MEDIA_BEGIN,
@@ -170,6 +171,13 @@ struct command {
             uint64_t chat_id;
             uint64_t message_id;
         } message_delete;
+        /* Sets or takes back one of the actor's reactions; what is so already changes nothing. out.json: the message's reactions. */
+        struct {
+            uint64_t chat_id;
+            uint64_t message_id;
+            const char *emoji; /* text_is_emoji() */
+            bool on;
+        } message_react;
         struct {
             uint64_t id; /* refused (BAD_FIELD "id") beyond the log's head */
         } events_ack;    /* device_id's */

@@ -90,6 +90,13 @@ static void needs_message_delete(struct state *state, struct slot *slot) {
     state_message(state, slot->command->in.message_delete.message_id);
 }
 
+static void needs_message_react(struct state *state, struct slot *slot) {
+    const struct command *command = slot->command;
+    needs_own_stay(state, command, command->in.message_react.chat_id);
+    state_message(state, command->in.message_react.message_id);
+    state_reactor(state, command->in.message_react.message_id, command->actor_id);
+}
+
 static void needs_media_create(struct state *state, struct slot *slot) {
     state_need_pending_count(state, slot->command->actor_id);
     if (slot->command->in.media_create.media.thumbnail_id)
@@ -137,6 +144,7 @@ static const struct {
     [COMMAND_MESSAGE_POST] = { needs_message_post, decide_message_post },
     [COMMAND_MESSAGE_EDIT] = { needs_message_edit, decide_message_edit },
     [COMMAND_MESSAGE_DELETE] = { needs_message_delete, decide_message_delete },
+    [COMMAND_MESSAGE_REACT] = { needs_message_react, decide_message_react },
     [COMMAND_EVENTS_ACK] = { needs_none, decide_events_ack },
     [COMMAND_MEDIA_CREATE] = { needs_media_create, decide_media_create, .makes_ids = true },
     [COMMAND_MEDIA_BEGIN] = { needs_media_begin, decide_media_begin },
@@ -241,6 +249,7 @@ uint64_t decide_list_key(const struct command *command) {
     case COMMAND_MESSAGE_POST:
     case COMMAND_MESSAGE_EDIT:
     case COMMAND_MESSAGE_DELETE:
+    case COMMAND_MESSAGE_REACT:
     case COMMAND_EVENTS_ACK:
     case COMMAND_MEDIA_CREATE:
     case COMMAND_MEDIA_BEGIN:
@@ -280,7 +289,7 @@ struct event_entry *append_chat_event(struct state *state, struct chat_entry *ch
         return NULL;
     chat->chat.last_id = entry->event.id;
     chat->chat.last_rev++;
-    if (!event_is_message(type))
+    if (!event_is_message(type) && !event_is_about_message(type))
         chat->chat.changed_rev = chat->chat.last_rev; /* these events carry the chat's whole new values */
     chat_changed(state, chat);
     entry->event.owner_id = chat->chat.id;

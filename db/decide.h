@@ -49,6 +49,10 @@ bool message_is_over(const struct state *state, const struct message *message);
 /* Whether it is a message of the chat that whoever has the stay there can see, as far as the stay goes. */
 bool message_is_in_view(const struct chat_entry *chat, const struct stay_entry *stay, const struct message_entry *message);
 
+/* The message to change, when the actor is in its chat and joined before it or the chat shows its history; else NULL, and refused. */
+struct message_entry *message_find(struct state *state, struct command *command, uint64_t chat_id, uint64_t message_id,
+                                   struct chat_entry **ret_chat, struct stay_entry **ret_stay);
+
 /* db/decide_reference.c: what a message refers to. */
 /* Whether a MESSAGE_POST may refer to what it names; else it is refused. */
 bool references_fit(struct state *state, struct command *command);
@@ -87,6 +91,7 @@ void decide_member_remove(struct state *state, struct slot *slot);
 void decide_message_post(struct state *state, struct slot *slot);
 void decide_message_edit(struct state *state, struct slot *slot);
 void decide_message_delete(struct state *state, struct slot *slot);
+void decide_message_react(struct state *state, struct slot *slot);
 void decide_events_ack(struct state *state, struct slot *slot);
 void decide_media_create(struct state *state, struct slot *slot);
 void decide_media_begin(struct state *state, struct slot *slot);

@@ -104,9 +104,8 @@ void decide_message_post(struct state *state, struct slot *slot) {
     key_note(state, command, message->message.id);
 }
 
-/* The message to change, when the actor is in its chat and joined before it or the chat shows its history. */
-static struct message_entry *find_message(struct state *state, struct command *command, uint64_t chat_id, uint64_t message_id,
-                                          struct chat_entry **ret_chat, struct stay_entry **ret_stay) {
+struct message_entry *message_find(struct state *state, struct command *command, uint64_t chat_id, uint64_t message_id,
+                                   struct chat_entry **ret_chat, struct stay_entry **ret_stay) {
     struct chat_entry *chat = enter(state, command, chat_id, ret_stay);
     struct message_entry *entry = chat ? state_message(state, message_id) : NULL;
     if (!entry)
@@ -142,7 +141,7 @@ void decide_message_edit(struct state *state, struct slot *slot) {
     struct chat_entry *chat;
     struct stay_entry *stay;
     struct message_entry *entry =
-        find_message(state, command, command->in.message_edit.chat_id, command->in.message_edit.message_id, &chat, &stay);
+        message_find(state, command, command->in.message_edit.chat_id, command->in.message_edit.message_id, &chat, &stay);
     if (!entry)
         return;
     if (entry->message.sender_id != command->actor_id)
@@ -169,7 +168,7 @@ void decide_message_delete(struct state *state, struct slot *slot) {
     struct chat_entry *chat;
     struct stay_entry *stay;
     struct message_entry *entry =
-        find_message(state, command, command->in.message_delete.chat_id, command->in.message_delete.message_id, &chat, &stay);
+        message_find(state, command, command->in.message_delete.chat_id, command->in.message_delete.message_id, &chat, &stay);
     if (!entry)
         return;
     bool own = entry->message.sender_id == command->actor_id;
@@ -181,6 +180,8 @@ void decide_message_delete(struct state *state, struct slot *slot) {
         return refuse(command, ERR_WINDOW_CLOSED, NULL, "the message is too old to be deleted");
     chain_seal(&entry->message);
     media_detach(state, entry);
+    if (entry->message.reactions_id)
+        push_bulk(state, BULK_DROP_REACTIONS, entry->message.id, 0);
     chain_blank(&entry->message, state->now_ms);
     if (entry->message.expires_ms)
         push_bulk(state, BULK_DROP_EXPIRY, (uint64_t)entry->message.expires_ms, entry->message.id);

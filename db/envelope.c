@@ -169,6 +169,7 @@ static bool is_type(uint64_t type) {
     case EVENT_CHAT_CREATED:
     case EVENT_CHAT_UPDATED:
     case EVENT_CHAT_DELETED:
+    case EVENT_MESSAGE_REACTED:
     case EVENT_MEMBER_ADDED:
     case EVENT_MEMBER_UPDATED:
     case EVENT_MEMBER_REMOVED:

@@ -179,6 +179,14 @@ static const char sqlite_4[] =
     "ALTER TABLE event ADD COLUMN reply_sender_id BIGINT;"
     "ALTER TABLE event ADD COLUMN mentions TEXT;"
     "ALTER TABLE event ADD COLUMN forwarded BIGINT;"
+    "ALTER TABLE event ADD COLUMN reactions TEXT;"
+    "ALTER TABLE event ADD COLUMN reactions_rev BIGINT;"
+    "ALTER TABLE event ADD COLUMN reactions_id BIGINT;"
+
+    "CREATE TABLE reaction(message_id BIGINT NOT NULL, user_id BIGINT NOT NULL, emoji TEXT NOT NULL, created_ms BIGINT NOT NULL,"
+    " PRIMARY KEY(message_id, user_id, emoji)) WITHOUT ROWID;"
+    "CREATE INDEX reaction_by_emoji ON reaction(message_id, emoji, user_id);"
+
     "ALTER TABLE stay ADD COLUMN mentioned_seq BIGINT NOT NULL DEFAULT 0;";
 
 static const char mariadb_4[] =
@@ -187,6 +195,13 @@ static const char mariadb_4[] =
     "ALTER TABLE event ADD COLUMN IF NOT EXISTS reply_sender_id BIGINT;"
     "ALTER TABLE event ADD COLUMN IF NOT EXISTS mentions TEXT;"
     "ALTER TABLE event ADD COLUMN IF NOT EXISTS forwarded BIGINT;"
+    "ALTER TABLE event ADD COLUMN IF NOT EXISTS reactions TEXT;"
+    "ALTER TABLE event ADD COLUMN IF NOT EXISTS reactions_rev BIGINT;"
+    "ALTER TABLE event ADD COLUMN IF NOT EXISTS reactions_id BIGINT;"
+
+    "CREATE TABLE IF NOT EXISTS reaction(message_id BIGINT NOT NULL, user_id BIGINT NOT NULL, emoji VARCHAR(32) NOT NULL,"
+    " created_ms BIGINT NOT NULL, PRIMARY KEY(message_id, user_id, emoji), INDEX reaction_by_emoji(message_id, emoji, user_id))" INNODB
+
     "ALTER TABLE stay ADD COLUMN IF NOT EXISTS mentioned_seq BIGINT NOT NULL DEFAULT 0;";
 
 static const struct step {

@@ -22,6 +22,7 @@ enum event_type {
     EVENT_CHAT_CREATED = 10,
     EVENT_CHAT_UPDATED = 11,
     EVENT_CHAT_DELETED = 12,
+    EVENT_MESSAGE_REACTED = 13,
     EVENT_MEMBER_ADDED = 20,
     EVENT_MEMBER_UPDATED = 21,
     EVENT_MEMBER_REMOVED = 22,
@@ -118,10 +119,14 @@ struct message {
     struct quotation reply_to;
     const char *mentions; /* rendered JSON objects, separated by commas (render_mention); NULL: none, deleted or withheld */
     size_t mentions_size;
-    bool forwarded; /* its text and attachments were copied from another message */
-    bool gone;      /* expired: only id, chat_id and seq (0: unknown) are left */
-    bool withheld;  /* changed after the reader left */
-    bool original;  /* text is the posted one: `seal` is its salt, else the body hash */
+    const char *reactions; /* rendered JSON objects, separated by commas (db/reactions.h); NULL: none, deleted or withheld */
+    size_t reactions_size;
+    uint64_t reactions_rev; /* of their last change; 0: there never was one, or the reader does not learn of it */
+    uint64_t reactions_id;  /* event of their last change, which is none of the message */
+    bool forwarded;         /* its text and attachments were copied from another message */
+    bool gone;              /* expired: only id, chat_id and seq (0: unknown) are left */
+    bool withheld;          /* changed after the reader left */
+    bool original;          /* text is the posted one: `seal` is its salt, else the body hash */
     uint8_t seal[HASH128_SIZE];
     uint8_t chain[HASH128_SIZE];
 };
@@ -137,6 +142,16 @@ static inline void message_empty(struct message *message) {
     message->mentions = NULL;
     message->mentions_size = 0;
     message->forwarded = false;
+    message->reactions = NULL;
+    message->reactions_size = 0;
+    message->reactions_rev = 0;
+}
+
+/* Takes away reactions that came after the reader had left, or that an event yet to come tells of. */
+static inline void message_hide_reactions(struct message *message) {
+    message->reactions = NULL;
+    message->reactions_size = 0;
+    message->reactions_rev = 0;
 }
 
 /* Takes away what a reader must not see of a message. */
@@ -154,12 +169,17 @@ struct event {
     uint64_t ref_id;      /* message events: the message; member events: the user; device events: the device */
     uint64_t rev;         /* of the chat; 0 for user events */
     enum removal removal; /* device.removed */
-    const char *body;     /* JSON members (without braces) that follow the common ones; NULL for message events */
+    const char
+        *body; /* JSON members (without braces) that follow the common ones; NULL for message events, and for message.reacted withheld */
     size_t body_size;
     struct message message; /* message events only: what the message is now */
 };
 
 static inline bool event_is_message(enum event_type type) { return type <= EVENT_MESSAGE_DELETED; }
+/* Thin events about a message: the chat's own values stay as they are. */
+static inline bool event_is_about_message(enum event_type type) { return type == EVENT_MESSAGE_REACTED; }
+/* Those that somebody who joined after the message gets in a withheld form. */
+static inline bool event_has_withheld(enum event_type type) { return type == EVENT_MESSAGE_EDITED || type == EVENT_MESSAGE_REACTED; }
 static inline bool event_is_member(enum event_type type) { return type >= EVENT_MEMBER_ADDED && type <= EVENT_MEMBER_REMOVED; }
 static inline bool event_is_user(enum event_type type) { return type >= EVENT_USER_UPDATED; }
 

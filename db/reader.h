@@ -61,6 +61,21 @@ enum err read_messages(struct reader *reader, uint64_t user_id, const struct pag
 enum err read_message(struct reader *reader, uint64_t user_id, uint64_t chat_id, uint64_t message_id, struct arena *arena,
                       struct message *ret_message) MUST_USE;
 
+/* Who reacted to a message with an emoji, by user id, from after_id on. For members who can see the message. */
+struct reaction {
+    uint64_t user_id;
+    int64_t created_ms;
+};
+struct reaction_request {
+    uint64_t chat_id;
+    uint64_t message_id;
+    const char *emoji;
+    uint64_t after_id;
+    size_t limit;
+};
+enum err read_reactions(struct reader *reader, uint64_t user_id, const struct reaction_request *request, struct arena *arena,
+                        struct reaction **ret_reactions, size_t *ret_count) MUST_USE;
+
 /* Media. */
 /* The user's own, PENDING or READY, or a READY one that the user can see in a message; anything else is ERR_NOT_FOUND. Strings in the arena. */
 enum err read_media(struct reader *reader, uint64_t user_id, uint64_t media_id, struct arena *arena, struct media *ret_media) MUST_USE;

@@ -18,7 +18,7 @@
 #define EVENT_COLUMNS "e.id, e.owner_id, e.type, e.actor_id, e.ref_id, e.rev, e.seq, e.body, coalesce(c.deleted_ms, 0)"
 #define EVENT_COLUMN_COUNT 9
 #define EVENT_JOINS \
-    " LEFT JOIN event m ON m.id = CASE WHEN e.type <= 3 THEN e.ref_id END AND m.is_message = 1 LEFT JOIN chat c ON c.id = e.owner_id"
+    " LEFT JOIN event m ON m.id = CASE WHEN e.type <= 3 OR e.type = 13 THEN e.ref_id END AND m.is_message = 1 LEFT JOIN chat c ON c.id = e.owner_id"
 
 /* ?1 user, ?2 after, ?3 end of the window, ?4 how many. Only ids: what is sorted stays small however long the texts are.
  *
@@ -69,6 +69,15 @@ static enum err take_message(struct reader *reader, struct statement *row, struc
     return err;
 }
 
+/* The reactions of a message go with it, whether or not the cleanup has been there. */
+static bool message_is_there(struct reader *reader, struct statement *row, uint64_t horizon_id, const struct event *event) {
+    uint64_t (*number)(struct statement *, int) = reader->db->driver->column_id;
+    int64_t expires_ms = (int64_t)number(row, EVENT_COLUMN_COUNT + MESSAGE_COLUMN_EXPIRES_MS);
+    bool deleted = number(row, 8) != 0 || number(row, EVENT_COLUMN_COUNT + MESSAGE_COLUMN_DELETED_MS) != 0;
+    bool expired = event->ref_id < horizon_id || (expires_ms && expires_ms <= clock_now_ms());
+    return number(row, EVENT_COLUMN_COUNT) != 0 && !deleted && !expired;
+}
+
 static enum err take_event(struct reader *reader, struct statement *row, struct arena *arena, uint64_t horizon_id,
                            struct event *ret_event) {
     const struct db_driver *driver = reader->db->driver;
@@ -84,6 +93,8 @@ static enum err take_event(struct reader *reader, struct statement *row, struct 
         return take_message(reader, row, arena, horizon_id, ret_event);
     if (ret_event->type == EVENT_DEVICE_REMOVED)
         ret_event->removal = (enum removal)driver->column_id(row, 6);
+    if (ret_event->type == EVENT_MESSAGE_REACTED && !message_is_there(reader, row, horizon_id, ret_event))
+        return OK;
     ret_event->body = db_column_text(reader->db, row, 7, arena, &ret_event->body_size);
     return !ret_event->body && !driver->is_null(row, 7) ? ERR_NO_MEMORY : OK;
 }
@@ -95,10 +106,16 @@ struct sighting {
 
 /* What this reader must not see of a message: changes after the stay, and the text of messages from before it. */
 static void withhold(struct event *event, const struct sighting *sighting) {
+    if (event->type == EVENT_MESSAGE_REACTED && event->ref_id < sighting->low) {
+        event->body = NULL;
+        event->body_size = 0;
+    }
     if (!event_is_message(event->type) || event->message.gone)
         return;
     if (event->message.changed_id > sighting->high || event->message.id < sighting->low)
         message_withhold(&event->message);
+    if (event->message.reactions_id > sighting->high)
+        message_hide_reactions(&event->message);
 }
 
 static enum err add_frame(struct feed_page *page, const struct event *event, size_t *bytes) {
@@ -237,12 +254,15 @@ static enum err take_log_event(struct reader *reader, struct statement *row, str
         err = take_event(reader, row, arena, horizon_id, &event);
     if (err == OK)
         err = withhold_from_leavers(reader, &event);
+    if (err == OK && event_is_message(event.type) && event.message.reactions_id > event.id)
+        message_hide_reactions(&event.message); /* their own event follows in the log */
     if (err == OK)
         err = add_frame(page, &event, bytes);
     if (err != OK)
         return err;
     struct frame *frame = page->frames[page->count - 1];
-    if (event.type == EVENT_MESSAGE_EDITED && !event.message.gone && !frame_set_withheld(frame, &event))
+    bool has_content = event_is_message(event.type) ? !event.message.gone : event.body != NULL;
+    if (event_has_withheld(event.type) && has_content && !frame_set_withheld(frame, &event))
         return ERR_NO_MEMORY;
     return event.type == EVENT_CHAT_CREATED ? add_members(reader, frame, arena) : OK;
 }

@@ -88,14 +88,24 @@ static enum err open_view(struct reader *reader, uint64_t user_id, uint64_t chat
     return err == OK ? reader_horizon(reader, &ret_view->horizon_id) : err;
 }
 
-/* A message changed after the reader left is shown without its text, unless the change fell into another stay. */
+/* Whether the event fell into the stay, or into another one of the reader's. */
+static enum err has_learnt(const struct view *view, const struct range *stay, uint64_t event_id, bool *ret_learnt) {
+    struct range later = *stay;
+    enum err err = event_id > stay->high ? next_stay(view, true, event_id + 1, &later) : OK;
+    *ret_learnt = event_id <= later.high && (event_id <= stay->high || event_id >= later.low);
+    return err;
+}
+
+/* A message changed after the reader left is shown without its text, and reactions from later are not shown. */
 static enum err judge_withheld(const struct view *view, const struct range *stay, struct message *message) {
-    struct range later;
-    if (message->changed_id <= stay->high)
-        return OK;
-    enum err err = next_stay(view, true, message->changed_id + 1, &later);
-    if (err == OK && (later.low > message->changed_id || later.high < message->changed_id))
+    bool of_change = false, of_reactions = false;
+    enum err err = has_learnt(view, stay, message->changed_id, &of_change);
+    if (err == OK)
+        err = has_learnt(view, stay, message->reactions_id, &of_reactions);
+    if (err == OK && !of_change)
         message_withhold(message);
+    if (err == OK && !of_reactions)
+        message_hide_reactions(message);
     return err;
 }
 

@@ -11,7 +11,8 @@ static const struct {
     { EVENT_MESSAGE_CREATED, "message.created" }, { EVENT_MESSAGE_EDITED, "message.edited" }, { EVENT_MESSAGE_DELETED, "message.deleted" },
     { EVENT_CHAT_CREATED, "chat.created" },       { EVENT_CHAT_UPDATED, "chat.updated" },     { EVENT_CHAT_DELETED, "chat.deleted" },
     { EVENT_MEMBER_ADDED, "member.added" },       { EVENT_MEMBER_UPDATED, "member.updated" }, { EVENT_MEMBER_REMOVED, "member.removed" },
-    { EVENT_USER_UPDATED, "user.updated" },       { EVENT_DEVICE_ADDED, "device.added" },     { EVENT_DEVICE_REMOVED, "device.removed" },
+    { EVENT_MESSAGE_REACTED, "message.reacted" }, { EVENT_USER_UPDATED, "user.updated" },     { EVENT_DEVICE_ADDED, "device.added" },
+    { EVENT_DEVICE_REMOVED, "device.removed" },
 };
 
 static const char *const role_names[] = { [ROLE_NONE] = "none", [ROLE_MEMBER] = "member", [ROLE_ADMIN] = "admin", [ROLE_OWNER] = "owner" };
@@ -189,6 +190,11 @@ static void render_reply(struct buf *buf, const struct quotation *reply_to) {
     buf_char(buf, '}');
 }
 
+void render_reactions(struct buf *buf, const struct message *message) {
+    render_array(buf, "reactions", message->reactions ? message->reactions : "", message->reactions_size);
+    json_member_number(buf, "reactions_rev", message->reactions_rev);
+}
+
 /* The text with what proves it, or what stands in its place. */
 static void render_content(struct buf *buf, const struct message *message) {
     if (message->deleted_ms) {
@@ -203,6 +209,8 @@ static void render_content(struct buf *buf, const struct message *message) {
         render_array(buf, "mentions", message->mentions, message->mentions_size);
         if (message->forwarded)
             json_member_bool(buf, "forwarded", true);
+        if (message->reactions_rev)
+            render_reactions(buf, message);
         if (message->expires_ms)
             json_member_time(buf, "expires_at", message->expires_ms);
         if (message->client_key)
@@ -254,6 +262,9 @@ static void render_data(struct buf *buf, const struct event *event, struct frame
     } else if (event->body_size) {
         json_comma(buf);
         buf_append(buf, event->body, event->body_size);
+    } else if (event->type == EVENT_MESSAGE_REACTED) {
+        json_member_id(buf, "message_id", event->ref_id);
+        json_member_bool(buf, "withheld", true);
     }
     buf_char(buf, '}');
 }
@@ -275,7 +286,7 @@ struct frame *frame_new(const struct event *event) {
     struct frame_parts parts = { 0 };
     struct buf buf = BUF_INIT;
     if (!buf_reserve(&buf, sizeof(struct frame) + event->message.text_size + event->message.attachments_size +
-                               event->message.mentions_size + event->body_size + FRAME_OVERHEAD_BYTES))
+                               event->message.mentions_size + event->message.reactions_size + event->body_size + FRAME_OVERHEAD_BYTES))
         return NULL;
     buf.size = sizeof(struct frame);
     render_frame(&buf, event, &parts);
@@ -306,6 +317,8 @@ struct frame *frame_new(const struct event *event) {
 bool frame_set_withheld(struct frame *frame, const struct event *event) {
     struct event withheld = *event;
     withheld.message.withheld = true;
+    withheld.body = NULL;
+    withheld.body_size = 0;
     frame->withheld = frame_new(&withheld);
     return frame->withheld != NULL;
 }

@@ -64,8 +64,25 @@ struct message_entry {
     struct message message;
     bool found;
     bool listed;
+    bool reactions_listed; /* in reacted_messages */
     bool attached_needed;
     struct vec attached; /* struct media_entry, thumbnails among them, if they were needed */
+};
+
+/* A reaction of a user at a message: one that is there, or that this batch has changed. */
+struct reaction_entry {
+    uint64_t message_id, user_id;
+    const char *emoji;
+    bool stored; /* as the batch began */
+    bool on;
+    bool listed; /* in changed_reactions */
+};
+
+/* All reactions of a user at a message. */
+struct reactor_entry {
+    uint64_t message_id, user_id;
+    struct vec reactions; /* struct reaction_entry */
+    struct reactor_entry *next;
 };
 
 struct media_entry {
@@ -128,6 +145,7 @@ enum bulk_kind {
     BULK_ACK_DEVICE,
     BULK_PRUNE_TICKETS,
     BULK_DROP_ATTACHMENTS, /* of a message */
+    BULK_DROP_REACTIONS,   /* of a message */
     BULK_ADD_EXPIRY,
     BULK_DROP_EXPIRY,
     BULK_FORGET_MEDIA,
@@ -152,14 +170,15 @@ struct state {
     uint16_t tag;              /* of this commit */
     bool failed;
 
-    struct map users, names, chats, stays, pairs, messages, keys, media, sights;
+    struct map users, names, chats, stays, pairs, messages, keys, media, sights, reactors;
     struct buf need_users, need_names, need_devices, need_counts, need_pending, need_chats, need_stays, need_pairs, need_messages,
-        need_keys, need_media, need_attached, need_sights; /* JSON arrays */
+        need_keys, need_media, need_attached, need_sights, need_reactors; /* JSON arrays */
 
     struct vec new_users, changed_users, new_devices, new_chats, changed_chats, new_stays, changed_stays, events, changed_messages;
     struct vec new_keys, invites, new_invites, new_tickets, used_tickets;
     struct vec new_media, changed_media, changed_bytes, new_attachments, changed_deliveries, leases;
     struct vec mentions; /* struct mention_row */
+    struct vec reacted_messages, changed_reactions;
     struct vec bulk[BULK_KINDS];
 };
 
@@ -187,6 +206,7 @@ struct key_entry *state_key(struct state *state, uint64_t user_id, uint64_t key)
 void state_need_pending_count(struct state *state, uint64_t user_id);
 struct media_entry *state_media(struct state *state, uint64_t media_id);
 void state_need_attached(struct state *state, uint64_t message_id);
+struct reactor_entry *state_reactor(struct state *state, uint64_t message_id, uint64_t user_id);
 struct sight_entry *state_sight(struct state *state, uint64_t media_id, uint64_t user_id);
 
 /* Loads all that was asked for: a constant number of statements. Call again after asking for more. */

@@ -36,6 +36,8 @@ static const struct query load_media = { "SELECT " MEDIA_COLUMNS ", " REFERENCE_
 static const struct query load_attached = { "SELECT " MEDIA_COLUMNS ", " REFERENCE_COUNT ", a.message_id FROM {ids} i"
                                             " {straight} attachment a ON a.message_id = i.id {straight} media x ON x.id = a.media_id" };
 static const struct query load_sights = { "SELECT p.a, p.b FROM {pairs} p WHERE " MEDIA_IS_SEEN("p.a", "p.b") };
+static const struct query load_reactors = { "SELECT r.message_id, r.user_id, r.emoji FROM {pairs} p"
+                                            " {straight} reaction r ON r.message_id = p.a AND r.user_id = p.b" };
 static const struct query load_lease = { "SELECT holder, until_ms FROM lease WHERE name = ?1" };
 static const struct query load_successor = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL
                                              " AND s.user_id <> ?2 ORDER BY s.role DESC, s.joined_id, s.user_id LIMIT 1" };
@@ -157,6 +159,17 @@ static enum err take_sight(struct state *state, struct db *db, struct statement 
     return OK;
 }
 
+static enum err take_reaction(struct state *state, struct db *db, struct statement *row) {
+    struct reactor_entry *reactor = state_reactor(state, db->driver->column_id(row, 0), db->driver->column_id(row, 1));
+    struct reaction_entry *reaction = state_alloc(state, sizeof *reaction);
+    if (!reactor || !reaction)
+        return ERR_NO_MEMORY;
+    *reaction = (struct reaction_entry){ .message_id = reactor->message_id, .user_id = reactor->user_id, .stored = true, .on = true };
+    reaction->emoji = db_column_text(db, row, 2, state->arena, NULL);
+    state_push(state, &reactor->reactions, reaction);
+    return reaction->emoji ? OK : ERR_NO_MEMORY;
+}
+
 /* Keys hold for the running period and the two before it. */
 static void bind_periods(const struct state *state, struct db *db, struct statement *statement) {
     uint64_t period = (uint64_t)(state->now_ms / IDEMPOTENCY_PERIOD_MS);
@@ -194,6 +207,7 @@ static const struct {
     { offsetof(struct state, need_media), &load_media, take_media, bind_most_references },
     { offsetof(struct state, need_attached), &load_attached, take_attached, bind_most_references },
     { offsetof(struct state, need_sights), &load_sights, take_sight, bind_times },
+    { offsetof(struct state, need_reactors), &load_reactors, take_reaction, NULL },
 };
 
 static enum err run_load(struct state *state, struct db *db, size_t load, struct buf *need) {

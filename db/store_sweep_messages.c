@@ -18,8 +18,9 @@ static const struct query messages_of_chat = { "SELECT " MESSAGE_COLUMNS
                                                " ORDER BY m.id LIMIT ?2" };
 static const struct query blank_message = { "UPDATE event SET body = NULL, attachments = NULL, client_key = NULL, original = 0, seal = ?2,"
                                             " deleted_ms = ?3, reply_id = NULL, reply_seq = NULL, reply_sender_id = NULL,"
-                                            " mentions = NULL, forwarded = NULL WHERE id = ?1" };
+                                            " mentions = NULL, forwarded = NULL, reactions = NULL WHERE id = ?1" };
 static const struct query drop_attachments = { "DELETE FROM attachment WHERE message_id = ?1 RETURNING media_id" };
+static const struct query drop_reactions = { "DELETE FROM reaction WHERE message_id = ?1" };
 static const struct query drop_expiry = { "DELETE FROM expiry WHERE expires_ms = ?1 AND message_id = ?2" };
 
 static const struct query next_deliveries = {
@@ -110,6 +111,8 @@ static enum err blank(struct pass *pass, struct page_item *item) {
     enum err err = write_blank(pass, message);
     if (err == OK && attached)
         err = release_attachments(pass, &drop_attachments, message->id);
+    if (err == OK && message->reactions_id)
+        err = pass_run(pass, &drop_reactions, &message->id, 1);
     if (err == OK && message->expires_ms)
         err = pass_run(pass, &drop_expiry, (uint64_t[]){ (uint64_t)message->expires_ms, message->id }, 2);
     return err;

@@ -55,8 +55,12 @@ static const struct query insert_message = {
 static const struct query update_message = {
     "UPDATE event SET body = ?2, changed_id = ?3, changed_rev = ?4, edited_ms = ?5, deleted_ms = ?6,"
     " original = ?7, seal = ?8, client_key = ?9, attachments = ?10, reply_id = nullif(?11,0), reply_seq = nullif(?12,0),"
-    " reply_sender_id = nullif(?13,0), mentions = ?14, forwarded = nullif(?15,0) WHERE id = ?1"
+    " reply_sender_id = nullif(?13,0), mentions = ?14, forwarded = nullif(?15,0), reactions = ?16 WHERE id = ?1"
 };
+static const struct query set_reactions = { "UPDATE event SET reactions = ?2, reactions_rev = ?3, reactions_id = ?4 WHERE id = ?1" };
+static const struct query insert_reaction = { "INSERT INTO reaction(message_id, user_id, emoji, created_ms) VALUES(?1,?2,?3,?4)" };
+static const struct query delete_reaction = { "DELETE FROM reaction WHERE message_id = ?1 AND user_id = ?2 AND emoji = ?3" };
+static const struct query drop_reactions = { "DELETE FROM reaction WHERE message_id = ?1" };
 static const struct query note_mention = { "UPDATE stay SET mentioned_seq = CASE WHEN mentioned_seq < ?4 THEN ?4 ELSE mentioned_seq END"
                                            " WHERE chat_id = ?1 AND user_id = ?2 AND joined_id = ?3" };
 static const struct query set_media_bytes = { "UPDATE user SET media_bytes = ?2 WHERE id = ?1" };
@@ -248,6 +252,30 @@ static void bind_message_update(struct statement *statement, const void *context
     bind_text(rows, statement, 9, message->client_key);
     rows->driver->bind_text(statement, 10, message->attachments, message->attachments_size);
     bind_references(rows, statement, 11, message);
+    rows->driver->bind_text(statement, 16, message->reactions, message->reactions_size);
+}
+
+static void bind_reactions(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct message *message = &((struct message_entry *)rows->items[index])->message;
+    rows->driver->bind_id(statement, 1, message->id);
+    rows->driver->bind_text(statement, 2, message->reactions, message->reactions_size);
+    rows->driver->bind_id(statement, 3, message->reactions_rev);
+    rows->driver->bind_id(statement, 4, message->reactions_id);
+}
+
+static void bind_old_reaction(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct reaction_entry *reaction = rows->items[index];
+    rows->driver->bind_id(statement, 1, reaction->message_id);
+    rows->driver->bind_id(statement, 2, reaction->user_id);
+    bind_text(rows, statement, 3, reaction->emoji);
+}
+
+static void bind_new_reaction(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    bind_old_reaction(statement, context, index);
+    rows->driver->bind_id(statement, 4, (uint64_t)rows->state->now_ms);
 }
 
 static void bind_mention(struct statement *statement, const void *context, size_t index) {
@@ -392,6 +420,27 @@ static void split_events(struct state *state, struct vec *messages, struct vec *
     }
 }
 
+/* What was taken back and set again within the batch stays as it is. */
+static void split_reactions(struct state *state, struct vec *set, struct vec *taken_back) {
+    for (size_t i = 0; i < state->changed_reactions.count; i++) {
+        struct reaction_entry *entry = state->changed_reactions.items[i];
+        if (entry->on != entry->stored)
+            state_push(state, entry->on ? set : taken_back, entry);
+    }
+}
+
+static enum err write_reactions(struct state *state, struct db *db) {
+    struct vec set = { 0 }, taken_back = { 0 };
+    split_reactions(state, &set, &taken_back);
+    const struct table_write writes[] = {
+        { &set_reactions, &state->reacted_messages, bind_reactions },
+        { &delete_reaction, &taken_back, bind_old_reaction },
+        { &insert_reaction, &set, bind_new_reaction },
+        { &drop_reactions, &state->bulk[BULK_DROP_REACTIONS], bind_bulk_id },
+    };
+    return state->failed ? ERR_NO_MEMORY : write_all(state, db, writes, sizeof writes / sizeof *writes);
+}
+
 static enum err write_chats(struct state *state, struct db *db) {
     struct vec messages = { 0 }, thin = { 0 };
     const struct query *changed_chat = db->driver->dialect == DIALECT_MARIADB ? &merge_chat : &update_chat;
@@ -442,5 +491,7 @@ enum err state_write(struct state *state, struct db *db) {
     enum err err = write_accounts(state, db);
     if (err == OK)
         err = write_chats(state, db);
+    if (err == OK)
+        err = write_reactions(state, db);
     return err == OK ? write_media(state, db) : err;
 }

@@ -37,7 +37,7 @@ test('a reply carries what it answers, in the answer, on the stream and in the h
   const reply = await postMessage(bob, chat, 'yes', { reply_to: question.id });
   checkNewMessage(reply);
   assert.deepEqual(reply.reply_to, quotationOf(question));
-  const [, event] = await stream.take(2, 'message.created');
+  const [, event] = await stream.take(2);
   assert.deepEqual(event.message, reply);
   assert.deepEqual(await wholeHistory(alice, chat), [question, reply]);
   checkChain(await wholeHistory(bob, chat));
@@ -163,7 +163,7 @@ test('a forwarded message has the text of the first one, not its mentions, and s
   checkNewMessage(forwarded);
   assert.deepEqual([forwarded.text, forwarded.forwarded, forwarded.sender_id, forwarded.client_key], ['hi @bob', true, bob.id, 'his']);
   assert.equal('mentions' in forwarded, false);
-  const [, event] = await stream.take(2, 'message.created');
+  const [, event] = await stream.take(2);
   assert.deepEqual(event.message, forwarded);
   checkChain(await wholeHistory(alice, other));
 });

@@ -50,7 +50,7 @@ function checkChatValues(chat) {
 }
 
 const MESSAGE_KEYS = ['id', 'chat_id', 'sender_id', 'seq', 'rev', 'created_at', 'chain'];
-const MESSAGE_OPTIONS = ['client_key', 'attachments', 'expires_at', 'reply_to', 'mentions', 'forwarded'];
+const MESSAGE_OPTIONS = ['client_key', 'attachments', 'expires_at', 'reply_to', 'mentions', 'forwarded', 'reactions', 'reactions_rev'];
 
 // A message nobody changed, as it was posted.
 export function checkNewMessage(message) {
@@ -88,6 +88,17 @@ function checkReferences(message) {
   if ('reply_to' in message) checkQuotation(message.reply_to);
   if ('mentions' in message) checkMentions(message);
   if ('forwarded' in message) assert.equal(message.forwarded, true);
+  if ('reactions' in message) checkReactions(message);
+}
+
+// What a message, an answer and an event say of the reactions.
+export function checkReactions({ reactions, reactions_rev }) {
+  for (const reaction of reactions) {
+    checkKeys(reaction, ['emoji', 'count']);
+    assert.ok(reaction.emoji && Number.isInteger(reaction.count) && reaction.count >= 1);
+  }
+  assert.equal(new Set(reactions.map(({ emoji }) => emoji)).size, reactions.length);
+  assert.ok(Number.isInteger(reactions_rev) && reactions_rev >= 0);
 }
 
 function checkQuotation(quotation) {
