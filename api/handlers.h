@@ -58,6 +58,11 @@ enum err reaction_list(struct request *request);
 enum err reaction_put(struct request *request);
 enum err reaction_delete(struct request *request);
 
+/* pins.c */
+enum err pin_list(struct request *request);
+enum err pin_put(struct request *request);
+enum err pin_delete(struct request *request);
+
 /* media.c */
 extern const struct form media_create_form;
 enum err media_create(struct request *request);

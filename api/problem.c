@@ -34,6 +34,7 @@ static const struct problem PROBLEMS[ERR_COUNT] = {
     [ERR_IDEMPOTENCY_MISMATCH] = { 409, "idempotency_mismatch", "Key used for another request" },
     [ERR_ALREADY_DELETED] = { 409, "already_deleted", "Already deleted" },
     [ERR_TOO_MANY_REACTIONS] = { 409, "too_many_reactions", "Too many reactions" },
+    [ERR_TOO_MANY_PINS] = { 409, "too_many_pins", "Too many pins" },
     [ERR_CHAT_FULL] = { 409, "chat_full", "Chat is full" },
     [ERR_TOO_MANY_CHATS] = { 409, "too_many_chats", "Too many chats" },
     [ERR_TOO_MANY_UPLOADS] = { 409, "too_many_uploads", "Too many uploads" },

@@ -48,6 +48,10 @@ const struct route ROUTES[] = {
     { METHOD_PUT,    "/v1/chats/{chat_id}/messages/{message_id}/reactions/{emoji}", AUTH_USER, ON_LOOP, RATE_NORMAL, 200, 0, NULL, NULL, NULL, reaction_put, finish_json },
     { METHOD_DELETE, "/v1/chats/{chat_id}/messages/{message_id}/reactions/{emoji}", AUTH_USER, ON_LOOP, RATE_NORMAL, 200, 0, NULL, NULL, NULL, reaction_delete, finish_json },
 
+    { METHOD_GET,    "/v1/chats/{chat_id}/pins",              AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, NULL, NULL, pin_list, NULL },
+    { METHOD_PUT,    "/v1/chats/{chat_id}/pins/{message_id}", AUTH_USER, ON_LOOP, RATE_NORMAL, 204, 0, NULL, NULL, NULL, pin_put, finish_empty },
+    { METHOD_DELETE, "/v1/chats/{chat_id}/pins/{message_id}", AUTH_USER, ON_LOOP, RATE_NORMAL, 204, 0, NULL, NULL, NULL, pin_delete, finish_empty },
+
     { METHOD_POST,   "/v1/media",                     AUTH_USER, ON_LOOP,    RATE_NORMAL, 201, 0, &media_create_form, NULL, NULL, media_create, media_created },
     { METHOD_GET,    "/v1/media/{media_id}",          AUTH_USER, ON_READER,  RATE_NORMAL, 200, 0, NULL, NULL, NULL, media_show, media_signed },
     { METHOD_DELETE, "/v1/media/{media_id}",          AUTH_USER, ON_LOOP,    RATE_NORMAL, 204, 0, NULL, NULL, NULL, media_delete, finish_empty },

@@ -34,6 +34,7 @@ static const char *const names[ERR_COUNT] = {
     [ERR_IDEMPOTENCY_MISMATCH] = "idempotency_mismatch",
     [ERR_ALREADY_DELETED] = "already_deleted",
     [ERR_TOO_MANY_REACTIONS] = "too_many_reactions",
+    [ERR_TOO_MANY_PINS] = "too_many_pins",
     [ERR_CHAT_FULL] = "chat_full",
     [ERR_TOO_MANY_CHATS] = "too_many_chats",
     [ERR_TOO_MANY_UPLOADS] = "too_many_uploads",

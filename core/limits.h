@@ -28,6 +28,7 @@
 
 /* Messages */
 #define LIMIT_MENTIONS 50  /* in one message */
+#define LIMIT_PINS 50      /* pinned messages of one chat */
 #define LIMIT_REACTIONS 20 /* different emoji at one message */
 #define LIMIT_EMOJI_BYTES 32
 #define LIMIT_FORWARD_BYTES (LIMIT_TEXT_CHARACTERS * 4) /* of a text that is copied: so much a batch counts for it */

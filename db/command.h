@@ -28,6 +28,7 @@ enum command_type {
     COMMAND_MESSAGE_EDIT,
     COMMAND_MESSAGE_DELETE,
     COMMAND_MESSAGE_REACT,
+    COMMAND_MESSAGE_PIN,
     COMMAND_EVENTS_ACK,
     COMMAND_MEDIA_CREATE,
     COMMAND_MEDIA_BEGIN,
@@ -178,6 +179,12 @@ struct command {
             const char *emoji; /* text_is_emoji() */
             bool on;
         } message_react;
+        /* By admins, in direct chats by both. What is so already changes nothing. */
+        struct {
+            uint64_t chat_id;
+            uint64_t message_id;
+            bool on;
+        } message_pin;
         struct {
             uint64_t id; /* refused (BAD_FIELD "id") beyond the log's head */
         } events_ack;    /* device_id's */

@@ -97,6 +97,12 @@ static void needs_message_react(struct state *state, struct slot *slot) {
     state_reactor(state, command->in.message_react.message_id, command->actor_id);
 }
 
+static void needs_message_pin(struct state *state, struct slot *slot) {
+    needs_own_stay(state, slot->command, slot->command->in.message_pin.chat_id);
+    state_message(state, slot->command->in.message_pin.message_id);
+    state_need_pins(state, slot->command->in.message_pin.chat_id);
+}
+
 static void needs_media_create(struct state *state, struct slot *slot) {
     state_need_pending_count(state, slot->command->actor_id);
     if (slot->command->in.media_create.media.thumbnail_id)
@@ -145,6 +151,7 @@ static const struct {
     [COMMAND_MESSAGE_EDIT] = { needs_message_edit, decide_message_edit },
     [COMMAND_MESSAGE_DELETE] = { needs_message_delete, decide_message_delete },
     [COMMAND_MESSAGE_REACT] = { needs_message_react, decide_message_react },
+    [COMMAND_MESSAGE_PIN] = { needs_message_pin, decide_message_pin },
     [COMMAND_EVENTS_ACK] = { needs_none, decide_events_ack },
     [COMMAND_MEDIA_CREATE] = { needs_media_create, decide_media_create, .makes_ids = true },
     [COMMAND_MEDIA_BEGIN] = { needs_media_begin, decide_media_begin },
@@ -236,6 +243,8 @@ uint64_t decide_list_key(const struct command *command) {
         return command->in.member_put.chat_id;
     case COMMAND_MEMBER_REMOVE:
         return command->in.member_remove.chat_id;
+    case COMMAND_MESSAGE_PIN:
+        return command->in.message_pin.chat_id;
     case COMMAND_USER_CREATE:
         return command->in.user_create.invite ? 1 : 0; /* all that use invitations, one after the other */
     case COMMAND_LEASE:

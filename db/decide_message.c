@@ -182,6 +182,7 @@ void decide_message_delete(struct state *state, struct slot *slot) {
     media_detach(state, entry);
     if (entry->message.reactions_id)
         push_bulk(state, BULK_DROP_REACTIONS, entry->message.id, 0);
+    push_bulk(state, BULK_DROP_PIN, entry->message.id, 0);
     chain_blank(&entry->message, state->now_ms);
     if (entry->message.expires_ms)
         push_bulk(state, BULK_DROP_EXPIRY, (uint64_t)entry->message.expires_ms, entry->message.id);

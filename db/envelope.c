@@ -170,6 +170,8 @@ static bool is_type(uint64_t type) {
     case EVENT_CHAT_UPDATED:
     case EVENT_CHAT_DELETED:
     case EVENT_MESSAGE_REACTED:
+    case EVENT_MESSAGE_PINNED:
+    case EVENT_MESSAGE_UNPINNED:
     case EVENT_MEMBER_ADDED:
     case EVENT_MEMBER_UPDATED:
     case EVENT_MEMBER_REMOVED:

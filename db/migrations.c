@@ -187,6 +187,10 @@ static const char sqlite_4[] =
     " PRIMARY KEY(message_id, user_id, emoji)) WITHOUT ROWID;"
     "CREATE INDEX reaction_by_emoji ON reaction(message_id, emoji, user_id);"
 
+    "CREATE TABLE pin(chat_id BIGINT NOT NULL, message_id BIGINT NOT NULL, user_id BIGINT NOT NULL, pinned_ms BIGINT NOT NULL,"
+    " PRIMARY KEY(chat_id, message_id)) WITHOUT ROWID;"
+    "CREATE INDEX pin_by_message ON pin(message_id);"
+
     "ALTER TABLE stay ADD COLUMN mentioned_seq BIGINT NOT NULL DEFAULT 0;";
 
 static const char mariadb_4[] =
@@ -201,6 +205,9 @@ static const char mariadb_4[] =
 
     "CREATE TABLE IF NOT EXISTS reaction(message_id BIGINT NOT NULL, user_id BIGINT NOT NULL, emoji VARCHAR(32) NOT NULL,"
     " created_ms BIGINT NOT NULL, PRIMARY KEY(message_id, user_id, emoji), INDEX reaction_by_emoji(message_id, emoji, user_id))" INNODB
+
+    "CREATE TABLE IF NOT EXISTS pin(chat_id BIGINT NOT NULL, message_id BIGINT NOT NULL, user_id BIGINT NOT NULL, pinned_ms BIGINT NOT NULL,"
+    " PRIMARY KEY(chat_id, message_id), INDEX pin_by_message(message_id))" INNODB
 
     "ALTER TABLE stay ADD COLUMN IF NOT EXISTS mentioned_seq BIGINT NOT NULL DEFAULT 0;";
 

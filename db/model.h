@@ -23,6 +23,8 @@ enum event_type {
     EVENT_CHAT_UPDATED = 11,
     EVENT_CHAT_DELETED = 12,
     EVENT_MESSAGE_REACTED = 13,
+    EVENT_MESSAGE_PINNED = 14,
+    EVENT_MESSAGE_UNPINNED = 15,
     EVENT_MEMBER_ADDED = 20,
     EVENT_MEMBER_UPDATED = 21,
     EVENT_MEMBER_REMOVED = 22,
@@ -177,7 +179,7 @@ struct event {
 
 static inline bool event_is_message(enum event_type type) { return type <= EVENT_MESSAGE_DELETED; }
 /* Thin events about a message: the chat's own values stay as they are. */
-static inline bool event_is_about_message(enum event_type type) { return type == EVENT_MESSAGE_REACTED; }
+static inline bool event_is_about_message(enum event_type type) { return type >= EVENT_MESSAGE_REACTED && type <= EVENT_MESSAGE_UNPINNED; }
 /* Those that somebody who joined after the message gets in a withheld form. */
 static inline bool event_has_withheld(enum event_type type) { return type == EVENT_MESSAGE_EDITED || type == EVENT_MESSAGE_REACTED; }
 static inline bool event_is_member(enum event_type type) { return type >= EVENT_MEMBER_ADDED && type <= EVENT_MEMBER_REMOVED; }

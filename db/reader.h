@@ -76,6 +76,16 @@ struct reaction_request {
 enum err read_reactions(struct reader *reader, uint64_t user_id, const struct reaction_request *request, struct arena *arena,
                         struct reaction **ret_reactions, size_t *ret_count) MUST_USE;
 
+/* The pinned messages of a chat that a member can see, the last pinned first; at most LIMIT_PINS. */
+struct pin {
+    uint64_t message_id;
+    uint64_t seq;
+    uint64_t user_id; /* who pinned it */
+    int64_t pinned_ms;
+};
+enum err read_pins(struct reader *reader, uint64_t user_id, uint64_t chat_id, struct arena *arena, struct pin **ret_pins,
+                   size_t *ret_count) MUST_USE;
+
 /* Media. */
 /* The user's own, PENDING or READY, or a READY one that the user can see in a message; anything else is ERR_NOT_FOUND. Strings in the arena. */
 enum err read_media(struct reader *reader, uint64_t user_id, uint64_t media_id, struct arena *arena, struct media *ret_media) MUST_USE;

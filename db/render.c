@@ -8,10 +8,13 @@ static const struct {
     enum event_type type;
     const char *name;
 } event_names[] = {
-    { EVENT_MESSAGE_CREATED, "message.created" }, { EVENT_MESSAGE_EDITED, "message.edited" }, { EVENT_MESSAGE_DELETED, "message.deleted" },
-    { EVENT_CHAT_CREATED, "chat.created" },       { EVENT_CHAT_UPDATED, "chat.updated" },     { EVENT_CHAT_DELETED, "chat.deleted" },
-    { EVENT_MEMBER_ADDED, "member.added" },       { EVENT_MEMBER_UPDATED, "member.updated" }, { EVENT_MEMBER_REMOVED, "member.removed" },
-    { EVENT_MESSAGE_REACTED, "message.reacted" }, { EVENT_USER_UPDATED, "user.updated" },     { EVENT_DEVICE_ADDED, "device.added" },
+    { EVENT_MESSAGE_CREATED, "message.created" }, { EVENT_MESSAGE_EDITED, "message.edited" },
+    { EVENT_MESSAGE_DELETED, "message.deleted" }, { EVENT_CHAT_CREATED, "chat.created" },
+    { EVENT_CHAT_UPDATED, "chat.updated" },       { EVENT_CHAT_DELETED, "chat.deleted" },
+    { EVENT_MEMBER_ADDED, "member.added" },       { EVENT_MEMBER_UPDATED, "member.updated" },
+    { EVENT_MEMBER_REMOVED, "member.removed" },   { EVENT_MESSAGE_REACTED, "message.reacted" },
+    { EVENT_MESSAGE_PINNED, "message.pinned" },   { EVENT_MESSAGE_UNPINNED, "message.unpinned" },
+    { EVENT_USER_UPDATED, "user.updated" },       { EVENT_DEVICE_ADDED, "device.added" },
     { EVENT_DEVICE_REMOVED, "device.removed" },
 };
 

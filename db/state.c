@@ -17,7 +17,7 @@ void state_release(struct state *state) {
         map_release(maps[i]);
     struct buf *bufs[] = { &state->need_users, &state->need_names,    &state->need_devices, &state->need_counts,   &state->need_pending,
                            &state->need_chats, &state->need_stays,    &state->need_pairs,   &state->need_messages, &state->need_keys,
-                           &state->need_media, &state->need_attached, &state->need_sights,  &state->need_reactors };
+                           &state->need_media, &state->need_attached, &state->need_sights,  &state->need_reactors, &state->need_pins };
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
         buf_release(bufs[i]);
 }
@@ -162,6 +162,14 @@ struct stay_entry *state_stay(struct state *state, uint64_t chat_id, uint64_t us
     if (!known)
         need_pair(&state->need_stays, chat_id, user_id);
     return entry;
+}
+
+void state_need_pins(struct state *state, uint64_t chat_id) {
+    struct chat_entry *entry = state_chat(state, chat_id);
+    if (!entry || entry->pins_needed)
+        return;
+    entry->pins_needed = true;
+    need_id(&state->need_pins, chat_id);
 }
 
 struct pair_entry *state_pair(struct state *state, uint64_t one, uint64_t other) {

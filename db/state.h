@@ -39,8 +39,15 @@ struct user_entry {
     struct user_entry *next_of_name;
 };
 
+/* A pinned message of a chat. */
+struct pin_row {
+    uint64_t chat_id, message_id, user_id;
+};
+
 struct chat_entry {
     struct chat chat;
+    struct vec pins; /* struct pin_row, if they were needed: as they were when the batch began */
+    bool pins_needed;
     bool found;
     bool listed;          /* in new_chats or changed_chats */
     bool delivery_listed; /* in changed_deliveries */
@@ -146,6 +153,7 @@ enum bulk_kind {
     BULK_PRUNE_TICKETS,
     BULK_DROP_ATTACHMENTS, /* of a message */
     BULK_DROP_REACTIONS,   /* of a message */
+    BULK_DROP_PIN,         /* of a message */
     BULK_ADD_EXPIRY,
     BULK_DROP_EXPIRY,
     BULK_FORGET_MEDIA,
@@ -172,13 +180,13 @@ struct state {
 
     struct map users, names, chats, stays, pairs, messages, keys, media, sights, reactors;
     struct buf need_users, need_names, need_devices, need_counts, need_pending, need_chats, need_stays, need_pairs, need_messages,
-        need_keys, need_media, need_attached, need_sights, need_reactors; /* JSON arrays */
+        need_keys, need_media, need_attached, need_sights, need_reactors, need_pins; /* JSON arrays */
 
     struct vec new_users, changed_users, new_devices, new_chats, changed_chats, new_stays, changed_stays, events, changed_messages;
     struct vec new_keys, invites, new_invites, new_tickets, used_tickets;
     struct vec new_media, changed_media, changed_bytes, new_attachments, changed_deliveries, leases;
     struct vec mentions; /* struct mention_row */
-    struct vec reacted_messages, changed_reactions;
+    struct vec reacted_messages, changed_reactions, new_pins;
     struct vec bulk[BULK_KINDS];
 };
 
@@ -200,6 +208,7 @@ void state_need_devices(struct state *state, uint64_t user_id);
 void state_need_chat_count(struct state *state, uint64_t user_id);
 struct chat_entry *state_chat(struct state *state, uint64_t chat_id);
 struct stay_entry *state_stay(struct state *state, uint64_t chat_id, uint64_t user_id);
+void state_need_pins(struct state *state, uint64_t chat_id);
 struct pair_entry *state_pair(struct state *state, uint64_t one, uint64_t other);
 struct message_entry *state_message(struct state *state, uint64_t message_id);
 struct key_entry *state_key(struct state *state, uint64_t user_id, uint64_t key);

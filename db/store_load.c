@@ -38,6 +38,7 @@ static const struct query load_attached = { "SELECT " MEDIA_COLUMNS ", " REFEREN
 static const struct query load_sights = { "SELECT p.a, p.b FROM {pairs} p WHERE " MEDIA_IS_SEEN("p.a", "p.b") };
 static const struct query load_reactors = { "SELECT r.message_id, r.user_id, r.emoji FROM {pairs} p"
                                             " {straight} reaction r ON r.message_id = p.a AND r.user_id = p.b" };
+static const struct query load_pins = { "SELECT n.chat_id, n.message_id FROM {ids} i {straight} pin n ON n.chat_id = i.id" };
 static const struct query load_lease = { "SELECT holder, until_ms FROM lease WHERE name = ?1" };
 static const struct query load_successor = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL
                                              " AND s.user_id <> ?2 ORDER BY s.role DESC, s.joined_id, s.user_id LIMIT 1" };
@@ -170,6 +171,16 @@ static enum err take_reaction(struct state *state, struct db *db, struct stateme
     return reaction->emoji ? OK : ERR_NO_MEMORY;
 }
 
+static enum err take_pin(struct state *state, struct db *db, struct statement *row) {
+    struct chat_entry *chat = state_chat(state, db->driver->column_id(row, 0));
+    struct pin_row *pin = state_alloc(state, sizeof *pin);
+    if (!chat || !pin)
+        return ERR_NO_MEMORY;
+    *pin = (struct pin_row){ .chat_id = chat->chat.id, .message_id = db->driver->column_id(row, 1) };
+    state_push(state, &chat->pins, pin);
+    return OK;
+}
+
 /* Keys hold for the running period and the two before it. */
 static void bind_periods(const struct state *state, struct db *db, struct statement *statement) {
     uint64_t period = (uint64_t)(state->now_ms / IDEMPOTENCY_PERIOD_MS);
@@ -208,6 +219,7 @@ static const struct {
     { offsetof(struct state, need_attached), &load_attached, take_attached, bind_most_references },
     { offsetof(struct state, need_sights), &load_sights, take_sight, bind_times },
     { offsetof(struct state, need_reactors), &load_reactors, take_reaction, NULL },
+    { offsetof(struct state, need_pins), &load_pins, take_pin, NULL },
 };
 
 static enum err run_load(struct state *state, struct db *db, size_t load, struct buf *need) {

@@ -21,6 +21,7 @@ static const struct query blank_message = { "UPDATE event SET body = NULL, attac
                                             " mentions = NULL, forwarded = NULL, reactions = NULL WHERE id = ?1" };
 static const struct query drop_attachments = { "DELETE FROM attachment WHERE message_id = ?1 RETURNING media_id" };
 static const struct query drop_reactions = { "DELETE FROM reaction WHERE message_id = ?1" };
+static const struct query drop_pin = { "DELETE FROM pin WHERE message_id = ?1" };
 static const struct query drop_expiry = { "DELETE FROM expiry WHERE expires_ms = ?1 AND message_id = ?2" };
 
 static const struct query next_deliveries = {
@@ -118,9 +119,16 @@ static enum err blank(struct pass *pass, struct page_item *item) {
     return err;
 }
 
+static enum err drop_pins(struct pass *pass, const struct page *page) {
+    struct row_key keys[PAGE_MESSAGES];
+    for (size_t i = 0; i < page->items.count; i++)
+        keys[i] = (struct row_key){ .numbers = { ((struct page_item *)page->items.items[i])->message.id } };
+    return pass_write(pass, &drop_pin, keys, page->items.count, 1);
+}
+
 /* Counts those of the page that still had content, and blanks them unless the run is dry. */
 static enum err blank_page(struct pass *pass, const struct page *page) {
-    enum err err = OK;
+    enum err err = pass->dry_run ? OK : drop_pins(pass, page);
     for (size_t i = 0; err == OK && i < page->items.count; i++) {
         struct page_item *item = page->items.items[i];
         pass_took(pass, item->message.deleted_ms == 0, UINT64_MAX);

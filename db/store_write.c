@@ -61,6 +61,8 @@ static const struct query set_reactions = { "UPDATE event SET reactions = ?2, re
 static const struct query insert_reaction = { "INSERT INTO reaction(message_id, user_id, emoji, created_ms) VALUES(?1,?2,?3,?4)" };
 static const struct query delete_reaction = { "DELETE FROM reaction WHERE message_id = ?1 AND user_id = ?2 AND emoji = ?3" };
 static const struct query drop_reactions = { "DELETE FROM reaction WHERE message_id = ?1" };
+static const struct query insert_pin = { "INSERT INTO pin(chat_id, message_id, user_id, pinned_ms) VALUES(?1,?2,?3,?4)" };
+static const struct query drop_pin = { "DELETE FROM pin WHERE message_id = ?1" };
 static const struct query note_mention = { "UPDATE stay SET mentioned_seq = CASE WHEN mentioned_seq < ?4 THEN ?4 ELSE mentioned_seq END"
                                            " WHERE chat_id = ?1 AND user_id = ?2 AND joined_id = ?3" };
 static const struct query set_media_bytes = { "UPDATE user SET media_bytes = ?2 WHERE id = ?1" };
@@ -287,6 +289,15 @@ static void bind_mention(struct statement *statement, const void *context, size_
     rows->driver->bind_id(statement, 4, row->seq);
 }
 
+static void bind_pin(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct pin_row *pin = rows->items[index];
+    rows->driver->bind_id(statement, 1, pin->chat_id);
+    rows->driver->bind_id(statement, 2, pin->message_id);
+    rows->driver->bind_id(statement, 3, pin->user_id);
+    rows->driver->bind_id(statement, 4, (uint64_t)rows->state->now_ms);
+}
+
 static void bind_media(struct statement *statement, const void *context, size_t index) {
     const struct rows *rows = context;
     const struct media *media = &((struct media_entry *)rows->items[index])->media;
@@ -429,7 +440,8 @@ static void split_reactions(struct state *state, struct vec *set, struct vec *ta
     }
 }
 
-static enum err write_reactions(struct state *state, struct db *db) {
+/* What members add to messages. */
+static enum err write_additions(struct state *state, struct db *db) {
     struct vec set = { 0 }, taken_back = { 0 };
     split_reactions(state, &set, &taken_back);
     const struct table_write writes[] = {
@@ -437,6 +449,8 @@ static enum err write_reactions(struct state *state, struct db *db) {
         { &delete_reaction, &taken_back, bind_old_reaction },
         { &insert_reaction, &set, bind_new_reaction },
         { &drop_reactions, &state->bulk[BULK_DROP_REACTIONS], bind_bulk_id },
+        { &insert_pin, &state->new_pins, bind_pin },
+        { &drop_pin, &state->bulk[BULK_DROP_PIN], bind_bulk_id },
     };
     return state->failed ? ERR_NO_MEMORY : write_all(state, db, writes, sizeof writes / sizeof *writes);
 }
@@ -492,6 +506,6 @@ enum err state_write(struct state *state, struct db *db) {
     if (err == OK)
         err = write_chats(state, db);
     if (err == OK)
-        err = write_reactions(state, db);
+        err = write_additions(state, db);
     return err == OK ? write_media(state, db) : err;
 }

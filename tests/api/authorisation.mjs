@@ -111,6 +111,17 @@ export const MATRIX = [
     },
   },
 
+  // pins
+  { route: 'GET /v1/chats/{chat_id}/pins', expect: [401, 404, 200, 404, 200, 200, 401], other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 } } },
+  {
+    route: 'PUT /v1/chats/{chat_id}/pins/{message_id}', message: 'aMembers', expect: [401, 404, 403, 404, 204, 204, 401],
+    other: { chat_id: { anotherUsers: 404, nobodys: 404, ofOwn: 404, aUser: 404 }, message_id: { anotherUsers: 404, ofOwn: 404, nobodys: 404, aUser: 404 } },
+  },
+  {
+    route: 'DELETE /v1/chats/{chat_id}/pins/{message_id}', message: 'aMembers', expect: [401, 404, 403, 404, 204, 204, 401],
+    other: { chat_id: { anotherUsers: 404, nobodys: 404, ofOwn: 404, aUser: 404 }, message_id: { anotherUsers: 404, ofOwn: 404, nobodys: 404, aUser: 404 } },
+  },
+
   // media
   { route: 'POST /v1/media', expect: loggedIn(201), body: ANNOUNCEMENT },
   { route: 'GET /v1/media/{media_id}', variant: 'own', media: 'ready', by: 'own', expect: [401, 404, 200, 200, 200, 200, 401], other: { media_id: OTHER_MEDIA } },
