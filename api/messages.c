@@ -1,6 +1,7 @@
 /* Owns the handlers for messages. message_post() is the path that has to be fast: it runs on the loop, and its answer is the event's own bytes. */
-#include "api/handlers.h"
+#include <string.h>
 
+#include "api/handlers.h"
 #include "core/text.h"
 
 struct message_form {
@@ -110,7 +111,19 @@ enum err message_edit(struct request *request) {
     return OK;
 }
 
+static enum err hide(struct request *request) {
+    struct command *command = request_command(request, COMMAND_MESSAGE_HIDE);
+    command->in.message_hide.chat_id = request->ids[PATH_CHAT_ID];
+    command->in.message_hide.message_id = request->ids[PATH_MESSAGE_ID];
+    return OK;
+}
+
 enum err message_delete(struct request *request) {
+    const char *whom = query_text(request, "for");
+    if (whom != NULL && strcmp(whom, "me") == 0)
+        return hide(request);
+    if (whom != NULL && strcmp(whom, "everyone") != 0)
+        return request_refuse(request, ERR_BAD_QUERY, "for", "must be me or everyone");
     struct command *command = request_command(request, COMMAND_MESSAGE_DELETE);
     command->in.message_delete.chat_id = request->ids[PATH_CHAT_ID];
     command->in.message_delete.message_id = request->ids[PATH_MESSAGE_ID];

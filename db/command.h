@@ -29,6 +29,7 @@ enum command_type {
     COMMAND_MESSAGE_DELETE,
     COMMAND_MESSAGE_REACT,
     COMMAND_MESSAGE_PIN,
+    COMMAND_MESSAGE_HIDE,
     COMMAND_EVENTS_ACK,
     COMMAND_MEDIA_CREATE,
     COMMAND_MEDIA_BEGIN,
@@ -185,6 +186,11 @@ struct command {
             uint64_t message_id;
             bool on;
         } message_pin;
+        /* Deletes it for the actor alone. */
+        struct {
+            uint64_t chat_id;
+            uint64_t message_id;
+        } message_hide;
         struct {
             uint64_t id; /* refused (BAD_FIELD "id") beyond the log's head */
         } events_ack;    /* device_id's */

@@ -103,6 +103,12 @@ static void needs_message_pin(struct state *state, struct slot *slot) {
     state_need_pins(state, slot->command->in.message_pin.chat_id);
 }
 
+static void needs_message_hide(struct state *state, struct slot *slot) {
+    needs_own_stay(state, slot->command, slot->command->in.message_hide.chat_id);
+    state_message(state, slot->command->in.message_hide.message_id);
+    state_hidden(state, slot->command->actor_id, slot->command->in.message_hide.message_id);
+}
+
 static void needs_media_create(struct state *state, struct slot *slot) {
     state_need_pending_count(state, slot->command->actor_id);
     if (slot->command->in.media_create.media.thumbnail_id)
@@ -152,6 +158,7 @@ static const struct {
     [COMMAND_MESSAGE_DELETE] = { needs_message_delete, decide_message_delete },
     [COMMAND_MESSAGE_REACT] = { needs_message_react, decide_message_react },
     [COMMAND_MESSAGE_PIN] = { needs_message_pin, decide_message_pin },
+    [COMMAND_MESSAGE_HIDE] = { needs_message_hide, decide_message_hide },
     [COMMAND_EVENTS_ACK] = { needs_none, decide_events_ack },
     [COMMAND_MEDIA_CREATE] = { needs_media_create, decide_media_create, .makes_ids = true },
     [COMMAND_MEDIA_BEGIN] = { needs_media_begin, decide_media_begin },
@@ -259,6 +266,7 @@ uint64_t decide_list_key(const struct command *command) {
     case COMMAND_MESSAGE_EDIT:
     case COMMAND_MESSAGE_DELETE:
     case COMMAND_MESSAGE_REACT:
+    case COMMAND_MESSAGE_HIDE:
     case COMMAND_EVENTS_ACK:
     case COMMAND_MEDIA_CREATE:
     case COMMAND_MEDIA_BEGIN:

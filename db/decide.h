@@ -93,6 +93,7 @@ void decide_message_edit(struct state *state, struct slot *slot);
 void decide_message_delete(struct state *state, struct slot *slot);
 void decide_message_react(struct state *state, struct slot *slot);
 void decide_message_pin(struct state *state, struct slot *slot);
+void decide_message_hide(struct state *state, struct slot *slot);
 void decide_events_ack(struct state *state, struct slot *slot);
 void decide_media_create(struct state *state, struct slot *slot);
 void decide_media_begin(struct state *state, struct slot *slot);

@@ -189,3 +189,26 @@ void decide_message_delete(struct state *state, struct slot *slot) {
     command->out.id = entry->message.id;
     note_change(state, chat, entry, EVENT_MESSAGE_DELETED, command->actor_id);
 }
+
+/* Nobody else is told, and nothing else changes. */
+void decide_message_hide(struct state *state, struct slot *slot) {
+    struct command *command = slot->command;
+    struct chat_entry *chat;
+    struct stay_entry *stay;
+    struct message_entry *entry =
+        message_find(state, command, command->in.message_hide.chat_id, command->in.message_hide.message_id, &chat, &stay);
+    struct hidden_entry *hidden = entry ? state_hidden(state, command->actor_id, entry->message.id) : NULL;
+    if (!hidden || hidden->hidden)
+        return;
+    struct event_entry *event = append_user_event(state, command->actor_id, EVENT_MESSAGE_HIDDEN, entry->message.id);
+    if (!event)
+        return;
+    hidden->hidden = true;
+    hidden->chat_id = chat->chat.id;
+    state_push(state, &state->new_hidden, hidden);
+    struct buf body = BUF_INIT;
+    json_member_id(&body, "chat_id", chat->chat.id);
+    json_member_id(&body, "message_id", entry->message.id);
+    event_body(state, event, &body);
+    command->out.id = entry->message.id;
+}

@@ -191,6 +191,11 @@ static const char sqlite_4[] =
     " PRIMARY KEY(chat_id, message_id)) WITHOUT ROWID;"
     "CREATE INDEX pin_by_message ON pin(message_id);"
 
+    /* Messages that users have deleted for themselves. */
+    "CREATE TABLE hidden(user_id BIGINT NOT NULL, message_id BIGINT NOT NULL, chat_id BIGINT NOT NULL,"
+    " PRIMARY KEY(user_id, message_id)) WITHOUT ROWID;"
+    "CREATE INDEX hidden_by_message ON hidden(message_id);"
+
     "ALTER TABLE stay ADD COLUMN mentioned_seq BIGINT NOT NULL DEFAULT 0;";
 
 static const char mariadb_4[] =
@@ -208,6 +213,9 @@ static const char mariadb_4[] =
 
     "CREATE TABLE IF NOT EXISTS pin(chat_id BIGINT NOT NULL, message_id BIGINT NOT NULL, user_id BIGINT NOT NULL, pinned_ms BIGINT NOT NULL,"
     " PRIMARY KEY(chat_id, message_id), INDEX pin_by_message(message_id))" INNODB
+
+    "CREATE TABLE IF NOT EXISTS hidden(user_id BIGINT NOT NULL, message_id BIGINT NOT NULL, chat_id BIGINT NOT NULL,"
+    " PRIMARY KEY(user_id, message_id), INDEX hidden_by_message(message_id))" INNODB
 
     "ALTER TABLE stay ADD COLUMN IF NOT EXISTS mentioned_seq BIGINT NOT NULL DEFAULT 0;";
 

@@ -31,6 +31,7 @@ enum event_type {
     EVENT_USER_UPDATED = 30,
     EVENT_DEVICE_ADDED = 31,
     EVENT_DEVICE_REMOVED = 32,
+    EVENT_MESSAGE_HIDDEN = 33,
 };
 
 /* Why a device's session ended; the last event on its streams says it. */
@@ -127,6 +128,7 @@ struct message {
     uint64_t reactions_id;  /* event of their last change, which is none of the message */
     bool forwarded;         /* its text and attachments were copied from another message */
     bool gone;              /* expired: only id, chat_id and seq (0: unknown) are left */
+    bool hidden;            /* the reader has deleted it for themselves: only id, chat_id and seq are left */
     bool withheld;          /* changed after the reader left */
     bool original;          /* text is the posted one: `seal` is its salt, else the body hash */
     uint8_t seal[HASH128_SIZE];
@@ -147,6 +149,12 @@ static inline void message_empty(struct message *message) {
     message->reactions = NULL;
     message->reactions_size = 0;
     message->reactions_rev = 0;
+}
+
+/* Takes away what the reader has deleted for themselves. */
+static inline void message_hide(struct message *message) {
+    message->hidden = true;
+    message_empty(message);
 }
 
 /* Takes away reactions that came after the reader had left, or that an event yet to come tells of. */

@@ -32,7 +32,9 @@ static const struct query feed_window = {
     " SELECT e.id, span.low, span.high FROM span {straight} event e ON e.owner_id IN (span.owner_id, span.owner_id)"
     " AND e.is_message IN (0, 1) AND e.id >= span.first_id AND e.id <= span.last_id ORDER BY e.id LIMIT ?4"
 };
-static const struct query event_by_id = { "SELECT " EVENT_COLUMNS ", " MESSAGE_COLUMNS " FROM event e" EVENT_JOINS " WHERE e.id = ?1" };
+/* ?2: the reader, who may have deleted the message for themselves. */
+static const struct query event_by_id = { "SELECT " EVENT_COLUMNS ", " MESSAGE_COLUMNS ", h.message_id FROM event e" EVENT_JOINS
+                                          " LEFT JOIN hidden h ON h.user_id = ?2 AND h.message_id = m.id WHERE e.id = ?1" };
 static const struct query log_page = { "SELECT " EVENT_COLUMNS ", " MESSAGE_COLUMNS " FROM event e" EVENT_JOINS
                                        " WHERE e.id > ?1 ORDER BY e.id LIMIT ?2" };
 static const struct query leaver_between = { "SELECT 1 FROM stay WHERE chat_id = ?1 AND left_id > ?2 AND left_id < ?3 LIMIT 1" };
@@ -145,17 +147,29 @@ static enum err find_sightings(struct reader *reader, const struct window *windo
     return err;
 }
 
-static enum err add_sighting(struct reader *reader, const struct sighting *sighting, uint64_t horizon_id, struct feed_page *page,
+/* What this reader has deleted for themselves. */
+static void hide(struct event *event) {
+    if (event_is_message(event->type)) {
+        message_hide(&event->message);
+    } else {
+        event->body = NULL;
+        event->body_size = 0;
+    }
+}
+
+static enum err add_sighting(struct reader *reader, const struct window *window, const struct sighting *sighting, struct feed_page *page,
                              size_t *bytes) {
     struct arena arena = ARENA_INIT(EVENT_ARENA_BYTES);
-    struct statement *statement = reader_query(reader, &event_by_id, &sighting->id, 1);
+    struct statement *statement = reader_query(reader, &event_by_id, (uint64_t[]){ sighting->id, window->user_id }, 2);
     enum err err = OK;
     for (bool row; rows_next(reader->db, statement, &err, &row);) {
         struct event event;
-        err = take_event(reader, statement, &arena, horizon_id, &event);
+        err = take_event(reader, statement, &arena, window->horizon_id, &event);
         if (err != OK)
             continue;
         withhold(&event, sighting);
+        if (!reader->db->driver->is_null(statement, EVENT_COLUMN_COUNT + MESSAGE_COLUMN_COUNT))
+            hide(&event);
         err = add_frame(page, &event, bytes);
     }
     arena_release(&arena);
@@ -168,7 +182,7 @@ static enum err read_window(struct reader *reader, const struct window *window, 
     size_t count = 0, bytes = 0;
     enum err err = find_sightings(reader, window, sightings, &count);
     for (size_t i = 0; err == OK && i < count && bytes < LIMIT_REPLAY_BYTES; i++)
-        err = add_sighting(reader, &sightings[i], window->horizon_id, page, &bytes);
+        err = add_sighting(reader, window, &sightings[i], page, &bytes);
     *ret_full = count == LIMIT_REPLAY_EVENTS || bytes >= LIMIT_REPLAY_BYTES;
     return err;
 }

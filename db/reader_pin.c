@@ -2,11 +2,12 @@
 #include "core/clock.h"
 #include "db/reader_internal.h"
 
-/* ?2: what the reader can see begins there; ?3: now. */
+/* ?2: what the reader can see begins there; ?3: now; ?4: the reader. */
 static const struct query pins_of_chat = {
     "SELECT n.message_id, m.seq, n.user_id, n.pinned_ms FROM pin n {straight} event m ON m.id = n.message_id"
     " WHERE n.chat_id = ?1 AND n.message_id >= ?2 AND m.deleted_ms = 0"
-    " AND (m.expires_ms IS NULL OR m.expires_ms > ?3) ORDER BY n.pinned_ms DESC, n.message_id DESC"
+    " AND (m.expires_ms IS NULL OR m.expires_ms > ?3)"
+    " AND NOT EXISTS (SELECT 1 FROM hidden h WHERE h.user_id = ?4 AND h.message_id = n.message_id) ORDER BY n.pinned_ms DESC, n.message_id DESC"
 };
 
 /* Where what a member of the chat can see begins. */
@@ -30,7 +31,8 @@ enum err read_pins(struct reader *reader, uint64_t user_id, uint64_t chat_id, st
     enum err err = find_start(reader, user_id, chat_id, arena, &start_id);
     if (err != OK)
         return err;
-    struct statement *statement = reader_query(reader, &pins_of_chat, (uint64_t[]){ chat_id, start_id, (uint64_t)clock_now_ms() }, 3);
+    struct statement *statement =
+        reader_query(reader, &pins_of_chat, (uint64_t[]){ chat_id, start_id, (uint64_t)clock_now_ms(), user_id }, 4);
     struct pin *pins = NULL;
     size_t count = 0;
     for (bool row; rows_next(reader->db, statement, &err, &row);) {

@@ -16,7 +16,7 @@ static enum err check_view(struct reader *reader, uint64_t user_id, const struct
     if (err == OK)
         err = read_message(reader, user_id, request->chat_id, request->message_id, arena, &message);
     if (err == OK)
-        *ret_shown = !message.deleted_ms && !message.withheld && message.reactions_rev;
+        *ret_shown = !message.deleted_ms && !message.withheld && !message.hidden && message.reactions_rev;
     return err;
 }
 

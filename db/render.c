@@ -15,7 +15,7 @@ static const struct {
     { EVENT_MEMBER_REMOVED, "member.removed" },   { EVENT_MESSAGE_REACTED, "message.reacted" },
     { EVENT_MESSAGE_PINNED, "message.pinned" },   { EVENT_MESSAGE_UNPINNED, "message.unpinned" },
     { EVENT_USER_UPDATED, "user.updated" },       { EVENT_DEVICE_ADDED, "device.added" },
-    { EVENT_DEVICE_REMOVED, "device.removed" },
+    { EVENT_DEVICE_REMOVED, "device.removed" },   { EVENT_MESSAGE_HIDDEN, "message.hidden" },
 };
 
 static const char *const role_names[] = { [ROLE_NONE] = "none", [ROLE_MEMBER] = "member", [ROLE_ADMIN] = "admin", [ROLE_OWNER] = "owner" };
@@ -113,6 +113,13 @@ static void render_gone(struct buf *buf, const struct message *message) {
     if (message->seq)
         json_member_number(buf, "seq", message->seq);
     json_member_bool(buf, "deleted", true);
+}
+
+static void render_hidden(struct buf *buf, const struct message *message) {
+    json_member_id(buf, "id", message->id);
+    json_member_id(buf, "chat_id", message->chat_id);
+    json_member_number(buf, "seq", message->seq);
+    json_member_bool(buf, "hidden", true);
 }
 
 /* What an attachment and its thumbnail have in common; all in one order, which db/chain.c relies on. */
@@ -229,6 +236,8 @@ void render_message(struct buf *buf, const struct message *message) {
     buf_char(buf, '{');
     if (message->gone) {
         render_gone(buf, message);
+    } else if (message->hidden) {
+        render_hidden(buf, message);
     } else {
         json_member_id(buf, "id", message->id);
         json_member_id(buf, "chat_id", message->chat_id);

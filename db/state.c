@@ -11,13 +11,14 @@ void state_init(struct state *state, struct arena *arena, const struct config *c
 void state_release(struct state *state) {
     for (size_t i = 0; i < state->events.count; i++)
         frame_drop(((struct event_entry *)state->events.items[i])->frame);
-    struct map *maps[] = { &state->users,    &state->names, &state->chats, &state->stays,  &state->pairs,
-                           &state->messages, &state->keys,  &state->media, &state->sights, &state->reactors };
+    struct map *maps[] = { &state->users, &state->names, &state->chats,  &state->stays,    &state->pairs, &state->messages,
+                           &state->keys,  &state->media, &state->sights, &state->reactors, &state->hidden };
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         map_release(maps[i]);
-    struct buf *bufs[] = { &state->need_users, &state->need_names,    &state->need_devices, &state->need_counts,   &state->need_pending,
-                           &state->need_chats, &state->need_stays,    &state->need_pairs,   &state->need_messages, &state->need_keys,
-                           &state->need_media, &state->need_attached, &state->need_sights,  &state->need_reactors, &state->need_pins };
+    struct buf *bufs[] = { &state->need_users,    &state->need_names,    &state->need_devices, &state->need_counts,
+                           &state->need_pending,  &state->need_chats,    &state->need_stays,   &state->need_pairs,
+                           &state->need_messages, &state->need_keys,     &state->need_media,   &state->need_attached,
+                           &state->need_sights,   &state->need_reactors, &state->need_pins,    &state->need_hidden };
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
         buf_release(bufs[i]);
 }
@@ -265,5 +266,21 @@ struct reactor_entry *state_reactor(struct state *state, uint64_t message_id, ui
     *entry = (struct reactor_entry){ .message_id = message_id, .user_id = user_id, .next = first };
     put(state, &state->reactors, mixed, entry);
     need_pair(&state->need_reactors, message_id, user_id);
+    return entry;
+}
+
+struct hidden_entry *state_hidden(struct state *state, uint64_t user_id, uint64_t message_id) {
+    uint64_t mixed = state_mix(user_id, message_id);
+    struct hidden_entry *first = map_get(&state->hidden, mixed);
+    for (struct hidden_entry *entry = first; entry; entry = entry->next) {
+        if (entry->user_id == user_id && entry->message_id == message_id)
+            return entry;
+    }
+    struct hidden_entry *entry = state_alloc(state, sizeof *entry);
+    if (!entry)
+        return NULL;
+    *entry = (struct hidden_entry){ .user_id = user_id, .message_id = message_id, .next = first };
+    put(state, &state->hidden, mixed, entry);
+    need_pair(&state->need_hidden, user_id, message_id);
     return entry;
 }

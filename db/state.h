@@ -92,6 +92,13 @@ struct reactor_entry {
     struct reactor_entry *next;
 };
 
+/* Whether a user has deleted a message for themselves. */
+struct hidden_entry {
+    uint64_t user_id, message_id, chat_id;
+    bool hidden;
+    struct hidden_entry *next;
+};
+
 struct media_entry {
     struct media media;
     uint64_t references; /* messages it is attached to; counted no further than a batch can take away */
@@ -178,15 +185,15 @@ struct state {
     uint16_t tag;              /* of this commit */
     bool failed;
 
-    struct map users, names, chats, stays, pairs, messages, keys, media, sights, reactors;
+    struct map users, names, chats, stays, pairs, messages, keys, media, sights, reactors, hidden;
     struct buf need_users, need_names, need_devices, need_counts, need_pending, need_chats, need_stays, need_pairs, need_messages,
-        need_keys, need_media, need_attached, need_sights, need_reactors, need_pins; /* JSON arrays */
+        need_keys, need_media, need_attached, need_sights, need_reactors, need_pins, need_hidden; /* JSON arrays */
 
     struct vec new_users, changed_users, new_devices, new_chats, changed_chats, new_stays, changed_stays, events, changed_messages;
     struct vec new_keys, invites, new_invites, new_tickets, used_tickets;
     struct vec new_media, changed_media, changed_bytes, new_attachments, changed_deliveries, leases;
     struct vec mentions; /* struct mention_row */
-    struct vec reacted_messages, changed_reactions, new_pins;
+    struct vec reacted_messages, changed_reactions, new_pins, new_hidden;
     struct vec bulk[BULK_KINDS];
 };
 
@@ -216,6 +223,7 @@ void state_need_pending_count(struct state *state, uint64_t user_id);
 struct media_entry *state_media(struct state *state, uint64_t media_id);
 void state_need_attached(struct state *state, uint64_t message_id);
 struct reactor_entry *state_reactor(struct state *state, uint64_t message_id, uint64_t user_id);
+struct hidden_entry *state_hidden(struct state *state, uint64_t user_id, uint64_t message_id);
 struct sight_entry *state_sight(struct state *state, uint64_t media_id, uint64_t user_id);
 
 /* Loads all that was asked for: a constant number of statements. Call again after asking for more. */

@@ -11,6 +11,7 @@ static const struct query delete_events = { "DELETE FROM event WHERE id <= ?1" }
 static const struct query delete_attachments = { "DELETE FROM attachment WHERE message_id <= ?1 RETURNING media_id" };
 static const struct query delete_reactions = { "DELETE FROM reaction WHERE message_id <= ?1" };
 static const struct query delete_pins = { "DELETE FROM pin WHERE message_id <= ?1" };
+static const struct query delete_hidden = { "DELETE FROM hidden WHERE message_id <= ?1" };
 static const struct query delete_expiry = { "DELETE FROM expiry WHERE expires_ms = ?1 AND message_id = ?2" };
 static const struct query set_floor = { "UPDATE meta SET number = ?1 WHERE name = 'floor' AND number < ?1" };
 static const struct query delete_stay = { "DELETE FROM stay WHERE chat_id = ?1 AND user_id = ?2 AND left_id = ?3" };
@@ -78,6 +79,8 @@ static enum err delete_prefix(struct pass *pass, const struct prefix *prefix) {
         err = pass_run(pass, &delete_reactions, &bound, 1);
     if (err == OK)
         err = pass_run(pass, &delete_pins, &bound, 1);
+    if (err == OK)
+        err = pass_run(pass, &delete_hidden, &bound, 1);
     if (err == OK)
         err = pass_write(pass, &delete_expiry, prefix->expiries, prefix->expiry_count, 2);
     if (err == OK)

@@ -63,6 +63,7 @@ static const struct query delete_reaction = { "DELETE FROM reaction WHERE messag
 static const struct query drop_reactions = { "DELETE FROM reaction WHERE message_id = ?1" };
 static const struct query insert_pin = { "INSERT INTO pin(chat_id, message_id, user_id, pinned_ms) VALUES(?1,?2,?3,?4)" };
 static const struct query drop_pin = { "DELETE FROM pin WHERE message_id = ?1" };
+static const struct query insert_hidden = { "INSERT INTO hidden(user_id, message_id, chat_id) VALUES(?1,?2,?3)" };
 static const struct query note_mention = { "UPDATE stay SET mentioned_seq = CASE WHEN mentioned_seq < ?4 THEN ?4 ELSE mentioned_seq END"
                                            " WHERE chat_id = ?1 AND user_id = ?2 AND joined_id = ?3" };
 static const struct query set_media_bytes = { "UPDATE user SET media_bytes = ?2 WHERE id = ?1" };
@@ -298,6 +299,14 @@ static void bind_pin(struct statement *statement, const void *context, size_t in
     rows->driver->bind_id(statement, 4, (uint64_t)rows->state->now_ms);
 }
 
+static void bind_hidden(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct hidden_entry *entry = rows->items[index];
+    rows->driver->bind_id(statement, 1, entry->user_id);
+    rows->driver->bind_id(statement, 2, entry->message_id);
+    rows->driver->bind_id(statement, 3, entry->chat_id);
+}
+
 static void bind_media(struct statement *statement, const void *context, size_t index) {
     const struct rows *rows = context;
     const struct media *media = &((struct media_entry *)rows->items[index])->media;
@@ -450,6 +459,7 @@ static enum err write_additions(struct state *state, struct db *db) {
         { &insert_reaction, &set, bind_new_reaction },
         { &drop_reactions, &state->bulk[BULK_DROP_REACTIONS], bind_bulk_id },
         { &insert_pin, &state->new_pins, bind_pin },
+        { &insert_hidden, &state->new_hidden, bind_hidden },
         { &drop_pin, &state->bulk[BULK_DROP_PIN], bind_bulk_id },
     };
     return state->failed ? ERR_NO_MEMORY : write_all(state, db, writes, sizeof writes / sizeof *writes);

@@ -92,6 +92,8 @@ export const MATRIX = [
   },
   { route: 'DELETE /v1/chats/{chat_id}/messages/{message_id}', variant: "somebody's message", message: 'aMembers', expect: [401, 404, 403, 404, 204, 204, 401] },
 
+  { route: 'DELETE /v1/chats/{chat_id}/messages/{message_id}', variant: "somebody's message for oneself", message: 'aMembers', query: 'for=me', expect: [401, 404, 204, 404, 204, 204, 401] },
+
   // reactions
   {
     route: 'GET /v1/chats/{chat_id}/messages/{message_id}/reactions', message: 'aMembers', query: `emoji=${THUMB}`,

@@ -74,6 +74,14 @@ export function checkDeletedMessage(message) {
   assert.match(message.body_hash, HASH);
 }
 
+// A message that the reader has deleted for themselves.
+export function checkHiddenMessage(message) {
+  checkKeys(message, ['id', 'chat_id', 'seq', 'hidden']);
+  for (const id of ['id', 'chat_id']) assert.match(message[id], ID);
+  assert.ok(Number.isInteger(message.seq) && message.seq >= 1);
+  assert.equal(message.hidden, true);
+}
+
 function checkMessageValues(message) {
   for (const id of ['id', 'chat_id', 'sender_id']) assert.match(message[id], ID);
   for (const number of ['seq', 'rev']) assert.ok(Number.isInteger(message[number]) && message[number] >= 1, number);
