@@ -58,6 +58,9 @@ enum err reaction_list(struct request *request);
 enum err reaction_put(struct request *request);
 enum err reaction_delete(struct request *request);
 
+/* edits.c */
+enum err edit_list(struct request *request);
+
 /* pins.c */
 enum err pin_list(struct request *request);
 enum err pin_put(struct request *request);

@@ -44,6 +44,8 @@ const struct route ROUTES[] = {
     { METHOD_PATCH,  "/v1/chats/{chat_id}/messages/{message_id}", AUTH_USER, ON_LOOP, RATE_NORMAL, 200, BIG, &message_edit_form, NULL, NULL, message_edit, finish_message },
     { METHOD_DELETE, "/v1/chats/{chat_id}/messages/{message_id}", AUTH_USER, ON_LOOP, RATE_NORMAL, 204, 0, NULL, "for", NULL, message_delete, finish_empty },
 
+    { METHOD_GET,    "/v1/chats/{chat_id}/messages/{message_id}/edits", AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, "limit cursor", NULL, edit_list, NULL },
+
     { METHOD_GET,    "/v1/chats/{chat_id}/messages/{message_id}/reactions", AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, "emoji limit cursor", NULL, reaction_list, NULL },
     { METHOD_PUT,    "/v1/chats/{chat_id}/messages/{message_id}/reactions/{emoji}", AUTH_USER, ON_LOOP, RATE_NORMAL, 200, 0, NULL, NULL, NULL, reaction_put, finish_json },
     { METHOD_DELETE, "/v1/chats/{chat_id}/messages/{message_id}/reactions/{emoji}", AUTH_USER, ON_LOOP, RATE_NORMAL, 200, 0, NULL, NULL, NULL, reaction_delete, finish_json },

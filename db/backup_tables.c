@@ -97,6 +97,8 @@ static const struct backup_column reaction_columns[] = {
 static const struct backup_column pin_columns[] = { NUMBER("chat_id", 4), NUMBER("message_id", 4), NUMBER("user_id", 4),
                                                     NUMBER("pinned_ms", 4) };
 static const struct backup_column hidden_columns[] = { NUMBER("user_id", 4), NUMBER("message_id", 4), NUMBER("chat_id", 4) };
+static const struct backup_column revision_columns[] = { NUMBER("message_id", 4), NUMBER("rev", 4), TEXT("text", 4),
+                                                         NUMBER("edited_ms", 4) };
 static const struct backup_column delivery_columns[] = { NUMBER("chat_id", 2), NUMBER("blanked_id", 2) };
 static const struct backup_column idempotency_columns[] = {
     NUMBER("period", 1), NUMBER("user_id", 1), NUMBER("idempotency_key", 1), BYTES("request", 1), NUMBER("result_id", 1),
@@ -122,6 +124,7 @@ const struct backup_table backup_tables[] = {
     { .name = "reaction", .since = 4, .key_columns = 3, COLUMNS(reaction_columns) },
     { .name = "pin", .since = 4, .key_columns = 2, COLUMNS(pin_columns) },
     { .name = "hidden", .since = 4, .key_columns = 2, COLUMNS(hidden_columns) },
+    { .name = "revision", .since = 4, .key_columns = 2, COLUMNS(revision_columns) },
     { .name = "delivery", .since = 2, .key_columns = 1, COLUMNS(delivery_columns) },
     { .name = "idempotency", .since = 1, .key_columns = 3, COLUMNS(idempotency_columns) },
     { .name = "meta",

@@ -1,6 +1,7 @@
 /* Decisions on messages. */
 #include "db/decide.h"
 
+#include "core/limits.h"
 #include "core/random.h"
 #include "db/chain.h"
 
@@ -136,6 +137,19 @@ static struct event_entry *note_change(struct state *state, struct chat_entry *c
     return event;
 }
 
+static void keep_revision(struct state *state, const struct message *message) {
+    struct revision_row *row = state->config->edit_history ? state_alloc(state, sizeof *row) : NULL;
+    if (!row)
+        return;
+    *row = (struct revision_row){ .message_id = message->id,
+                                  .rev = message->rev,
+                                  .text = message->text,
+                                  .text_size = message->text_size,
+                                  .edited_ms = message->edited_ms ? message->edited_ms : message->created_ms };
+    state_push(state, &state->new_revisions, row);
+    push_bulk(state, BULK_PRUNE_REVISIONS, message->id, LIMIT_REVISIONS);
+}
+
 void decide_message_edit(struct state *state, struct slot *slot) {
     struct command *command = slot->command;
     struct chat_entry *chat;
@@ -154,6 +168,7 @@ void decide_message_edit(struct state *state, struct slot *slot) {
     size_t mention_count = command->in.message_edit.mention_count;
     if (!mentions_fit(state, command, chat->chat.id, mentions, mention_count))
         return;
+    keep_revision(state, &entry->message);
     chain_seal(&entry->message);
     entry->message.text = command->in.message_edit.text;
     entry->message.text_size = command->in.message_edit.text_size;
@@ -183,6 +198,8 @@ void decide_message_delete(struct state *state, struct slot *slot) {
     if (entry->message.reactions_id)
         push_bulk(state, BULK_DROP_REACTIONS, entry->message.id, 0);
     push_bulk(state, BULK_DROP_PIN, entry->message.id, 0);
+    if (entry->message.edited_ms)
+        push_bulk(state, BULK_DROP_REVISIONS, entry->message.id, 0);
     chain_blank(&entry->message, state->now_ms);
     if (entry->message.expires_ms)
         push_bulk(state, BULK_DROP_EXPIRY, (uint64_t)entry->message.expires_ms, entry->message.id);

@@ -191,6 +191,10 @@ static const char sqlite_4[] =
     " PRIMARY KEY(chat_id, message_id)) WITHOUT ROWID;"
     "CREATE INDEX pin_by_message ON pin(message_id);"
 
+    /* Earlier texts of edited messages. */
+    "CREATE TABLE revision(message_id BIGINT NOT NULL, rev BIGINT NOT NULL, text TEXT NOT NULL, edited_ms BIGINT NOT NULL,"
+    " PRIMARY KEY(message_id, rev));"
+
     /* Messages that users have deleted for themselves. */
     "CREATE TABLE hidden(user_id BIGINT NOT NULL, message_id BIGINT NOT NULL, chat_id BIGINT NOT NULL,"
     " PRIMARY KEY(user_id, message_id)) WITHOUT ROWID;"
@@ -213,6 +217,9 @@ static const char mariadb_4[] =
 
     "CREATE TABLE IF NOT EXISTS pin(chat_id BIGINT NOT NULL, message_id BIGINT NOT NULL, user_id BIGINT NOT NULL, pinned_ms BIGINT NOT NULL,"
     " PRIMARY KEY(chat_id, message_id), INDEX pin_by_message(message_id))" INNODB
+
+    "CREATE TABLE IF NOT EXISTS revision(message_id BIGINT NOT NULL, rev BIGINT NOT NULL, text MEDIUMTEXT NOT NULL,"
+    " edited_ms BIGINT NOT NULL, PRIMARY KEY(message_id, rev))" INNODB
 
     "CREATE TABLE IF NOT EXISTS hidden(user_id BIGINT NOT NULL, message_id BIGINT NOT NULL, chat_id BIGINT NOT NULL,"
     " PRIMARY KEY(user_id, message_id), INDEX hidden_by_message(message_id))" INNODB

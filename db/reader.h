@@ -76,6 +76,23 @@ struct reaction_request {
 enum err read_reactions(struct reader *reader, uint64_t user_id, const struct reaction_request *request, struct arena *arena,
                         struct reaction **ret_reactions, size_t *ret_count) MUST_USE;
 
+/* What a message said before its edits, oldest first, from after_rev on: for those who see its text. At most `limit`, and no more once they have
+ * LIMIT_PAGE_BYTES; `ret_more`: there are further ones. */
+struct revision {
+    uint64_t rev;
+    const char *text;
+    size_t text_size;
+    int64_t edited_ms;
+};
+struct revision_request {
+    uint64_t chat_id;
+    uint64_t message_id;
+    uint64_t after_rev;
+    size_t limit;
+};
+enum err read_revisions(struct reader *reader, uint64_t user_id, const struct revision_request *request, struct arena *arena,
+                        struct revision **ret_revisions, size_t *ret_count, bool *ret_more) MUST_USE;
+
 /* The pinned messages of a chat that a member can see, the last pinned first; at most LIMIT_PINS. */
 struct pin {
     uint64_t message_id;

@@ -92,6 +92,14 @@ struct reactor_entry {
     struct reactor_entry *next;
 };
 
+/* What a message said before an edit. */
+struct revision_row {
+    uint64_t message_id, rev;
+    const char *text;
+    size_t text_size;
+    int64_t edited_ms; /* when it came to say so */
+};
+
 /* Whether a user has deleted a message for themselves. */
 struct hidden_entry {
     uint64_t user_id, message_id, chat_id;
@@ -161,6 +169,8 @@ enum bulk_kind {
     BULK_DROP_ATTACHMENTS, /* of a message */
     BULK_DROP_REACTIONS,   /* of a message */
     BULK_DROP_PIN,         /* of a message */
+    BULK_DROP_REVISIONS,   /* of a message */
+    BULK_PRUNE_REVISIONS,  /* of a message */
     BULK_ADD_EXPIRY,
     BULK_DROP_EXPIRY,
     BULK_FORGET_MEDIA,
@@ -193,7 +203,7 @@ struct state {
     struct vec new_keys, invites, new_invites, new_tickets, used_tickets;
     struct vec new_media, changed_media, changed_bytes, new_attachments, changed_deliveries, leases;
     struct vec mentions; /* struct mention_row */
-    struct vec reacted_messages, changed_reactions, new_pins, new_hidden;
+    struct vec reacted_messages, changed_reactions, new_pins, new_hidden, new_revisions;
     struct vec bulk[BULK_KINDS];
 };
 

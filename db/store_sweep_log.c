@@ -4,7 +4,7 @@
 #include "db/store_sweep.h"
 
 static const struct query oldest_events = {
-    "SELECT id, created_ms, type, owner_id, ref_id, attachments IS NOT NULL, expires_ms, reactions_id IS NOT NULL"
+    "SELECT id, created_ms, type, owner_id, ref_id, attachments IS NOT NULL, expires_ms, reactions_id IS NOT NULL, edited_ms"
     " FROM event WHERE id > ?1 ORDER BY id LIMIT ?2"
 };
 static const struct query delete_events = { "DELETE FROM event WHERE id <= ?1" };
@@ -12,6 +12,7 @@ static const struct query delete_attachments = { "DELETE FROM attachment WHERE m
 static const struct query delete_reactions = { "DELETE FROM reaction WHERE message_id <= ?1" };
 static const struct query delete_pins = { "DELETE FROM pin WHERE message_id <= ?1" };
 static const struct query delete_hidden = { "DELETE FROM hidden WHERE message_id <= ?1" };
+static const struct query delete_revisions = { "DELETE FROM revision WHERE message_id <= ?1" };
 static const struct query delete_expiry = { "DELETE FROM expiry WHERE expires_ms = ?1 AND message_id = ?2" };
 static const struct query set_floor = { "UPDATE meta SET number = ?1 WHERE name = 'floor' AND number < ?1" };
 static const struct query delete_stay = { "DELETE FROM stay WHERE chat_id = ?1 AND user_id = ?2 AND left_id = ?3" };
@@ -30,6 +31,7 @@ struct prefix {
     size_t expiry_count;
     bool attached; /* some of its messages refer to media */
     bool reacted;  /* some of them have, or had, reactions */
+    bool edited;   /* some of them may have earlier texts */
 };
 
 /* An expired end of a stay takes the stay's row with it: nothing of it can be read any more. */
@@ -50,6 +52,7 @@ static void take_event(struct prefix *prefix, const struct db_driver *driver, st
                                      .ref_id = driver->column_id(row, 4) };
     prefix->attached = prefix->attached || driver->column_id(row, 5);
     prefix->reacted = prefix->reacted || driver->column_id(row, 7);
+    prefix->edited = prefix->edited || driver->column_id(row, 8);
     if (!driver->is_null(row, 6))
         prefix->expiries[prefix->expiry_count++] = (struct row_key){ .numbers = { driver->column_id(row, 6), event->id } };
 }
@@ -77,6 +80,8 @@ static enum err delete_prefix(struct pass *pass, const struct prefix *prefix) {
         err = release_attachments(pass, &delete_attachments, bound);
     if (err == OK && prefix->reacted)
         err = pass_run(pass, &delete_reactions, &bound, 1);
+    if (err == OK && prefix->edited)
+        err = pass_run(pass, &delete_revisions, &bound, 1);
     if (err == OK)
         err = pass_run(pass, &delete_pins, &bound, 1);
     if (err == OK)

@@ -22,6 +22,7 @@ static const struct query blank_message = { "UPDATE event SET body = NULL, attac
 static const struct query drop_attachments = { "DELETE FROM attachment WHERE message_id = ?1 RETURNING media_id" };
 static const struct query drop_reactions = { "DELETE FROM reaction WHERE message_id = ?1" };
 static const struct query drop_pin = { "DELETE FROM pin WHERE message_id = ?1" };
+static const struct query drop_revisions = { "DELETE FROM revision WHERE message_id = ?1" };
 static const struct query drop_expiry = { "DELETE FROM expiry WHERE expires_ms = ?1 AND message_id = ?2" };
 
 static const struct query next_deliveries = {
@@ -114,6 +115,8 @@ static enum err blank(struct pass *pass, struct page_item *item) {
         err = release_attachments(pass, &drop_attachments, message->id);
     if (err == OK && message->reactions_id)
         err = pass_run(pass, &drop_reactions, &message->id, 1);
+    if (err == OK && message->edited_ms)
+        err = pass_run(pass, &drop_revisions, &message->id, 1);
     if (err == OK && message->expires_ms)
         err = pass_run(pass, &drop_expiry, (uint64_t[]){ (uint64_t)message->expires_ms, message->id }, 2);
     return err;

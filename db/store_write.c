@@ -64,6 +64,12 @@ static const struct query drop_reactions = { "DELETE FROM reaction WHERE message
 static const struct query insert_pin = { "INSERT INTO pin(chat_id, message_id, user_id, pinned_ms) VALUES(?1,?2,?3,?4)" };
 static const struct query drop_pin = { "DELETE FROM pin WHERE message_id = ?1" };
 static const struct query insert_hidden = { "INSERT INTO hidden(user_id, message_id, chat_id) VALUES(?1,?2,?3)" };
+static const struct query insert_revision = { "INSERT INTO revision(message_id, rev, text, edited_ms) VALUES(?1,?2,?3,?4)" };
+static const struct query prune_revisions = {
+    "DELETE FROM revision WHERE message_id = ?1 AND rev <= (SELECT k.rev FROM revision k WHERE k.message_id = ?1"
+    " ORDER BY k.rev DESC LIMIT 1 OFFSET ?2)"
+};
+static const struct query drop_revisions = { "DELETE FROM revision WHERE message_id = ?1" };
 static const struct query note_mention = { "UPDATE stay SET mentioned_seq = CASE WHEN mentioned_seq < ?4 THEN ?4 ELSE mentioned_seq END"
                                            " WHERE chat_id = ?1 AND user_id = ?2 AND joined_id = ?3" };
 static const struct query set_media_bytes = { "UPDATE user SET media_bytes = ?2 WHERE id = ?1" };
@@ -307,6 +313,15 @@ static void bind_hidden(struct statement *statement, const void *context, size_t
     rows->driver->bind_id(statement, 3, entry->chat_id);
 }
 
+static void bind_revision(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct revision_row *row = rows->items[index];
+    rows->driver->bind_id(statement, 1, row->message_id);
+    rows->driver->bind_id(statement, 2, row->rev);
+    rows->driver->bind_text(statement, 3, row->text, row->text_size);
+    rows->driver->bind_id(statement, 4, (uint64_t)row->edited_ms);
+}
+
 static void bind_media(struct statement *statement, const void *context, size_t index) {
     const struct rows *rows = context;
     const struct media *media = &((struct media_entry *)rows->items[index])->media;
@@ -461,6 +476,9 @@ static enum err write_additions(struct state *state, struct db *db) {
         { &insert_pin, &state->new_pins, bind_pin },
         { &insert_hidden, &state->new_hidden, bind_hidden },
         { &drop_pin, &state->bulk[BULK_DROP_PIN], bind_bulk_id },
+        { &insert_revision, &state->new_revisions, bind_revision },
+        { &prune_revisions, &state->bulk[BULK_PRUNE_REVISIONS], bind_bulk },
+        { &drop_revisions, &state->bulk[BULK_DROP_REVISIONS], bind_bulk_id },
     };
     return state->failed ? ERR_NO_MEMORY : write_all(state, db, writes, sizeof writes / sizeof *writes);
 }

@@ -94,6 +94,12 @@ export const MATRIX = [
 
   { route: 'DELETE /v1/chats/{chat_id}/messages/{message_id}', variant: "somebody's message for oneself", message: 'aMembers', query: 'for=me', expect: [401, 404, 204, 404, 204, 204, 401] },
 
+  // what a message said before
+  {
+    route: 'GET /v1/chats/{chat_id}/messages/{message_id}/edits', message: 'aMembers', expect: [401, 404, 200, 200, 200, 200, 401],
+    other: { chat_id: { anotherUsers: 404, nobodys: 404, ofOwn: 404, aUser: 404 }, message_id: { anotherUsers: 404, ofOwn: 404, nobodys: 404, aUser: 404 } },
+  },
+
   // reactions
   {
     route: 'GET /v1/chats/{chat_id}/messages/{message_id}/reactions', message: 'aMembers', query: `emoji=${THUMB}`,
