@@ -245,9 +245,11 @@ static enum err add_members(struct reader *reader, struct frame *frame, struct a
 }
 
 /* A message is read as it is by now. Whoever follows the log gives the event to all who are members at its place there: if one of them left before the
- * message was changed, its text comes with the event of that change only, which follows in the same log. */
+ * message was changed, its text comes with the event of that change only, which follows in the same log. So do later reactions, which have events of their own. */
 static enum err withhold_from_leavers(struct reader *reader, struct event *event) {
     const struct message *message = &event->message;
+    if (message->reactions_id > event->id)
+        message_hide_reactions(&event->message);
     if (!event_is_message(event->type) || message->gone || message->deleted_ms || message->changed_id <= event->id)
         return OK;
     struct statement *statement = reader_query(reader, &leaver_between, (uint64_t[]){ event->owner_id, event->id, message->changed_id }, 3);
@@ -268,8 +270,6 @@ static enum err take_log_event(struct reader *reader, struct statement *row, str
         err = take_event(reader, row, arena, horizon_id, &event);
     if (err == OK)
         err = withhold_from_leavers(reader, &event);
-    if (err == OK && event_is_message(event.type) && event.message.reactions_id > event.id)
-        message_hide_reactions(&event.message); /* their own event follows in the log */
     if (err == OK)
         err = add_frame(page, &event, bytes);
     if (err != OK)
