@@ -254,7 +254,7 @@ static enum err take_withheld(struct input *input, struct frame *frame) {
     enum err err = take_plain_frame(input, &has_withheld, &frame->withheld);
     if (err != OK)
         return err;
-    bool fits = frame->type == EVENT_MESSAGE_EDITED && frame->withheld->type == frame->type && frame->withheld->id == frame->id;
+    bool fits = event_has_withheld(frame->type) && frame->withheld->type == frame->type && frame->withheld->id == frame->id;
     return fits && !has_withheld ? OK : ERR_BAD_REQUEST;
 }
 
