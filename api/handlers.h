@@ -69,6 +69,19 @@ enum err message_show(struct request *request);
 enum err message_edit(struct request *request);
 enum err message_delete(struct request *request);
 
+/* reactions.c */
+enum err reaction_list(struct request *request);
+enum err reaction_put(struct request *request);
+enum err reaction_delete(struct request *request);
+
+/* edits.c */
+enum err edit_list(struct request *request);
+
+/* pins.c */
+enum err pin_list(struct request *request);
+enum err pin_put(struct request *request);
+enum err pin_delete(struct request *request);
+
 /* media.c */
 extern const struct form media_create_form;
 enum err media_create(struct request *request);

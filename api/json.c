@@ -224,6 +224,45 @@ static enum err read_who_may(struct request *request, const struct field *field,
     return OK;
 }
 
+static bool is_count(const json_t *value, int64_t min, uint32_t *ret_count) {
+    if (!json_is_integer(value) || json_integer_value(value) < min || json_integer_value(value) > LIMIT_TEXT_CHARACTERS)
+        return false;
+    *ret_count = (uint32_t)json_integer_value(value);
+    return true;
+}
+
+static bool is_mention(const json_t *value, struct mention *ret_mention) {
+    return json_object_size(value) == 3 && is_id(json_object_get(value, "user_id"), &ret_mention->user_id) &&
+           is_count(json_object_get(value, "offset"), 0, &ret_mention->offset) &&
+           is_count(json_object_get(value, "length"), 1, &ret_mention->length);
+}
+
+static enum err read_mentions(struct request *request, const struct field *field, const json_t *value, struct mention_list *ret_list) {
+    if (!json_is_array(value))
+        return bad_field(request, field, "must be an array of mentions");
+    size_t count = json_array_size(value);
+    enum err err = check_items(request, field, count);
+    if (err != OK)
+        return err;
+    struct mention *mentions = ARENA_ARRAY(&request->arena, struct mention, count + 1);
+    if (mentions == NULL)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        if (!is_mention(json_array_get(value, i), &mentions[i]))
+            return bad_field(request, field,
+                             request_printf(request, "item %zu is not {\"user_id\": id, \"offset\": number, \"length\": number}", i));
+    *ret_list = (struct mention_list){ mentions, count };
+    return OK;
+}
+
+static enum err read_message_place(struct request *request, const struct field *field, const json_t *value,
+                                   struct message_place *ret_place) {
+    if (json_object_size(value) == 2 && is_id(json_object_get(value, "chat_id"), &ret_place->chat_id) &&
+        is_id(json_object_get(value, "message_id"), &ret_place->message_id))
+        return OK;
+    return bad_field(request, field, "must be {\"chat_id\": id, \"message_id\": id}");
+}
+
 static enum err read_field(struct request *request, const struct field *field, json_t *value, char *target) {
     void *place = target + field->offset;
     switch (field->type) {
@@ -251,6 +290,10 @@ static enum err read_field(struct request *request, const struct field *field, j
         return read_parts(request, field, value, place);
     case FIELD_WHO_MAY:
         return read_who_may(request, field, value, place);
+    case FIELD_MENTIONS:
+        return read_mentions(request, field, value, place);
+    case FIELD_MESSAGE:
+        return read_message_place(request, field, value, place);
     }
     return ERR_INTERNAL;
 }

@@ -54,6 +54,17 @@ struct who_may {
     unsigned members; /* of these, what members may and not only admins */
 };
 
+struct mention_list {
+    const struct mention *mentions; /* NULL: not given */
+    size_t count;
+};
+
+/* A message of some chat; message_id 0: not given. */
+struct message_place {
+    uint64_t chat_id;
+    uint64_t message_id;
+};
+
 enum field_type {
     FIELD_TEXT,       /* struct text; min and max in characters */
     FIELD_LINE,       /* the same without control characters */
@@ -68,6 +79,8 @@ enum field_type {
     FIELD_IDS,        /* struct id_list; min and max in items, max 0: as many as fit the body */
     FIELD_PARTS,      /* struct part_list: objects {number, md5}; min and max in items */
     FIELD_WHO_MAY,    /* struct who_may: an object, for some of `choices`, whose values are bits, "members" or "admins" */
+    FIELD_MENTIONS,   /* struct mention_list: objects {user_id, offset, length}; min and max in items */
+    FIELD_MESSAGE,    /* struct message_place: an object {chat_id, message_id} */
 };
 
 struct choice {

@@ -1,11 +1,17 @@
 /* Owns the handlers for messages. message_post() is the path that has to be fast: it runs on the loop, and its answer is the event's own bytes. */
+#include <string.h>
+
 #include "api/handlers.h"
+#include "core/text.h"
 
 struct message_form {
     struct text text;
     struct text client_key;
     struct id_list attachments;
     struct integer ttl_s;
+    uint64_t reply_to;
+    struct mention_list mentions;
+    struct message_place forward;
 };
 
 static_assert(LIMIT_MESSAGE_TTL_MIN_MS == 1000, "the least time to live is a second");
@@ -15,24 +21,54 @@ static const struct field MESSAGE_FIELDS[] = {
     { "client_key", FIELD_TEXT, false, 1, LIMIT_CLIENT_KEY_CHARACTERS, offsetof(struct message_form, client_key), NULL },
     { "attachments", FIELD_IDS, false, 1, LIMIT_ATTACHMENTS, offsetof(struct message_form, attachments), NULL },
     { "ttl_s", FIELD_INTEGER, false, 1, LIMIT_MESSAGE_TTL_MS / 1000, offsetof(struct message_form, ttl_s), NULL },
+    { "reply_to", FIELD_ID, false, 0, 0, offsetof(struct message_form, reply_to), NULL },
+    { "mentions", FIELD_MENTIONS, false, 0, LIMIT_MENTIONS, offsetof(struct message_form, mentions), NULL },
+    { "forward", FIELD_MESSAGE, false, 0, 0, offsetof(struct message_form, forward), NULL },
 };
 const struct form message_form = FORM(message_form, MESSAGE_FIELDS);
 
-/* An edit's body is a message's text; everything else stays as it was. */
+/* An edit's body is a message's text with its mentions; everything else stays as it was. */
 static const struct field MESSAGE_EDIT_FIELDS[] = {
     { "text", FIELD_TEXT, true, 1, LIMIT_TEXT_CHARACTERS, offsetof(struct message_form, text), NULL },
+    { "mentions", FIELD_MENTIONS, false, 0, LIMIT_MENTIONS, offsetof(struct message_form, mentions), NULL },
 };
 const struct form message_edit_form = FORM(message_form, MESSAGE_EDIT_FIELDS);
 
+static bool overlap(const struct mention *one, const struct mention *other) {
+    return one->offset < other->offset + other->length && other->offset < one->offset + one->length;
+}
+
+static enum err check_mentions(struct request *request, const struct message_form *form) {
+    const struct mention *mentions = form->mentions.mentions;
+    size_t count = form->mentions.count;
+    size_t length = count > 0 ? utf8_length(form->text.bytes, form->text.size) : 0;
+    for (size_t i = 0; i < count; i++) {
+        if (mentions[i].offset + mentions[i].length > length)
+            return request_refuse(request, ERR_BAD_FIELD, "mentions", request_printf(request, "item %zu is not inside the text", i));
+        for (size_t j = 0; j < i; j++)
+            if (overlap(&mentions[i], &mentions[j]))
+                return request_refuse(request, ERR_BAD_FIELD, "mentions", request_printf(request, "items %zu and %zu overlap", j, i));
+    }
+    return OK;
+}
+
+/* What is forwarded is the content. */
+static enum err check_forward(struct request *request, const struct message_form *form) {
+    bool has_content = form->text.bytes != NULL || form->attachments.count > 0 || form->mentions.count > 0;
+    return has_content ? request_refuse(request, ERR_BAD_FIELD, "forward", "goes without text, attachments and mentions") : OK;
+}
+
 static enum err check_content(struct request *request, const struct message_form *form) {
     const struct id_list *attachments = &form->attachments;
+    if (form->forward.message_id != 0)
+        return check_forward(request, form);
     if (form->text.bytes == NULL && attachments->count == 0)
         return request_refuse(request, ERR_MISSING_FIELD, "text", "a message has a text, attachments or both");
     for (size_t i = 0; i < attachments->count; i++)
         for (size_t j = 0; j < i; j++)
             if (attachments->ids[i] == attachments->ids[j])
                 return request_refuse(request, ERR_BAD_FIELD, "attachments", "the same media is there twice");
-    return OK;
+    return check_mentions(request, form);
 }
 
 enum err message_post(struct request *request) {
@@ -50,20 +86,44 @@ enum err message_post(struct request *request) {
     command->in.message_post.media_ids = form->attachments.ids;
     command->in.message_post.media_count = form->attachments.count;
     command->in.message_post.ttl_ms = form->ttl_s.value * 1000;
+    command->in.message_post.reply_to = form->reply_to;
+    command->in.message_post.mentions = form->mentions.mentions;
+    command->in.message_post.mention_count = form->mentions.count;
+    command->in.message_post.forward.chat_id = form->forward.chat_id;
+    command->in.message_post.forward.message_id = form->forward.message_id;
+    if (form->forward.message_id != 0)
+        command->bytes += LIMIT_FORWARD_BYTES;
     return OK;
 }
 
 enum err message_edit(struct request *request) {
     const struct message_form *form = REQUEST_FORM(request, message_form);
+    enum err err = check_mentions(request, form);
+    if (err != OK)
+        return err;
     struct command *command = request_command(request, COMMAND_MESSAGE_EDIT);
     command->in.message_edit.chat_id = request->ids[PATH_CHAT_ID];
     command->in.message_edit.message_id = request->ids[PATH_MESSAGE_ID];
     command->in.message_edit.text = form->text.bytes;
     command->in.message_edit.text_size = form->text.size;
+    command->in.message_edit.mentions = form->mentions.mentions;
+    command->in.message_edit.mention_count = form->mentions.count;
+    return OK;
+}
+
+static enum err hide(struct request *request) {
+    struct command *command = request_command(request, COMMAND_MESSAGE_HIDE);
+    command->in.message_hide.chat_id = request->ids[PATH_CHAT_ID];
+    command->in.message_hide.message_id = request->ids[PATH_MESSAGE_ID];
     return OK;
 }
 
 enum err message_delete(struct request *request) {
+    const char *whom = query_text(request, "for");
+    if (whom != NULL && strcmp(whom, "me") == 0)
+        return hide(request);
+    if (whom != NULL && strcmp(whom, "everyone") != 0)
+        return request_refuse(request, ERR_BAD_QUERY, "for", "must be me or everyone");
     struct command *command = request_command(request, COMMAND_MESSAGE_DELETE);
     command->in.message_delete.chat_id = request->ids[PATH_CHAT_ID];
     command->in.message_delete.message_id = request->ids[PATH_MESSAGE_ID];
@@ -93,10 +153,11 @@ static enum err read_page_request(struct request *request, struct page_request *
     return query_limit(request, LIMIT_PAGE_ITEMS_DEFAULT, LIMIT_PAGE_ITEMS, &page->limit);
 }
 
-#define MESSAGE_OVERHEAD_BYTES 320 /* of a rendered message besides its text */
+#define MESSAGE_OVERHEAD_BYTES 400 /* of a rendered message besides its text */
 
 static size_t rendered_size(const struct message *message) {
-    return MESSAGE_OVERHEAD_BYTES + message->attachments_size + (message->text ? json_quoted_size(message->text, message->text_size) : 0);
+    return MESSAGE_OVERHEAD_BYTES + message->attachments_size + message->mentions_size + message->reactions_size +
+           (message->text ? json_quoted_size(message->text, message->text_size) : 0);
 }
 
 /* A window of a page's messages. */

@@ -135,7 +135,7 @@ struct request {
     size_t query_count; /* may exceed LIMIT_QUERY_ARGUMENTS: then there were more */
     uint64_t ids[PATH_ID_COUNT];
     struct slice token_text; /* the path's {token}, as sent */
-    const char *object;      /* the path's {object}: all the rest of it, as sent */
+    const char *object;      /* the path's {object} or {emoji}: all the rest of it, as sent */
     struct address address;
     char id[17]; /* X-Request-Id */
     int64_t started_us;
@@ -147,7 +147,7 @@ struct request {
     size_t held_bytes;                /* counted in http.c's sum */
     struct json_t *document;          /* the parsed body; strings of `form` live in it */
     void *form;                       /* the struct that route->form describes, in form_space or, when it is larger, in the arena */
-    _Alignas(max_align_t) char form_space[64];
+    _Alignas(max_align_t) char form_space[128];
     struct arena arena;
 
     enum credential credential;

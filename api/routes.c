@@ -53,7 +53,17 @@ const struct route ROUTES[] = {
     { METHOD_GET,    "/v1/chats/{chat_id}/messages", AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, "before after around limit", NULL, message_list, NULL },
     { METHOD_GET,    "/v1/chats/{chat_id}/messages/{message_id}", AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, NULL, NULL, message_show, NULL },
     { METHOD_PATCH,  "/v1/chats/{chat_id}/messages/{message_id}", AUTH_USER, ON_LOOP, RATE_NORMAL, 200, BIG, &message_edit_form, NULL, NULL, message_edit, finish_message },
-    { METHOD_DELETE, "/v1/chats/{chat_id}/messages/{message_id}", AUTH_USER, ON_LOOP, RATE_NORMAL, 204, 0, NULL, NULL, NULL, message_delete, finish_empty },
+    { METHOD_DELETE, "/v1/chats/{chat_id}/messages/{message_id}", AUTH_USER, ON_LOOP, RATE_NORMAL, 204, 0, NULL, "for", NULL, message_delete, finish_empty },
+
+    { METHOD_GET,    "/v1/chats/{chat_id}/messages/{message_id}/edits", AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, "limit cursor", NULL, edit_list, NULL },
+
+    { METHOD_GET,    "/v1/chats/{chat_id}/messages/{message_id}/reactions", AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, "emoji limit cursor", NULL, reaction_list, NULL },
+    { METHOD_PUT,    "/v1/chats/{chat_id}/messages/{message_id}/reactions/{emoji}", AUTH_USER, ON_LOOP, RATE_NORMAL, 200, 0, NULL, NULL, NULL, reaction_put, finish_json },
+    { METHOD_DELETE, "/v1/chats/{chat_id}/messages/{message_id}/reactions/{emoji}", AUTH_USER, ON_LOOP, RATE_NORMAL, 200, 0, NULL, NULL, NULL, reaction_delete, finish_json },
+
+    { METHOD_GET,    "/v1/chats/{chat_id}/pins",              AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, NULL, NULL, pin_list, NULL },
+    { METHOD_PUT,    "/v1/chats/{chat_id}/pins/{message_id}", AUTH_USER, ON_LOOP, RATE_NORMAL, 204, 0, NULL, NULL, NULL, pin_put, finish_empty },
+    { METHOD_DELETE, "/v1/chats/{chat_id}/pins/{message_id}", AUTH_USER, ON_LOOP, RATE_NORMAL, 204, 0, NULL, NULL, NULL, pin_delete, finish_empty },
 
     { METHOD_POST,   "/v1/media",                     AUTH_USER, ON_LOOP,    RATE_NORMAL, 201, 0, &media_create_form, NULL, NULL, media_create, media_created },
     { METHOD_GET,    "/v1/media/{media_id}",          AUTH_USER, ON_READER,  RATE_NORMAL, 200, 0, NULL, NULL, NULL, media_show, media_signed },
@@ -87,9 +97,9 @@ static const char *const METHOD_NAMES[METHOD_COUNT] = { "GET", "POST", "PUT", "P
 
 /* ---- The index: a tree of path segments ---- */
 
-#define NODES_MAX 96
+#define NODES_MAX 192
 #define NO_PARAMETER PATH_ID_COUNT
-#define REST_PARAMETER ((enum path_id)(PATH_ID_COUNT + 1))  /* {object}: the rest of the path, slashes and all */
+#define REST_PARAMETER ((enum path_id)(PATH_ID_COUNT + 1))  /* {object}, {emoji}: the rest of the path, slashes and all */
 #define TOKEN_PARAMETER ((enum path_id)(PATH_ID_COUNT + 2)) /* {token}: a segment of any text */
 
 struct node {
@@ -108,10 +118,12 @@ static enum path_id parameter_of(const char *segment, size_t size) {
     for (int i = 0; i < PATH_ID_COUNT; i++)
         if (strlen(NAMES[i]) == size && memcmp(NAMES[i], segment, size) == 0)
             return (enum path_id)i;
-    static const char OBJECT[] = "{object}", TOKEN[] = "{token}";
+    static const char OBJECT[] = "{object}", EMOJI[] = "{emoji}", TOKEN[] = "{token}";
     if (size == sizeof(TOKEN) - 1 && memcmp(segment, TOKEN, size) == 0)
         return TOKEN_PARAMETER;
-    return size == sizeof(OBJECT) - 1 && memcmp(segment, OBJECT, size) == 0 ? REST_PARAMETER : NO_PARAMETER;
+    bool is_rest = (size == sizeof(OBJECT) - 1 && memcmp(segment, OBJECT, size) == 0) ||
+                   (size == sizeof(EMOJI) - 1 && memcmp(segment, EMOJI, size) == 0);
+    return is_rest ? REST_PARAMETER : NO_PARAMETER;
 }
 
 static struct node *add_child(struct node *parent, const char *segment, size_t size) {

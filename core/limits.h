@@ -37,6 +37,14 @@
 #define LIMIT_JOIN_REQUESTS_PER_CHAT 1000
 #define LIMIT_BANS_PER_CHAT 10000
 
+/* Messages */
+#define LIMIT_MENTIONS 50   /* in one message */
+#define LIMIT_PINS 50       /* pinned messages of one chat */
+#define LIMIT_REVISIONS 100 /* earlier texts of one message: the last ones */
+#define LIMIT_REACTIONS 20  /* different emoji at one message */
+#define LIMIT_EMOJI_BYTES 32
+#define LIMIT_FORWARD_BYTES (LIMIT_TEXT_CHARACTERS * 4) /* of a text that is copied: so much a batch counts for it */
+
 /* Lists */
 #define LIMIT_PAGE_ITEMS 100
 #define LIMIT_PAGE_ITEMS_DEFAULT 50

@@ -70,6 +70,23 @@ bool text_is_line(const char *text, size_t size) {
     return true;
 }
 
+/* Of well-formed text: U+0080 to U+009F begin with C2. */
+static bool is_late_control(const char *text) { return (uint8_t)text[0] == 0xc2 && (uint8_t)text[1] < 0xa0; }
+
+bool text_is_emoji(const char *text, size_t size) {
+    bool beyond_ascii = false;
+    if (size == 0 || size > LIMIT_EMOJI_BYTES || !utf8_valid(text, size))
+        return false;
+    for (size_t i = 0; i < size; i++) {
+        bool is_ascii = (uint8_t)text[i] < 0x80;
+        bool is_keycap = (text[i] >= '0' && text[i] <= '9') || text[i] == '#' || text[i] == '*';
+        if (is_ascii ? !is_keycap : is_late_control(&text[i]))
+            return false;
+        beyond_ascii = beyond_ascii || !is_ascii;
+    }
+    return beyond_ascii;
+}
+
 static bool is_username_character(char character) {
     return (character >= 'a' && character <= 'z') || (character >= '0' && character <= '9') || character == '_' || character == '.' ||
            character == '-';

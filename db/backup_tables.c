@@ -37,13 +37,37 @@ static const struct backup_column chat_columns[] = {
 static const struct backup_column purge_columns[] = { NUMBER("chat_id", 1), NUMBER("purged_id", 1) };
 static const struct backup_column stay_columns[] = {
     NUMBER("chat_id", 1), NUMBER("user_id", 1),   NUMBER("joined_id", 1),    NUMBER("left_id", 1),
-    NUMBER("role", 1),    NUMBER("joined_ms", 1), NUMBER("last_post_ms", 4),
+    NUMBER("role", 1),    NUMBER("joined_ms", 1), NUMBER("last_post_ms", 4), NUMBER("mentioned_seq", 5),
 };
 static const struct backup_column event_columns[] = {
-    NUMBER("id", 1),         NUMBER("owner_id", 1),    NUMBER("is_message", 1), NUMBER("type", 1),       NUMBER("actor_id", 1),
-    NUMBER("ref_id", 1),     NUMBER("rev", 1),         NUMBER("seq", 1),        NUMBER("created_ms", 1), TEXT("body", 1),
-    NUMBER("changed_id", 1), NUMBER("changed_rev", 1), NUMBER("edited_ms", 1),  NUMBER("deleted_ms", 1), NUMBER("original", 1),
-    BYTES("seal", 1),        BYTES("chain", 1),        TEXT("client_key", 1),   TEXT("attachments", 2),  NUMBER("expires_ms", 2),
+    NUMBER("id", 1),
+    NUMBER("owner_id", 1),
+    NUMBER("is_message", 1),
+    NUMBER("type", 1),
+    NUMBER("actor_id", 1),
+    NUMBER("ref_id", 1),
+    NUMBER("rev", 1),
+    NUMBER("seq", 1),
+    NUMBER("created_ms", 1),
+    TEXT("body", 1),
+    NUMBER("changed_id", 1),
+    NUMBER("changed_rev", 1),
+    NUMBER("edited_ms", 1),
+    NUMBER("deleted_ms", 1),
+    NUMBER("original", 1),
+    BYTES("seal", 1),
+    BYTES("chain", 1),
+    TEXT("client_key", 1),
+    TEXT("attachments", 2),
+    NUMBER("expires_ms", 2),
+    NUMBER("reply_id", 5),
+    NUMBER("reply_seq", 5),
+    NUMBER("reply_sender_id", 5),
+    TEXT("mentions", 5),
+    NUMBER("forwarded", 5),
+    TEXT("reactions", 5),
+    NUMBER("reactions_rev", 5),
+    NUMBER("reactions_id", 5),
 };
 static const struct backup_column media_columns[] = {
     NUMBER("id", 2),
@@ -68,6 +92,17 @@ static const struct backup_column media_columns[] = {
 };
 static const struct backup_column attachment_columns[] = { NUMBER("message_id", 2), NUMBER("media_id", 2), NUMBER("chat_id", 2) };
 static const struct backup_column expiry_columns[] = { NUMBER("expires_ms", 2), NUMBER("message_id", 2) };
+static const struct backup_column reaction_columns[] = {
+    NUMBER("message_id", 5),
+    NUMBER("user_id", 5),
+    TEXT("emoji", 5),
+    NUMBER("created_ms", 5),
+};
+static const struct backup_column pin_columns[] = { NUMBER("chat_id", 5), NUMBER("message_id", 5), NUMBER("user_id", 5),
+                                                    NUMBER("pinned_ms", 5) };
+static const struct backup_column hidden_columns[] = { NUMBER("user_id", 5), NUMBER("message_id", 5), NUMBER("chat_id", 5) };
+static const struct backup_column revision_columns[] = { NUMBER("message_id", 5), NUMBER("rev", 5), TEXT("text", 5),
+                                                         NUMBER("edited_ms", 5) };
 static const struct backup_column delivery_columns[] = { NUMBER("chat_id", 2), NUMBER("blanked_id", 2) };
 static const struct backup_column avatar_columns[] = { NUMBER("chat_id", 4), NUMBER("media_id", 4) };
 static const struct backup_column link_columns[] = {
@@ -103,6 +138,10 @@ const struct backup_table backup_tables[] = {
     { .name = "media", .since = 2, .key_columns = 1, COLUMNS(media_columns) },
     { .name = "attachment", .since = 2, .key_columns = 2, COLUMNS(attachment_columns) },
     { .name = "expiry", .since = 2, .key_columns = 2, COLUMNS(expiry_columns) },
+    { .name = "reaction", .since = 5, .key_columns = 3, COLUMNS(reaction_columns) },
+    { .name = "pin", .since = 5, .key_columns = 2, COLUMNS(pin_columns) },
+    { .name = "hidden", .since = 5, .key_columns = 2, COLUMNS(hidden_columns) },
+    { .name = "revision", .since = 5, .key_columns = 2, COLUMNS(revision_columns) },
     { .name = "delivery", .since = 2, .key_columns = 1, COLUMNS(delivery_columns) },
     { .name = "avatar", .since = 4, .key_columns = 1, COLUMNS(avatar_columns) },
     { .name = "link", .since = 4, .key_columns = 1, COLUMNS(link_columns) },

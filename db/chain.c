@@ -70,11 +70,7 @@ void chain_seal(struct message *message) {
 
 void chain_blank(struct message *message, int64_t deleted_ms) {
     chain_seal(message);
-    message->text = NULL;
-    message->text_size = 0;
-    message->attachments = NULL;
-    message->attachments_size = 0;
-    message->client_key = NULL;
+    message_empty(message);
     if (!message->deleted_ms)
         message->deleted_ms = deleted_ms;
 }

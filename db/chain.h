@@ -12,7 +12,7 @@
 void chain_extend(uint8_t chain[HASH128_SIZE], struct message *message);
 /* Turns the seal of an original message from its salt into its body hash; before the text is changed. */
 void chain_seal(struct message *message);
-/* Takes the content away: text, attachments and the client's key. What proves it stays; deleted_ms is set unless the message was deleted before. */
+/* Takes the content away (message_empty). What proves it stays; deleted_ms is set unless the message was deleted before. */
 void chain_blank(struct message *message, int64_t deleted_ms);
 /* Does so to a message that is past its own time, as readers show it and as the cleanup will leave it. */
 void chain_expire(struct message *message, int64_t now_ms);

@@ -33,6 +33,9 @@ enum command_type {
     COMMAND_MESSAGE_POST,
     COMMAND_MESSAGE_EDIT,
     COMMAND_MESSAGE_DELETE,
+    COMMAND_MESSAGE_REACT,
+    COMMAND_MESSAGE_PIN,
+    COMMAND_MESSAGE_HIDE,
     COMMAND_EVENTS_ACK,
     COMMAND_MEDIA_CREATE,
     COMMAND_MEDIA_BEGIN,
@@ -193,20 +196,47 @@ struct command {
             const char *text;
             size_t text_size;
             const char *client_key;
-            const uint64_t *media_ids; /* distinct; the actor's own, or what the actor can see in a message */
-            size_t media_count;        /* at most LIMIT_ATTACHMENTS */
-            int64_t ttl_ms;            /* 0: the chat's */
+            const uint64_t *media_ids;      /* distinct; the actor's own, or what the actor can see in a message */
+            size_t media_count;             /* at most LIMIT_ATTACHMENTS */
+            int64_t ttl_ms;                 /* 0: the chat's */
+            uint64_t reply_to;              /* a message of the chat that the actor can see, deleted or not; 0: none */
+            const struct mention *mentions; /* of members, inside the text */
+            size_t mention_count;           /* at most LIMIT_MENTIONS */
+            struct {
+                uint64_t chat_id;
+                uint64_t message_id; /* 0: none; else its text and attachments are posted, and there are no others, nor mentions */
+            } forward;
         } message_post;
         struct {
             uint64_t chat_id;
             uint64_t message_id;
             const char *text;
             size_t text_size;
+            const struct mention *mentions; /* instead of those before */
+            size_t mention_count;
         } message_edit;
         struct {
             uint64_t chat_id;
             uint64_t message_id;
         } message_delete;
+        /* Sets or takes back one of the actor's reactions; what is so already changes nothing. out.json: the message's reactions. */
+        struct {
+            uint64_t chat_id;
+            uint64_t message_id;
+            const char *emoji; /* text_is_emoji() */
+            bool on;
+        } message_react;
+        /* By admins, in direct chats by both. What is so already changes nothing. */
+        struct {
+            uint64_t chat_id;
+            uint64_t message_id;
+            bool on;
+        } message_pin;
+        /* Deletes it for the actor alone. */
+        struct {
+            uint64_t chat_id;
+            uint64_t message_id;
+        } message_hide;
         struct {
             uint64_t id; /* refused (BAD_FIELD "id") beyond the log's head */
         } events_ack;    /* device_id's */

@@ -116,16 +116,46 @@ static void needs_message_post(struct state *state, struct slot *slot) {
     needs_key(state, command);
     for (size_t i = 0; i < command->in.message_post.media_count; i++)
         state_media(state, command->in.message_post.media_ids[i]);
+    for (size_t i = 0; i < command->in.message_post.mention_count; i++)
+        state_stay(state, command->in.message_post.chat_id, command->in.message_post.mentions[i].user_id);
+    if (command->in.message_post.reply_to)
+        state_message(state, command->in.message_post.reply_to);
+    if (command->in.message_post.forward.message_id) {
+        needs_own_stay(state, command, command->in.message_post.forward.chat_id);
+        state_message(state, command->in.message_post.forward.message_id);
+    }
 }
 
 static void needs_message_edit(struct state *state, struct slot *slot) {
-    needs_own_stay(state, slot->command, slot->command->in.message_edit.chat_id);
-    state_message(state, slot->command->in.message_edit.message_id);
+    const struct command *command = slot->command;
+    needs_own_stay(state, command, command->in.message_edit.chat_id);
+    state_message(state, command->in.message_edit.message_id);
+    for (size_t i = 0; i < command->in.message_edit.mention_count; i++)
+        state_stay(state, command->in.message_edit.chat_id, command->in.message_edit.mentions[i].user_id);
 }
 
 static void needs_message_delete(struct state *state, struct slot *slot) {
     needs_own_stay(state, slot->command, slot->command->in.message_delete.chat_id);
     state_message(state, slot->command->in.message_delete.message_id);
+}
+
+static void needs_message_react(struct state *state, struct slot *slot) {
+    const struct command *command = slot->command;
+    needs_own_stay(state, command, command->in.message_react.chat_id);
+    state_message(state, command->in.message_react.message_id);
+    state_reactor(state, command->in.message_react.message_id, command->actor_id);
+}
+
+static void needs_message_pin(struct state *state, struct slot *slot) {
+    needs_own_stay(state, slot->command, slot->command->in.message_pin.chat_id);
+    state_message(state, slot->command->in.message_pin.message_id);
+    state_need_pins(state, slot->command->in.message_pin.chat_id);
+}
+
+static void needs_message_hide(struct state *state, struct slot *slot) {
+    needs_own_stay(state, slot->command, slot->command->in.message_hide.chat_id);
+    state_message(state, slot->command->in.message_hide.message_id);
+    state_hidden(state, slot->command->actor_id, slot->command->in.message_hide.message_id);
 }
 
 static void needs_media_create(struct state *state, struct slot *slot) {
@@ -181,6 +211,9 @@ static const struct {
     [COMMAND_MESSAGE_POST] = { needs_message_post, decide_message_post },
     [COMMAND_MESSAGE_EDIT] = { needs_message_edit, decide_message_edit },
     [COMMAND_MESSAGE_DELETE] = { needs_message_delete, decide_message_delete },
+    [COMMAND_MESSAGE_REACT] = { needs_message_react, decide_message_react },
+    [COMMAND_MESSAGE_PIN] = { needs_message_pin, decide_message_pin },
+    [COMMAND_MESSAGE_HIDE] = { needs_message_hide, decide_message_hide },
     [COMMAND_EVENTS_ACK] = { needs_none, decide_events_ack },
     [COMMAND_MEDIA_CREATE] = { needs_media_create, decide_media_create, .makes_ids = true },
     [COMMAND_MEDIA_BEGIN] = { needs_media_begin, decide_media_begin },
@@ -279,6 +312,8 @@ void decide_needs_of_loaded(struct state *state, struct slot *slot) {
         needs_of_pair(state, command);
     if (command->type == COMMAND_MESSAGE_POST)
         needs_of_attachments(state, command);
+    if (command->type == COMMAND_MESSAGE_POST && command->in.message_post.forward.message_id)
+        needs_of_message(state, command->in.message_post.forward.message_id);
     if (command->type == COMMAND_MESSAGE_DELETE)
         needs_of_message(state, command->in.message_delete.message_id);
     if (command->type == COMMAND_LINK_JOIN)
@@ -312,6 +347,8 @@ uint64_t decide_list_key(const struct command *command) {
         return command->in.ban_put.chat_id;
     case COMMAND_BAN_REMOVE:
         return command->in.ban_remove.chat_id;
+    case COMMAND_MESSAGE_PIN:
+        return command->in.message_pin.chat_id;
     case COMMAND_USER_CREATE:
         return command->in.user_create.invite ? 1 : 0; /* all that use invitations, one after the other */
     case COMMAND_LEASE:
@@ -327,6 +364,8 @@ uint64_t decide_list_key(const struct command *command) {
     case COMMAND_MESSAGE_POST:
     case COMMAND_MESSAGE_EDIT:
     case COMMAND_MESSAGE_DELETE:
+    case COMMAND_MESSAGE_REACT:
+    case COMMAND_MESSAGE_HIDE:
     case COMMAND_EVENTS_ACK:
     case COMMAND_MEDIA_CREATE:
     case COMMAND_MEDIA_BEGIN:
@@ -366,7 +405,7 @@ struct event_entry *append_chat_event(struct state *state, struct chat_entry *ch
         return NULL;
     chat->chat.last_id = entry->event.id;
     chat->chat.last_rev++;
-    if (!event_is_message(type))
+    if (!event_is_message(type) && !event_is_about_message(type))
         chat->chat.changed_rev = chat->chat.last_rev; /* these events carry the chat's whole new values */
     chat_changed(state, chat);
     entry->event.owner_id = chat->chat.id;

@@ -44,10 +44,31 @@ void key_note(struct state *state, const struct command *command, uint64_t resul
 
 void push_bulk(struct state *state, enum bulk_kind kind, uint64_t a, uint64_t b);
 
+/* Whether a message is past the server's retention, which hides at once what the cleanup has not taken yet; or that, or past its own time. */
+bool message_is_past_retention(const struct state *state, const struct message *message);
+bool message_is_over(const struct state *state, const struct message *message);
+/* Whether it is a message of the chat that whoever has the stay there can see, as far as the stay goes. */
+bool message_is_in_view(const struct chat_entry *chat, const struct stay_entry *stay, const struct message_entry *message);
+
+/* The message to change, when the actor is in its chat and joined before it or the chat shows its history; else NULL, and refused. */
+struct message_entry *message_find(struct state *state, struct command *command, uint64_t chat_id, uint64_t message_id,
+                                   struct chat_entry **ret_chat, struct stay_entry **ret_stay);
+
+/* db/decide_reference.c: what a message refers to. */
+/* Whether a MESSAGE_POST may refer to what it names; else it is refused. */
+bool references_fit(struct state *state, struct command *command);
+/* Gives a new message what it refers to: the message it answers, those whom it mentions, what it forwards. */
+void references_set(struct state *state, const struct command *command, struct message_entry *message);
+/* Those of an edit, instead of those before. */
+bool mentions_fit(struct state *state, struct command *command, uint64_t chat_id, const struct mention *mentions, size_t count);
+void mentions_set(struct state *state, uint64_t actor_id, const struct mention *mentions, size_t count, struct message_entry *message);
+
 /* Whether a MESSAGE_POST may refer to its media; else it is refused. */
 bool media_may_attach(struct state *state, struct command *command);
 /* Refers the message to them and to their thumbnails, and sets its `attachments`. */
 void media_attach(struct state *state, const struct command *command, struct message_entry *message);
+/* Refers the message to all that another one, whose media were loaded, is referred to. */
+void media_share(struct state *state, const struct message_entry *from, struct message_entry *message);
 /* Takes a message's references away; media that nothing refers to any more begin their grace. After chain_seal(). */
 void media_detach(struct state *state, struct message_entry *message);
 
@@ -100,6 +121,9 @@ void decide_ban_remove(struct state *state, struct slot *slot);
 void decide_message_post(struct state *state, struct slot *slot);
 void decide_message_edit(struct state *state, struct slot *slot);
 void decide_message_delete(struct state *state, struct slot *slot);
+void decide_message_react(struct state *state, struct slot *slot);
+void decide_message_pin(struct state *state, struct slot *slot);
+void decide_message_hide(struct state *state, struct slot *slot);
 void decide_events_ack(struct state *state, struct slot *slot);
 void decide_media_create(struct state *state, struct slot *slot);
 void decide_media_begin(struct state *state, struct slot *slot);

@@ -324,6 +324,13 @@ void media_attach(struct state *state, const struct command *command, struct mes
         keep_attachments(state, &message->message, &rendered);
 }
 
+void media_share(struct state *state, const struct message_entry *from, struct message_entry *message) {
+    for (size_t i = 0; i < from->attached.count; i++)
+        refer(state, message, from->attached.items[i]);
+    message->message.attachments = from->message.attachments;
+    message->message.attachments_size = from->message.attachments_size;
+}
+
 static void release(struct state *state, struct media_entry *media) {
     if (media->references > 0)
         media->references--;

@@ -1,16 +1,21 @@
 /* Decisions on messages. */
 #include "db/decide.h"
 
+#include "core/limits.h"
 #include "core/random.h"
 #include "db/chain.h"
 
-/* Retention hides at once what the cleanup job has not yet taken. */
-static bool past_retention(const struct state *state, const struct message *message) {
+bool message_is_past_retention(const struct state *state, const struct message *message) {
     return state->config->retention_ms != CONFIG_FOREVER && message->created_ms + state->config->retention_ms <= state->now_ms;
 }
 
-static bool expired(const struct state *state, const struct message *message) {
-    return past_retention(state, message) || (message->expires_ms && message->expires_ms <= state->now_ms);
+bool message_is_over(const struct state *state, const struct message *message) {
+    return message_is_past_retention(state, message) || (message->expires_ms && message->expires_ms <= state->now_ms);
+}
+
+bool message_is_in_view(const struct chat_entry *chat, const struct stay_entry *stay, const struct message_entry *message) {
+    bool since_joining = chat->chat.history == HISTORY_ALL || message->message.id >= stay->stay.joined_id;
+    return message->found && message->message.chat_id == chat->chat.id && since_joining;
 }
 
 static void answer_repeated(struct state *state, struct slot *slot) {
@@ -18,7 +23,7 @@ static void answer_repeated(struct state *state, struct slot *slot) {
     slot->repeated = state_message(state, slot->repeated_id);
     if (!slot->repeated)
         return;
-    if (!slot->repeated->found || past_retention(state, &slot->repeated->message)) /* its id is still the answer */
+    if (!slot->repeated->found || message_is_past_retention(state, &slot->repeated->message)) /* its id is still the answer */
         slot->repeated->message =
             (struct message){ .id = slot->repeated_id, .chat_id = slot->command->in.message_post.chat_id, .gone = true };
     else
@@ -54,6 +59,7 @@ static struct message_entry *new_message(struct state *state, const struct comma
         .original = true,
     };
     media_attach(state, command, entry);
+    references_set(state, command, entry);
     if (entry->message.expires_ms)
         push_bulk(state, BULK_ADD_EXPIRY, (uint64_t)entry->message.expires_ms, entry->message.id);
     random_bytes(entry->message.seal, sizeof entry->message.seal);
@@ -107,7 +113,7 @@ void decide_message_post(struct state *state, struct slot *slot) {
             answer_repeated(state, slot);
         return;
     }
-    if (!may_post(state, command, &chat->chat, &stay->stay) || !media_may_attach(state, command))
+    if (!may_post(state, command, &chat->chat, &stay->stay) || !references_fit(state, command) || !media_may_attach(state, command))
         return;
     struct event_entry *event = append_chat_event(state, chat, EVENT_MESSAGE_CREATED, command->actor_id, 0);
     struct message_entry *message = event ? new_message(state, command, chat, &event->event) : NULL;
@@ -121,15 +127,13 @@ void decide_message_post(struct state *state, struct slot *slot) {
     key_note(state, command, message->message.id);
 }
 
-/* The message to change, when the actor is in its chat and joined before it or the chat shows its history. */
-static struct message_entry *find_message(struct state *state, struct command *command, uint64_t chat_id, uint64_t message_id,
-                                          struct chat_entry **ret_chat, struct stay_entry **ret_stay) {
+struct message_entry *message_find(struct state *state, struct command *command, uint64_t chat_id, uint64_t message_id,
+                                   struct chat_entry **ret_chat, struct stay_entry **ret_stay) {
     struct chat_entry *chat = enter(state, command, chat_id, ret_stay);
     struct message_entry *entry = chat ? state_message(state, message_id) : NULL;
     if (!entry)
         return NULL;
-    bool visible = chat->chat.history == HISTORY_ALL || message_id >= (*ret_stay)->stay.joined_id;
-    if (!entry->found || entry->message.chat_id != chat_id || !visible || expired(state, &entry->message)) {
+    if (!message_is_in_view(chat, *ret_stay, entry) || message_is_over(state, &entry->message)) {
         refuse(command, ERR_NOT_FOUND, NULL, NULL);
         return NULL;
     }
@@ -155,12 +159,25 @@ static struct event_entry *note_change(struct state *state, struct chat_entry *c
     return event;
 }
 
+static void keep_revision(struct state *state, const struct message *message) {
+    struct revision_row *row = state->config->edit_history ? state_alloc(state, sizeof *row) : NULL;
+    if (!row)
+        return;
+    *row = (struct revision_row){ .message_id = message->id,
+                                  .rev = message->rev,
+                                  .text = message->text,
+                                  .text_size = message->text_size,
+                                  .edited_ms = message->edited_ms ? message->edited_ms : message->created_ms };
+    state_push(state, &state->new_revisions, row);
+    push_bulk(state, BULK_PRUNE_REVISIONS, message->id, LIMIT_REVISIONS);
+}
+
 void decide_message_edit(struct state *state, struct slot *slot) {
     struct command *command = slot->command;
     struct chat_entry *chat;
     struct stay_entry *stay;
     struct message_entry *entry =
-        find_message(state, command, command->in.message_edit.chat_id, command->in.message_edit.message_id, &chat, &stay);
+        message_find(state, command, command->in.message_edit.chat_id, command->in.message_edit.message_id, &chat, &stay);
     if (!entry)
         return;
     if (entry->message.sender_id != command->actor_id)
@@ -169,10 +186,16 @@ void decide_message_edit(struct state *state, struct slot *slot) {
         return refuse(command, ERR_ALREADY_DELETED, NULL, "the message was deleted");
     if (window_closed(state, &entry->message, state->config->edit_window_ms))
         return refuse(command, ERR_WINDOW_CLOSED, NULL, "the message is too old to be edited");
+    const struct mention *mentions = command->in.message_edit.mentions;
+    size_t mention_count = command->in.message_edit.mention_count;
+    if (!mentions_fit(state, command, chat->chat.id, mentions, mention_count))
+        return;
+    keep_revision(state, &entry->message);
     chain_seal(&entry->message);
     entry->message.text = command->in.message_edit.text;
     entry->message.text_size = command->in.message_edit.text_size;
     entry->message.edited_ms = state->now_ms;
+    mentions_set(state, command->actor_id, mentions, mention_count, entry);
     command->out.id = entry->message.id;
     slot->answer = note_change(state, chat, entry, EVENT_MESSAGE_EDITED, command->actor_id);
 }
@@ -182,7 +205,7 @@ void decide_message_delete(struct state *state, struct slot *slot) {
     struct chat_entry *chat;
     struct stay_entry *stay;
     struct message_entry *entry =
-        find_message(state, command, command->in.message_delete.chat_id, command->in.message_delete.message_id, &chat, &stay);
+        message_find(state, command, command->in.message_delete.chat_id, command->in.message_delete.message_id, &chat, &stay);
     if (!entry)
         return;
     bool own = entry->message.sender_id == command->actor_id;
@@ -194,9 +217,37 @@ void decide_message_delete(struct state *state, struct slot *slot) {
         return refuse(command, ERR_WINDOW_CLOSED, NULL, "the message is too old to be deleted");
     chain_seal(&entry->message);
     media_detach(state, entry);
+    if (entry->message.reactions_id)
+        push_bulk(state, BULK_DROP_REACTIONS, entry->message.id, 0);
+    push_bulk(state, BULK_DROP_PIN, entry->message.id, 0);
+    if (entry->message.edited_ms)
+        push_bulk(state, BULK_DROP_REVISIONS, entry->message.id, 0);
     chain_blank(&entry->message, state->now_ms);
     if (entry->message.expires_ms)
         push_bulk(state, BULK_DROP_EXPIRY, (uint64_t)entry->message.expires_ms, entry->message.id);
     command->out.id = entry->message.id;
     note_change(state, chat, entry, EVENT_MESSAGE_DELETED, command->actor_id);
+}
+
+/* Nobody else is told, and nothing else changes. */
+void decide_message_hide(struct state *state, struct slot *slot) {
+    struct command *command = slot->command;
+    struct chat_entry *chat;
+    struct stay_entry *stay;
+    struct message_entry *entry =
+        message_find(state, command, command->in.message_hide.chat_id, command->in.message_hide.message_id, &chat, &stay);
+    struct hidden_entry *hidden = entry ? state_hidden(state, command->actor_id, entry->message.id) : NULL;
+    if (!hidden || hidden->hidden)
+        return;
+    struct event_entry *event = append_user_event(state, command->actor_id, EVENT_MESSAGE_HIDDEN, entry->message.id);
+    if (!event)
+        return;
+    hidden->hidden = true;
+    hidden->chat_id = chat->chat.id;
+    state_push(state, &state->new_hidden, hidden);
+    struct buf body = BUF_INIT;
+    json_member_id(&body, "chat_id", chat->chat.id);
+    json_member_id(&body, "message_id", entry->message.id);
+    event_body(state, event, &body);
+    command->out.id = entry->message.id;
 }

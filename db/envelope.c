@@ -169,12 +169,16 @@ static bool is_type(uint64_t type) {
     case EVENT_CHAT_CREATED:
     case EVENT_CHAT_UPDATED:
     case EVENT_CHAT_DELETED:
+    case EVENT_MESSAGE_REACTED:
+    case EVENT_MESSAGE_PINNED:
+    case EVENT_MESSAGE_UNPINNED:
     case EVENT_MEMBER_ADDED:
     case EVENT_MEMBER_UPDATED:
     case EVENT_MEMBER_REMOVED:
     case EVENT_USER_UPDATED:
     case EVENT_DEVICE_ADDED:
     case EVENT_DEVICE_REMOVED:
+    case EVENT_MESSAGE_HIDDEN:
     case EVENT_JOIN_REQUESTED:
     case EVENT_JOIN_DECLINED:
         return true;
@@ -252,7 +256,7 @@ static enum err take_withheld(struct input *input, struct frame *frame) {
     enum err err = take_plain_frame(input, &has_withheld, &frame->withheld);
     if (err != OK)
         return err;
-    bool fits = frame->type == EVENT_MESSAGE_EDITED && frame->withheld->type == frame->type && frame->withheld->id == frame->id;
+    bool fits = event_has_withheld(frame->type) && frame->withheld->type == frame->type && frame->withheld->id == frame->id;
     return fits && !has_withheld ? OK : ERR_BAD_REQUEST;
 }
 

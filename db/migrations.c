@@ -215,9 +215,63 @@ static const char mariadb_4[] =
     "CREATE TABLE IF NOT EXISTS ban(chat_id BIGINT NOT NULL, user_id BIGINT NOT NULL, by_id BIGINT NOT NULL, created_ms BIGINT NOT NULL,"
     " PRIMARY KEY(chat_id, user_id))" INNODB;
 
+/* What messages refer to. */
+static const char sqlite_5[] =
+    "ALTER TABLE event ADD COLUMN reply_id BIGINT;"
+    "ALTER TABLE event ADD COLUMN reply_seq BIGINT;"
+    "ALTER TABLE event ADD COLUMN reply_sender_id BIGINT;"
+    "ALTER TABLE event ADD COLUMN mentions TEXT;"
+    "ALTER TABLE event ADD COLUMN forwarded BIGINT;"
+    "ALTER TABLE event ADD COLUMN reactions TEXT;"
+    "ALTER TABLE event ADD COLUMN reactions_rev BIGINT;"
+    "ALTER TABLE event ADD COLUMN reactions_id BIGINT;"
+
+    "CREATE TABLE reaction(message_id BIGINT NOT NULL, user_id BIGINT NOT NULL, emoji TEXT NOT NULL, created_ms BIGINT NOT NULL,"
+    " PRIMARY KEY(message_id, user_id, emoji)) WITHOUT ROWID;"
+    "CREATE INDEX reaction_by_emoji ON reaction(message_id, emoji, user_id);"
+
+    "CREATE TABLE pin(chat_id BIGINT NOT NULL, message_id BIGINT NOT NULL, user_id BIGINT NOT NULL, pinned_ms BIGINT NOT NULL,"
+    " PRIMARY KEY(chat_id, message_id)) WITHOUT ROWID;"
+    "CREATE INDEX pin_by_message ON pin(message_id);"
+
+    /* Earlier texts of edited messages. */
+    "CREATE TABLE revision(message_id BIGINT NOT NULL, rev BIGINT NOT NULL, text TEXT NOT NULL, edited_ms BIGINT NOT NULL,"
+    " PRIMARY KEY(message_id, rev));"
+
+    /* Messages that users have deleted for themselves. */
+    "CREATE TABLE hidden(user_id BIGINT NOT NULL, message_id BIGINT NOT NULL, chat_id BIGINT NOT NULL,"
+    " PRIMARY KEY(user_id, message_id)) WITHOUT ROWID;"
+    "CREATE INDEX hidden_by_message ON hidden(message_id);"
+
+    "ALTER TABLE stay ADD COLUMN mentioned_seq BIGINT NOT NULL DEFAULT 0;";
+
+static const char mariadb_5[] =
+    "ALTER TABLE event ADD COLUMN IF NOT EXISTS reply_id BIGINT;"
+    "ALTER TABLE event ADD COLUMN IF NOT EXISTS reply_seq BIGINT;"
+    "ALTER TABLE event ADD COLUMN IF NOT EXISTS reply_sender_id BIGINT;"
+    "ALTER TABLE event ADD COLUMN IF NOT EXISTS mentions TEXT;"
+    "ALTER TABLE event ADD COLUMN IF NOT EXISTS forwarded BIGINT;"
+    "ALTER TABLE event ADD COLUMN IF NOT EXISTS reactions TEXT;"
+    "ALTER TABLE event ADD COLUMN IF NOT EXISTS reactions_rev BIGINT;"
+    "ALTER TABLE event ADD COLUMN IF NOT EXISTS reactions_id BIGINT;"
+
+    "CREATE TABLE IF NOT EXISTS reaction(message_id BIGINT NOT NULL, user_id BIGINT NOT NULL, emoji VARCHAR(32) NOT NULL,"
+    " created_ms BIGINT NOT NULL, PRIMARY KEY(message_id, user_id, emoji), INDEX reaction_by_emoji(message_id, emoji, user_id))" INNODB
+
+    "CREATE TABLE IF NOT EXISTS pin(chat_id BIGINT NOT NULL, message_id BIGINT NOT NULL, user_id BIGINT NOT NULL, pinned_ms BIGINT NOT NULL,"
+    " PRIMARY KEY(chat_id, message_id), INDEX pin_by_message(message_id))" INNODB
+
+    "CREATE TABLE IF NOT EXISTS revision(message_id BIGINT NOT NULL, rev BIGINT NOT NULL, text MEDIUMTEXT NOT NULL,"
+    " edited_ms BIGINT NOT NULL, PRIMARY KEY(message_id, rev))" INNODB
+
+    "CREATE TABLE IF NOT EXISTS hidden(user_id BIGINT NOT NULL, message_id BIGINT NOT NULL, chat_id BIGINT NOT NULL,"
+    " PRIMARY KEY(user_id, message_id), INDEX hidden_by_message(message_id))" INNODB
+
+    "ALTER TABLE stay ADD COLUMN IF NOT EXISTS mentioned_seq BIGINT NOT NULL DEFAULT 0;";
+
 static const struct step {
     const char *sqlite, *mariadb;
-} steps[] = { { sqlite_1, mariadb_1 }, { sqlite_2, mariadb_2 }, { sqlite_3, mariadb_3 }, { sqlite_4, mariadb_4 } };
+} steps[] = { { sqlite_1, mariadb_1 }, { sqlite_2, mariadb_2 }, { sqlite_3, mariadb_3 }, { sqlite_4, mariadb_4 }, { sqlite_5, mariadb_5 } };
 #define STEP_COUNT (sizeof steps / sizeof *steps)
 
 static const struct step step_table = {

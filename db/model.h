@@ -30,12 +30,16 @@ enum event_type {
     EVENT_CHAT_CREATED = 10,
     EVENT_CHAT_UPDATED = 11,
     EVENT_CHAT_DELETED = 12,
+    EVENT_MESSAGE_REACTED = 13,
+    EVENT_MESSAGE_PINNED = 14,
+    EVENT_MESSAGE_UNPINNED = 15,
     EVENT_MEMBER_ADDED = 20,
     EVENT_MEMBER_UPDATED = 21,
     EVENT_MEMBER_REMOVED = 22,
     EVENT_USER_UPDATED = 30,
     EVENT_DEVICE_ADDED = 31,
     EVENT_DEVICE_REMOVED = 32,
+    EVENT_MESSAGE_HIDDEN = 33,
     EVENT_JOIN_REQUESTED = 35,
     EVENT_JOIN_DECLINED = 36,
 };
@@ -128,6 +132,20 @@ struct ban {
     int64_t created_ms;
 };
 
+/* A message that another one answers: enough to find it, and to say whose it was when it is gone. */
+struct quotation {
+    uint64_t id; /* 0: it answers none */
+    uint64_t seq;
+    uint64_t sender_id;
+};
+
+/* Who is meant by a part of a text, counted in Unicode characters (code points). */
+struct mention {
+    uint64_t user_id;
+    uint32_t offset;
+    uint32_t length;
+};
+
 /* A message as it is now. `text` is NULL when deleted or withheld. */
 struct message {
     uint64_t id;
@@ -145,21 +163,55 @@ struct message {
     int64_t expires_ms;      /* its own; 0: the server's retention only. Once past, it is shown as deleted at that time */
     const char *attachments; /* rendered JSON objects, separated by commas (render_attachment); NULL: none, deleted or withheld */
     size_t attachments_size;
-    bool gone;     /* expired: only id, chat_id and seq (0: unknown) are left */
-    bool withheld; /* changed after the reader left */
-    bool original; /* text is the posted one: `seal` is its salt, else the body hash */
+    struct quotation reply_to;
+    const char *mentions; /* rendered JSON objects, separated by commas (render_mention); NULL: none, deleted or withheld */
+    size_t mentions_size;
+    const char *reactions; /* rendered JSON objects, separated by commas (db/reactions.h); NULL: none, deleted or withheld */
+    size_t reactions_size;
+    uint64_t reactions_rev; /* of their last change; 0: there never was one, or the reader does not learn of it */
+    uint64_t reactions_id;  /* event of their last change, which is none of the message */
+    bool forwarded;         /* its text and attachments were copied from another message */
+    bool gone;              /* expired: only id, chat_id and seq (0: unknown) are left */
+    bool hidden;            /* the reader has deleted it for themselves: only id, chat_id and seq are left */
+    bool withheld;          /* changed after the reader left */
+    bool original;          /* text is the posted one: `seal` is its salt, else the body hash */
     uint8_t seal[HASH128_SIZE];
     uint8_t chain[HASH128_SIZE];
 };
 
-/* Takes away what a reader must not see of a message. */
-static inline void message_withhold(struct message *message) {
-    message->withheld = true;
+/* Takes all content away: what is left says that there was a message, and proves it. */
+static inline void message_empty(struct message *message) {
     message->text = NULL;
     message->text_size = 0;
     message->client_key = NULL;
     message->attachments = NULL;
     message->attachments_size = 0;
+    message->reply_to = (struct quotation){ .id = 0 };
+    message->mentions = NULL;
+    message->mentions_size = 0;
+    message->forwarded = false;
+    message->reactions = NULL;
+    message->reactions_size = 0;
+    message->reactions_rev = 0;
+}
+
+/* Takes away what the reader has deleted for themselves. */
+static inline void message_hide(struct message *message) {
+    message->hidden = true;
+    message_empty(message);
+}
+
+/* Takes away reactions that came after the reader had left, or that an event yet to come tells of. */
+static inline void message_hide_reactions(struct message *message) {
+    message->reactions = NULL;
+    message->reactions_size = 0;
+    message->reactions_rev = 0;
+}
+
+/* Takes away what a reader must not see of a message. */
+static inline void message_withhold(struct message *message) {
+    message->withheld = true;
+    message_empty(message);
 }
 
 /* One row of the log. */
@@ -171,12 +223,17 @@ struct event {
     uint64_t ref_id;      /* message events: the message; member events: the user; device events: the device */
     uint64_t rev;         /* of the chat; 0 for user events */
     enum removal removal; /* device.removed */
-    const char *body;     /* JSON members (without braces) that follow the common ones; NULL for message events */
+    const char
+        *body; /* JSON members (without braces) that follow the common ones; NULL for message events, and for message.reacted withheld */
     size_t body_size;
     struct message message; /* message events only: what the message is now */
 };
 
 static inline bool event_is_message(enum event_type type) { return type <= EVENT_MESSAGE_DELETED; }
+/* Thin events about a message: the chat's own values stay as they are. */
+static inline bool event_is_about_message(enum event_type type) { return type >= EVENT_MESSAGE_REACTED && type <= EVENT_MESSAGE_UNPINNED; }
+/* Those that somebody who joined after the message gets in a withheld form. */
+static inline bool event_has_withheld(enum event_type type) { return type == EVENT_MESSAGE_EDITED || type == EVENT_MESSAGE_REACTED; }
 static inline bool event_is_member(enum event_type type) { return type >= EVENT_MEMBER_ADDED && type <= EVENT_MEMBER_REMOVED; }
 static inline bool event_is_user(enum event_type type) { return type >= EVENT_USER_UPDATED; }
 

@@ -72,6 +72,48 @@ enum err read_messages(struct reader *reader, uint64_t user_id, const struct pag
 enum err read_message(struct reader *reader, uint64_t user_id, uint64_t chat_id, uint64_t message_id, struct arena *arena,
                       struct message *ret_message) MUST_USE;
 
+/* Who reacted to a message with an emoji, by user id, from after_id on. For members who can see the message. */
+struct reaction {
+    uint64_t user_id;
+    int64_t created_ms;
+};
+struct reaction_request {
+    uint64_t chat_id;
+    uint64_t message_id;
+    const char *emoji;
+    uint64_t after_id;
+    size_t limit;
+};
+enum err read_reactions(struct reader *reader, uint64_t user_id, const struct reaction_request *request, struct arena *arena,
+                        struct reaction **ret_reactions, size_t *ret_count) MUST_USE;
+
+/* What a message said before its edits, oldest first, from after_rev on: for those who see its text. At most `limit`, and no more once they have
+ * LIMIT_PAGE_BYTES; `ret_more`: there are further ones. */
+struct revision {
+    uint64_t rev;
+    const char *text;
+    size_t text_size;
+    int64_t edited_ms;
+};
+struct revision_request {
+    uint64_t chat_id;
+    uint64_t message_id;
+    uint64_t after_rev;
+    size_t limit;
+};
+enum err read_revisions(struct reader *reader, uint64_t user_id, const struct revision_request *request, struct arena *arena,
+                        struct revision **ret_revisions, size_t *ret_count, bool *ret_more) MUST_USE;
+
+/* The pinned messages of a chat that a member can see, the last pinned first; at most LIMIT_PINS. */
+struct pin {
+    uint64_t message_id;
+    uint64_t seq;
+    uint64_t user_id; /* who pinned it */
+    int64_t pinned_ms;
+};
+enum err read_pins(struct reader *reader, uint64_t user_id, uint64_t chat_id, struct arena *arena, struct pin **ret_pins,
+                   size_t *ret_count) MUST_USE;
+
 /* Media. */
 /* The user's own, PENDING or READY, or a READY one that the user can see in a message or as a chat's avatar; anything else is ERR_NOT_FOUND. Strings in the arena. */
 enum err read_media(struct reader *reader, uint64_t user_id, uint64_t media_id, struct arena *arena, struct media *ret_media) MUST_USE;

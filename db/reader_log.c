@@ -18,7 +18,7 @@
 #define EVENT_COLUMNS "e.id, e.owner_id, e.type, e.actor_id, e.ref_id, e.rev, e.seq, e.body, coalesce(c.deleted_ms, 0)"
 #define EVENT_COLUMN_COUNT 9
 #define EVENT_JOINS \
-    " LEFT JOIN event m ON m.id = CASE WHEN e.type <= 3 THEN e.ref_id END AND m.is_message = 1 LEFT JOIN chat c ON c.id = e.owner_id"
+    " LEFT JOIN event m ON m.id = CASE WHEN e.type <= 3 OR e.type = 13 THEN e.ref_id END AND m.is_message = 1 LEFT JOIN chat c ON c.id = e.owner_id"
 
 /* ?1 user, ?2 after, ?3 end of the window, ?4 how many. Only ids: what is sorted stays small however long the texts are.
  *
@@ -32,7 +32,9 @@ static const struct query feed_window = {
     " SELECT e.id, span.low, span.high FROM span {straight} event e ON e.owner_id IN (span.owner_id, span.owner_id)"
     " AND e.is_message IN (0, 1) AND e.id >= span.first_id AND e.id <= span.last_id ORDER BY e.id LIMIT ?4"
 };
-static const struct query event_by_id = { "SELECT " EVENT_COLUMNS ", " MESSAGE_COLUMNS " FROM event e" EVENT_JOINS " WHERE e.id = ?1" };
+/* ?2: the reader, who may have deleted the message for themselves. */
+static const struct query event_by_id = { "SELECT " EVENT_COLUMNS ", " MESSAGE_COLUMNS ", h.message_id FROM event e" EVENT_JOINS
+                                          " LEFT JOIN hidden h ON h.user_id = ?2 AND h.message_id = m.id WHERE e.id = ?1" };
 static const struct query log_page = { "SELECT " EVENT_COLUMNS ", " MESSAGE_COLUMNS " FROM event e" EVENT_JOINS
                                        " WHERE e.id > ?1 ORDER BY e.id LIMIT ?2" };
 static const struct query leaver_between = { "SELECT 1 FROM stay WHERE chat_id = ?1 AND left_id > ?2 AND left_id < ?3 LIMIT 1" };
@@ -69,6 +71,15 @@ static enum err take_message(struct reader *reader, struct statement *row, struc
     return err;
 }
 
+/* The reactions of a message go with it, whether or not the cleanup has been there. */
+static bool message_is_there(struct reader *reader, struct statement *row, uint64_t horizon_id, const struct event *event) {
+    uint64_t (*number)(struct statement *, int) = reader->db->driver->column_id;
+    int64_t expires_ms = (int64_t)number(row, EVENT_COLUMN_COUNT + MESSAGE_COLUMN_EXPIRES_MS);
+    bool deleted = number(row, 8) != 0 || number(row, EVENT_COLUMN_COUNT + MESSAGE_COLUMN_DELETED_MS) != 0;
+    bool expired = event->ref_id < horizon_id || (expires_ms && expires_ms <= clock_now_ms());
+    return number(row, EVENT_COLUMN_COUNT) != 0 && !deleted && !expired;
+}
+
 static enum err take_event(struct reader *reader, struct statement *row, struct arena *arena, uint64_t horizon_id,
                            struct event *ret_event) {
     const struct db_driver *driver = reader->db->driver;
@@ -84,6 +95,8 @@ static enum err take_event(struct reader *reader, struct statement *row, struct 
         return take_message(reader, row, arena, horizon_id, ret_event);
     if (ret_event->type == EVENT_DEVICE_REMOVED)
         ret_event->removal = (enum removal)driver->column_id(row, 6);
+    if (ret_event->type == EVENT_MESSAGE_REACTED && !message_is_there(reader, row, horizon_id, ret_event))
+        return OK;
     ret_event->body = db_column_text(reader->db, row, 7, arena, &ret_event->body_size);
     return !ret_event->body && !driver->is_null(row, 7) ? ERR_NO_MEMORY : OK;
 }
@@ -95,10 +108,16 @@ struct sighting {
 
 /* What this reader must not see of a message: changes after the stay, and the text of messages from before it. */
 static void withhold(struct event *event, const struct sighting *sighting) {
+    if (event->type == EVENT_MESSAGE_REACTED && event->ref_id < sighting->low) {
+        event->body = NULL;
+        event->body_size = 0;
+    }
     if (!event_is_message(event->type) || event->message.gone)
         return;
     if (event->message.changed_id > sighting->high || event->message.id < sighting->low)
         message_withhold(&event->message);
+    if (event->message.reactions_id > sighting->high)
+        message_hide_reactions(&event->message);
 }
 
 static enum err add_frame(struct feed_page *page, const struct event *event, size_t *bytes) {
@@ -128,17 +147,29 @@ static enum err find_sightings(struct reader *reader, const struct window *windo
     return err;
 }
 
-static enum err add_sighting(struct reader *reader, const struct sighting *sighting, uint64_t horizon_id, struct feed_page *page,
+/* What this reader has deleted for themselves. */
+static void hide(struct event *event) {
+    if (event_is_message(event->type)) {
+        message_hide(&event->message);
+    } else {
+        event->body = NULL;
+        event->body_size = 0;
+    }
+}
+
+static enum err add_sighting(struct reader *reader, const struct window *window, const struct sighting *sighting, struct feed_page *page,
                              size_t *bytes) {
     struct arena arena = ARENA_INIT(EVENT_ARENA_BYTES);
-    struct statement *statement = reader_query(reader, &event_by_id, &sighting->id, 1);
+    struct statement *statement = reader_query(reader, &event_by_id, (uint64_t[]){ sighting->id, window->user_id }, 2);
     enum err err = OK;
     for (bool row; rows_next(reader->db, statement, &err, &row);) {
         struct event event;
-        err = take_event(reader, statement, &arena, horizon_id, &event);
+        err = take_event(reader, statement, &arena, window->horizon_id, &event);
         if (err != OK)
             continue;
         withhold(&event, sighting);
+        if (!reader->db->driver->is_null(statement, EVENT_COLUMN_COUNT + MESSAGE_COLUMN_COUNT))
+            hide(&event);
         err = add_frame(page, &event, bytes);
     }
     arena_release(&arena);
@@ -151,7 +182,7 @@ static enum err read_window(struct reader *reader, const struct window *window, 
     size_t count = 0, bytes = 0;
     enum err err = find_sightings(reader, window, sightings, &count);
     for (size_t i = 0; err == OK && i < count && bytes < LIMIT_REPLAY_BYTES; i++)
-        err = add_sighting(reader, &sightings[i], window->horizon_id, page, &bytes);
+        err = add_sighting(reader, window, &sightings[i], page, &bytes);
     *ret_full = count == LIMIT_REPLAY_EVENTS || bytes >= LIMIT_REPLAY_BYTES;
     return err;
 }
@@ -214,9 +245,11 @@ static enum err add_members(struct reader *reader, struct frame *frame, struct a
 }
 
 /* A message is read as it is by now. Whoever follows the log gives the event to all who are members at its place there: if one of them left before the
- * message was changed, its text comes with the event of that change only, which follows in the same log. */
+ * message was changed, its text comes with the event of that change only, which follows in the same log. So do later reactions, which have events of their own. */
 static enum err withhold_from_leavers(struct reader *reader, struct event *event) {
     const struct message *message = &event->message;
+    if (message->reactions_id > event->id)
+        message_hide_reactions(&event->message);
     if (!event_is_message(event->type) || message->gone || message->deleted_ms || message->changed_id <= event->id)
         return OK;
     struct statement *statement = reader_query(reader, &leaver_between, (uint64_t[]){ event->owner_id, event->id, message->changed_id }, 3);
@@ -242,7 +275,8 @@ static enum err take_log_event(struct reader *reader, struct statement *row, str
     if (err != OK)
         return err;
     struct frame *frame = page->frames[page->count - 1];
-    if (event.type == EVENT_MESSAGE_EDITED && !event.message.gone && !frame_set_withheld(frame, &event))
+    bool has_content = event_is_message(event.type) ? !event.message.gone : event.body != NULL;
+    if (event_has_withheld(event.type) && has_content && !frame_set_withheld(frame, &event))
         return ERR_NO_MEMORY;
     return event.type == EVENT_CHAT_CREATED ? add_members(reader, frame, arena) : OK;
 }

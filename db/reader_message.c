@@ -16,10 +16,12 @@ static const struct query stay_above = { "SELECT " STAY_COLUMNS " FROM stay s WH
                                          " AND s.joined_id >= coalesce((SELECT max(b.joined_id) FROM stay b WHERE b.chat_id = ?1"
                                          " AND b.user_id = ?2 AND b.joined_id <= ?3), 0) ORDER BY s.joined_id LIMIT 1" };
 static const struct query chat_exists = { "SELECT 1 FROM chat c WHERE c.id = ?1 AND c.deleted_ms = 0" };
-static const struct query page_down = { "SELECT " MESSAGE_COLUMNS " FROM event m WHERE m.owner_id = ?1 AND m.is_message = 1 AND m.id >= ?2"
-                                        " AND m.id <= ?3 ORDER BY m.id DESC LIMIT ?4" };
-static const struct query page_up = { "SELECT " MESSAGE_COLUMNS " FROM event m WHERE m.owner_id = ?1 AND m.is_message = 1 AND m.id >= ?2"
-                                      " AND m.id <= ?3 ORDER BY m.id LIMIT ?4" };
+/* ?5: the reader, who may have deleted some of them for themselves. */
+#define PAGE                                                                                                             \
+    "SELECT " MESSAGE_COLUMNS ", h.message_id FROM event m LEFT JOIN hidden h ON h.user_id = ?5 AND h.message_id = m.id" \
+    " WHERE m.owner_id = ?1 AND m.is_message = 1 AND m.id >= ?2 AND m.id <= ?3 ORDER BY m.id"
+static const struct query page_down = { PAGE " DESC LIMIT ?4" };
+static const struct query page_up = { PAGE " LIMIT ?4" };
 
 /* What a reader may see of one chat. */
 struct view {
@@ -88,14 +90,24 @@ static enum err open_view(struct reader *reader, uint64_t user_id, uint64_t chat
     return err == OK ? reader_horizon(reader, &ret_view->horizon_id) : err;
 }
 
-/* A message changed after the reader left is shown without its text, unless the change fell into another stay. */
+/* Whether the event fell into the stay, or into another one of the reader's. */
+static enum err has_learnt(const struct view *view, const struct range *stay, uint64_t event_id, bool *ret_learnt) {
+    struct range later = *stay;
+    enum err err = event_id > stay->high ? next_stay(view, true, event_id + 1, &later) : OK;
+    *ret_learnt = event_id <= later.high && (event_id <= stay->high || event_id >= later.low);
+    return err;
+}
+
+/* A message changed after the reader left is shown without its text, and reactions from later are not shown. */
 static enum err judge_withheld(const struct view *view, const struct range *stay, struct message *message) {
-    struct range later;
-    if (message->changed_id <= stay->high)
-        return OK;
-    enum err err = next_stay(view, true, message->changed_id + 1, &later);
-    if (err == OK && (later.low > message->changed_id || later.high < message->changed_id))
+    bool of_change = false, of_reactions = false;
+    enum err err = has_learnt(view, stay, message->changed_id, &of_change);
+    if (err == OK)
+        err = has_learnt(view, stay, message->reactions_id, &of_reactions);
+    if (err == OK && !of_change)
         message_withhold(message);
+    if (err == OK && !of_reactions)
+        message_hide_reactions(message);
     return err;
 }
 
@@ -107,6 +119,8 @@ static enum err take_message(const struct view *view, struct statement *statemen
     enum err err = row_message(view->reader->db, statement, 0, result->arena, message);
     if (err == OK)
         chain_expire(message, view->now_ms);
+    if (err == OK && !view->reader->db->driver->is_null(statement, MESSAGE_COLUMN_COUNT))
+        message_hide(message);
     return err;
 }
 
@@ -116,8 +130,8 @@ static enum err read_part(const struct view *view, bool down, const struct range
     struct reader *reader = view->reader;
     size_t first = result->count;
     uint64_t low = part->low > view->horizon_id ? part->low : view->horizon_id;
-    uint64_t ids[] = { view->chat_id, low, part->high, limit };
-    struct statement *statement = reader_query(reader, down ? &page_down : &page_up, ids, 4);
+    uint64_t ids[] = { view->chat_id, low, part->high, limit, view->user_id };
+    struct statement *statement = reader_query(reader, down ? &page_down : &page_up, ids, 5);
     enum err err = OK;
     for (bool row; rows_next(reader->db, statement, &err, &row);)
         err = take_message(view, statement, result);

@@ -8,10 +8,14 @@ static const struct {
     enum event_type type;
     const char *name;
 } event_names[] = {
-    { EVENT_MESSAGE_CREATED, "message.created" }, { EVENT_MESSAGE_EDITED, "message.edited" }, { EVENT_MESSAGE_DELETED, "message.deleted" },
-    { EVENT_CHAT_CREATED, "chat.created" },       { EVENT_CHAT_UPDATED, "chat.updated" },     { EVENT_CHAT_DELETED, "chat.deleted" },
-    { EVENT_MEMBER_ADDED, "member.added" },       { EVENT_MEMBER_UPDATED, "member.updated" }, { EVENT_MEMBER_REMOVED, "member.removed" },
-    { EVENT_USER_UPDATED, "user.updated" },       { EVENT_DEVICE_ADDED, "device.added" },     { EVENT_DEVICE_REMOVED, "device.removed" },
+    { EVENT_MESSAGE_CREATED, "message.created" }, { EVENT_MESSAGE_EDITED, "message.edited" },
+    { EVENT_MESSAGE_DELETED, "message.deleted" }, { EVENT_CHAT_CREATED, "chat.created" },
+    { EVENT_CHAT_UPDATED, "chat.updated" },       { EVENT_CHAT_DELETED, "chat.deleted" },
+    { EVENT_MEMBER_ADDED, "member.added" },       { EVENT_MEMBER_UPDATED, "member.updated" },
+    { EVENT_MEMBER_REMOVED, "member.removed" },   { EVENT_MESSAGE_REACTED, "message.reacted" },
+    { EVENT_MESSAGE_PINNED, "message.pinned" },   { EVENT_MESSAGE_UNPINNED, "message.unpinned" },
+    { EVENT_USER_UPDATED, "user.updated" },       { EVENT_DEVICE_ADDED, "device.added" },
+    { EVENT_DEVICE_REMOVED, "device.removed" },   { EVENT_MESSAGE_HIDDEN, "message.hidden" },
     { EVENT_JOIN_REQUESTED, "join.requested" },   { EVENT_JOIN_DECLINED, "join.declined" },
 };
 
@@ -195,6 +199,13 @@ static void render_gone(struct buf *buf, const struct message *message) {
     json_member_bool(buf, "deleted", true);
 }
 
+static void render_hidden(struct buf *buf, const struct message *message) {
+    json_member_id(buf, "id", message->id);
+    json_member_id(buf, "chat_id", message->chat_id);
+    json_member_number(buf, "seq", message->seq);
+    json_member_bool(buf, "hidden", true);
+}
+
 /* What an attachment and its thumbnail have in common; all in one order, which db/chain.c relies on. */
 static void render_file(struct buf *buf, const struct media *media) {
     json_member_string(buf, "content_type", media->content_type);
@@ -242,14 +253,40 @@ void render_media_open(struct buf *buf, const struct media *media) {
         json_member_time(buf, "expires_at", media->expires_ms);
 }
 
-static void render_attachments(struct buf *buf, const struct message *message) {
-    if (!message->attachments)
+/* An array whose items are rendered already; NULL: none. */
+static void render_array(struct buf *buf, const char *name, const char *items, size_t size) {
+    if (!items)
         return;
     json_comma(buf);
-    json_key(buf, "attachments");
+    json_key(buf, name);
     buf_char(buf, '[');
-    buf_append(buf, message->attachments, message->attachments_size);
+    buf_append(buf, items, size);
     buf_char(buf, ']');
+}
+
+void render_mention(struct buf *buf, const struct mention *mention) {
+    buf_char(buf, '{');
+    json_member_id(buf, "user_id", mention->user_id);
+    json_member_number(buf, "offset", mention->offset);
+    json_member_number(buf, "length", mention->length);
+    buf_char(buf, '}');
+}
+
+static void render_reply(struct buf *buf, const struct quotation *reply_to) {
+    if (!reply_to->id)
+        return;
+    json_comma(buf);
+    json_key(buf, "reply_to");
+    buf_char(buf, '{');
+    json_member_id(buf, "id", reply_to->id);
+    json_member_number(buf, "seq", reply_to->seq);
+    json_member_id(buf, "sender_id", reply_to->sender_id);
+    buf_char(buf, '}');
+}
+
+void render_reactions(struct buf *buf, const struct message *message) {
+    render_array(buf, "reactions", message->reactions ? message->reactions : "", message->reactions_size);
+    json_member_number(buf, "reactions_rev", message->reactions_rev);
 }
 
 /* The text with what proves it, or what stands in its place. */
@@ -261,7 +298,13 @@ static void render_content(struct buf *buf, const struct message *message) {
         json_member_bool(buf, "withheld", true);
     } else {
         json_member_text(buf, "text", message->text, message->text_size);
-        render_attachments(buf, message);
+        render_array(buf, "attachments", message->attachments, message->attachments_size);
+        render_reply(buf, &message->reply_to);
+        render_array(buf, "mentions", message->mentions, message->mentions_size);
+        if (message->forwarded)
+            json_member_bool(buf, "forwarded", true);
+        if (message->reactions_rev)
+            render_reactions(buf, message);
         if (message->expires_ms)
             json_member_time(buf, "expires_at", message->expires_ms);
         if (message->client_key)
@@ -277,6 +320,8 @@ void render_message(struct buf *buf, const struct message *message) {
     buf_char(buf, '{');
     if (message->gone) {
         render_gone(buf, message);
+    } else if (message->hidden) {
+        render_hidden(buf, message);
     } else {
         json_member_id(buf, "id", message->id);
         json_member_id(buf, "chat_id", message->chat_id);
@@ -313,6 +358,9 @@ static void render_data(struct buf *buf, const struct event *event, struct frame
     } else if (event->body_size) {
         json_comma(buf);
         buf_append(buf, event->body, event->body_size);
+    } else if (event->type == EVENT_MESSAGE_REACTED) {
+        json_member_id(buf, "message_id", event->ref_id);
+        json_member_bool(buf, "withheld", true);
     }
     buf_char(buf, '}');
 }
@@ -333,8 +381,8 @@ static void render_frame(struct buf *buf, const struct event *event, struct fram
 struct frame *frame_new(const struct event *event) {
     struct frame_parts parts = { 0 };
     struct buf buf = BUF_INIT;
-    if (!buf_reserve(&buf, sizeof(struct frame) + event->message.text_size + event->message.attachments_size + event->body_size +
-                               FRAME_OVERHEAD_BYTES))
+    if (!buf_reserve(&buf, sizeof(struct frame) + event->message.text_size + event->message.attachments_size +
+                               event->message.mentions_size + event->message.reactions_size + event->body_size + FRAME_OVERHEAD_BYTES))
         return NULL;
     buf.size = sizeof(struct frame);
     render_frame(&buf, event, &parts);
@@ -365,6 +413,8 @@ struct frame *frame_new(const struct event *event) {
 bool frame_set_withheld(struct frame *frame, const struct event *event) {
     struct event withheld = *event;
     withheld.message.withheld = true;
+    withheld.body = NULL;
+    withheld.body_size = 0;
     frame->withheld = frame_new(&withheld);
     return frame->withheld != NULL;
 }

@@ -25,6 +25,9 @@ void render_invitation(struct buf *buf, const struct link *link, const struct ch
 void render_ban(struct buf *buf, const struct ban *ban); /* {user_id, banned_by, created_at} */
 void render_join_request(struct buf *buf, const struct join_request *request);
 void render_message(struct buf *buf, const struct message *message);
+void render_mention(struct buf *buf, const struct mention *mention); /* {user_id, offset, length} */
+/* `"reactions":[…],"reactions_rev":N` into an object. */
+void render_reactions(struct buf *buf, const struct message *message);
 /* As it stands in a message; `thumbnail` NULL: none. */
 void render_attachment(struct buf *buf, const struct media *media, const struct media *thumbnail);
 /* The same without the closing brace. */
@@ -51,13 +54,13 @@ struct frame {
     uint32_t member_count;
     uint64_t *members; /* chat.created only: the initial members; owned by the frame, else NULL */
     struct frame
-        *withheld; /* message.edited only: the same without the text, for those whose stay began after the message; owned, else NULL */
+        *withheld; /* event_has_withheld() only: the same without content, for those whose stay began after the message; owned, else NULL */
     char bytes[];
 };
 
 /* A new frame with one reference, or NULL when out of memory. */
 struct frame *frame_new(const struct event *event) MUST_USE;
-/* Gives the frame of a message.edited its withheld form; false when out of memory. */
+/* Gives the frame of an event_has_withheld() its withheld form; false when out of memory. */
 bool frame_set_withheld(struct frame *frame, const struct event *event) MUST_USE;
 /* Gives the frame of a chat.created its members (copied); false when out of memory. */
 bool frame_set_members(struct frame *frame, const uint64_t *user_ids, size_t count) MUST_USE;

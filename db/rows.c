@@ -149,9 +149,15 @@ enum err row_message(struct db *db, struct statement *row, int column, struct ar
         .deleted_ms = (int64_t)number(row, column + 10),
         .original = number(row, column + 11) != 0,
         .expires_ms = (int64_t)number(row, column + 15),
+        .reply_to = { number(row, column + 16), number(row, column + 17), number(row, column + 18) },
+        .forwarded = number(row, column + 20) != 0,
+        .reactions_rev = number(row, column + 22),
+        .reactions_id = number(row, column + 23),
     };
     message.text = long_text(db, row, column + 6, arena, &message.text_size, &err);
     message.attachments = long_text(db, row, column + 14, arena, &message.attachments_size, &err);
+    message.mentions = long_text(db, row, column + 19, arena, &message.mentions_size, &err);
+    message.reactions = long_text(db, row, column + 21, arena, &message.reactions_size, &err);
     db_column_blob(db, row, column + 12, message.seal, sizeof message.seal);
     db_column_blob(db, row, column + 13, message.chain, sizeof message.chain);
     if (err == OK)

@@ -20,8 +20,11 @@
 /* Of a message's own row in the log, named m. */
 #define MESSAGE_COLUMNS                                                                                                                \
     "m.id, m.owner_id, m.actor_id, m.seq, m.changed_rev, m.changed_id, m.body, m.client_key, m.created_ms, m.edited_ms, m.deleted_ms," \
-    " m.original, m.seal, m.chain, m.attachments, m.expires_ms"
-#define MESSAGE_COLUMN_COUNT 16
+    " m.original, m.seal, m.chain, m.attachments, m.expires_ms, m.reply_id, m.reply_seq, m.reply_sender_id, m.mentions, m.forwarded,"  \
+    " m.reactions, m.reactions_rev, m.reactions_id"
+#define MESSAGE_COLUMN_COUNT 24
+#define MESSAGE_COLUMN_DELETED_MS 10
+#define MESSAGE_COLUMN_EXPIRES_MS 15
 #define MEDIA_COLUMNS                                                                                                             \
     "x.id, x.owner_id, x.state, x.token, x.content_type, x.size, x.md5, x.sha256, x.file_name, x.width, x.height, x.duration_ms," \
     " x.blurhash, x.thumbnail_id, x.part_size, x.upload_id, x.created_ms, x.expires_ms, x.upload_until_ms"

@@ -11,15 +11,18 @@ void state_init(struct state *state, struct arena *arena, const struct config *c
 void state_release(struct state *state) {
     for (size_t i = 0; i < state->events.count; i++)
         frame_drop(((struct event_entry *)state->events.items[i])->frame);
-    struct map *maps[] = { &state->users, &state->names, &state->chats,  &state->stays, &state->pairs,    &state->messages,
-                           &state->keys,  &state->media, &state->sights, &state->links, &state->requests, &state->bans };
+    struct map *maps[] = {
+        &state->users, &state->names,  &state->chats, &state->stays,    &state->pairs, &state->messages, &state->keys,
+        &state->media, &state->sights, &state->links, &state->requests, &state->bans,  &state->reactors, &state->hidden
+    };
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         map_release(maps[i]);
     struct buf *bufs[] = { &state->need_users,          &state->need_names, &state->need_devices,     &state->need_counts,
                            &state->need_pending,        &state->need_chats, &state->need_stays,       &state->need_pairs,
                            &state->need_messages,       &state->need_keys,  &state->need_media,       &state->need_attached,
                            &state->need_sights,         &state->need_links, &state->need_link_counts, &state->need_requests,
-                           &state->need_request_counts, &state->need_bans,  &state->need_ban_counts };
+                           &state->need_request_counts, &state->need_bans,  &state->need_ban_counts,  &state->need_reactors,
+                           &state->need_pins,           &state->need_hidden };
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
         buf_release(bufs[i]);
 }
@@ -232,6 +235,14 @@ void state_need_request_count(struct state *state, uint64_t chat_id) {
     need_id(&state->need_request_counts, chat_id);
 }
 
+void state_need_pins(struct state *state, uint64_t chat_id) {
+    struct chat_entry *entry = state_chat(state, chat_id);
+    if (!entry || entry->pins_needed)
+        return;
+    entry->pins_needed = true;
+    need_id(&state->need_pins, chat_id);
+}
+
 struct pair_entry *state_pair(struct state *state, uint64_t one, uint64_t other) {
     uint64_t low = one < other ? one : other;
     uint64_t high = one < other ? other : one;
@@ -309,5 +320,37 @@ struct sight_entry *state_sight(struct state *state, uint64_t media_id, uint64_t
     *entry = (struct sight_entry){ .media_id = media_id, .user_id = user_id, .next = first };
     put(state, &state->sights, mixed, entry);
     need_pair(&state->need_sights, media_id, user_id);
+    return entry;
+}
+
+struct reactor_entry *state_reactor(struct state *state, uint64_t message_id, uint64_t user_id) {
+    uint64_t mixed = state_mix(message_id, user_id);
+    struct reactor_entry *first = map_get(&state->reactors, mixed);
+    for (struct reactor_entry *entry = first; entry; entry = entry->next) {
+        if (entry->message_id == message_id && entry->user_id == user_id)
+            return entry;
+    }
+    struct reactor_entry *entry = state_alloc(state, sizeof *entry);
+    if (!entry)
+        return NULL;
+    *entry = (struct reactor_entry){ .message_id = message_id, .user_id = user_id, .next = first };
+    put(state, &state->reactors, mixed, entry);
+    need_pair(&state->need_reactors, message_id, user_id);
+    return entry;
+}
+
+struct hidden_entry *state_hidden(struct state *state, uint64_t user_id, uint64_t message_id) {
+    uint64_t mixed = state_mix(user_id, message_id);
+    struct hidden_entry *first = map_get(&state->hidden, mixed);
+    for (struct hidden_entry *entry = first; entry; entry = entry->next) {
+        if (entry->user_id == user_id && entry->message_id == message_id)
+            return entry;
+    }
+    struct hidden_entry *entry = state_alloc(state, sizeof *entry);
+    if (!entry)
+        return NULL;
+    *entry = (struct hidden_entry){ .user_id = user_id, .message_id = message_id, .next = first };
+    put(state, &state->hidden, mixed, entry);
+    need_pair(&state->need_hidden, user_id, message_id);
     return entry;
 }

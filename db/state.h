@@ -39,8 +39,15 @@ struct user_entry {
     struct user_entry *next_of_name;
 };
 
+/* A pinned message of a chat. */
+struct pin_row {
+    uint64_t chat_id, message_id, user_id;
+};
+
 struct chat_entry {
     struct chat chat;
+    struct vec pins; /* struct pin_row, if they were needed: as they were when the batch began */
+    bool pins_needed;
     bool found;
     bool listed;          /* in new_chats or changed_chats */
     bool delivery_listed; /* in changed_deliveries */
@@ -92,8 +99,40 @@ struct message_entry {
     struct message message;
     bool found;
     bool listed;
+    bool reactions_listed; /* in reacted_messages */
     bool attached_needed;
     struct vec attached; /* struct media_entry, thumbnails among them, if they were needed */
+};
+
+/* A reaction of a user at a message: one that is there, or that this batch has changed. */
+struct reaction_entry {
+    uint64_t message_id, user_id;
+    const char *emoji;
+    bool stored; /* as the batch began */
+    bool on;
+    bool listed; /* in changed_reactions */
+};
+
+/* All reactions of a user at a message. */
+struct reactor_entry {
+    uint64_t message_id, user_id;
+    struct vec reactions; /* struct reaction_entry */
+    struct reactor_entry *next;
+};
+
+/* What a message said before an edit. */
+struct revision_row {
+    uint64_t message_id, rev;
+    const char *text;
+    size_t text_size;
+    int64_t edited_ms; /* when it came to say so */
+};
+
+/* Whether a user has deleted a message for themselves. */
+struct hidden_entry {
+    uint64_t user_id, message_id, chat_id;
+    bool hidden;
+    struct hidden_entry *next;
 };
 
 struct media_entry {
@@ -112,6 +151,11 @@ struct sight_entry {
 
 struct attachment_row {
     uint64_t message_id, media_id, chat_id;
+};
+
+/* A member was mentioned in a message with that seq. */
+struct mention_row {
+    uint64_t chat_id, user_id, joined_id, seq;
 };
 
 struct lease_entry {
@@ -151,6 +195,10 @@ enum bulk_kind {
     BULK_ACK_DEVICE,
     BULK_PRUNE_TICKETS,
     BULK_DROP_ATTACHMENTS, /* of a message */
+    BULK_DROP_REACTIONS,   /* of a message */
+    BULK_DROP_PIN,         /* of a message */
+    BULK_DROP_REVISIONS,   /* of a message */
+    BULK_PRUNE_REVISIONS,  /* of a message */
     BULK_ADD_EXPIRY,
     BULK_DROP_EXPIRY,
     BULK_FORGET_MEDIA,
@@ -177,15 +225,17 @@ struct state {
     uint16_t tag;              /* of this commit */
     bool failed;
 
-    struct map users, names, chats, stays, pairs, messages, keys, media, sights, links, requests, bans;
+    struct map users, names, chats, stays, pairs, messages, keys, media, sights, links, requests, bans, reactors, hidden;
     struct buf need_users, need_names, need_devices, need_counts, need_pending, need_chats, need_stays, need_pairs, need_messages,
         need_keys, need_media, need_attached, need_sights, need_links, need_link_counts, need_requests, need_request_counts, need_bans,
-        need_ban_counts; /* JSON arrays */
+        need_ban_counts, need_reactors, need_pins, need_hidden; /* JSON arrays */
 
     struct vec new_users, changed_users, new_devices, new_chats, changed_chats, new_stays, changed_stays, events, changed_messages;
     struct vec new_keys, invites, new_invites, new_tickets, used_tickets;
     struct vec new_media, changed_media, changed_bytes, new_attachments, changed_deliveries, changed_avatars, leases;
     struct vec new_links, changed_links, new_requests, new_bans;
+    struct vec mentions; /* struct mention_row */
+    struct vec reacted_messages, changed_reactions, new_pins, new_hidden, new_revisions;
     struct vec bulk[BULK_KINDS];
 };
 
@@ -213,12 +263,15 @@ struct request_entry *state_request(struct state *state, uint64_t chat_id, uint6
 struct ban_entry *state_ban(struct state *state, uint64_t chat_id, uint64_t user_id);
 void state_need_ban_count(struct state *state, uint64_t chat_id);
 void state_need_request_count(struct state *state, uint64_t chat_id);
+void state_need_pins(struct state *state, uint64_t chat_id);
 struct pair_entry *state_pair(struct state *state, uint64_t one, uint64_t other);
 struct message_entry *state_message(struct state *state, uint64_t message_id);
 struct key_entry *state_key(struct state *state, uint64_t user_id, uint64_t key);
 void state_need_pending_count(struct state *state, uint64_t user_id);
 struct media_entry *state_media(struct state *state, uint64_t media_id);
 void state_need_attached(struct state *state, uint64_t message_id);
+struct reactor_entry *state_reactor(struct state *state, uint64_t message_id, uint64_t user_id);
+struct hidden_entry *state_hidden(struct state *state, uint64_t user_id, uint64_t message_id);
 struct sight_entry *state_sight(struct state *state, uint64_t media_id, uint64_t user_id);
 
 /* Loads all that was asked for: a constant number of statements. Call again after asking for more. */

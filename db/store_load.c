@@ -47,6 +47,11 @@ static const struct query load_request_counts = {
 };
 static const struct query load_bans = { "SELECT " BAN_COLUMNS " FROM {pairs} p {straight} ban b ON b.chat_id = p.a AND b.user_id = p.b" };
 static const struct query load_ban_counts = { "SELECT i.id, (SELECT count(*) FROM ban b WHERE b.chat_id = i.id) FROM {ids} i" };
+static const struct query load_reactors = { "SELECT r.message_id, r.user_id, r.emoji FROM {pairs} p"
+                                            " {straight} reaction r ON r.message_id = p.a AND r.user_id = p.b" };
+static const struct query load_pins = { "SELECT n.chat_id, n.message_id FROM {ids} i {straight} pin n ON n.chat_id = i.id" };
+static const struct query load_hidden = { "SELECT h.user_id, h.message_id FROM {pairs} p"
+                                          " {straight} hidden h ON h.user_id = p.a AND h.message_id = p.b" };
 static const struct query load_lease = { "SELECT holder, until_ms FROM lease WHERE name = ?1" };
 static const struct query load_successor = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL
                                              " AND s.user_id <> ?2 ORDER BY s.role DESC, s.joined_id, s.user_id LIMIT 1" };
@@ -223,6 +228,35 @@ static enum err take_ban_count(struct state *state, struct db *db, struct statem
     return OK;
 }
 
+static enum err take_reaction(struct state *state, struct db *db, struct statement *row) {
+    struct reactor_entry *reactor = state_reactor(state, db->driver->column_id(row, 0), db->driver->column_id(row, 1));
+    struct reaction_entry *reaction = state_alloc(state, sizeof *reaction);
+    if (!reactor || !reaction)
+        return ERR_NO_MEMORY;
+    *reaction = (struct reaction_entry){ .message_id = reactor->message_id, .user_id = reactor->user_id, .stored = true, .on = true };
+    reaction->emoji = db_column_text(db, row, 2, state->arena, NULL);
+    state_push(state, &reactor->reactions, reaction);
+    return reaction->emoji ? OK : ERR_NO_MEMORY;
+}
+
+static enum err take_pin(struct state *state, struct db *db, struct statement *row) {
+    struct chat_entry *chat = state_chat(state, db->driver->column_id(row, 0));
+    struct pin_row *pin = state_alloc(state, sizeof *pin);
+    if (!chat || !pin)
+        return ERR_NO_MEMORY;
+    *pin = (struct pin_row){ .chat_id = chat->chat.id, .message_id = db->driver->column_id(row, 1) };
+    state_push(state, &chat->pins, pin);
+    return OK;
+}
+
+static enum err take_hidden(struct state *state, struct db *db, struct statement *row) {
+    struct hidden_entry *entry = state_hidden(state, db->driver->column_id(row, 0), db->driver->column_id(row, 1));
+    if (!entry)
+        return ERR_NO_MEMORY;
+    entry->hidden = true;
+    return OK;
+}
+
 /* Keys hold for the running period and the two before it. */
 static void bind_periods(const struct state *state, struct db *db, struct statement *statement) {
     uint64_t period = (uint64_t)(state->now_ms / IDEMPOTENCY_PERIOD_MS);
@@ -270,6 +304,9 @@ static const struct {
     { offsetof(struct state, need_request_counts), &load_request_counts, take_request_count, NULL },
     { offsetof(struct state, need_bans), &load_bans, take_ban, NULL },
     { offsetof(struct state, need_ban_counts), &load_ban_counts, take_ban_count, NULL },
+    { offsetof(struct state, need_reactors), &load_reactors, take_reaction, NULL },
+    { offsetof(struct state, need_pins), &load_pins, take_pin, NULL },
+    { offsetof(struct state, need_hidden), &load_hidden, take_hidden, NULL },
 };
 
 static enum err run_load(struct state *state, struct db *db, size_t load, struct buf *need) {

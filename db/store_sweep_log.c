@@ -3,10 +3,16 @@
 #include "core/limits.h"
 #include "db/store_sweep.h"
 
-static const struct query oldest_events = { "SELECT id, created_ms, type, owner_id, ref_id, attachments IS NOT NULL, expires_ms"
-                                            " FROM event WHERE id > ?1 ORDER BY id LIMIT ?2" };
+static const struct query oldest_events = {
+    "SELECT id, created_ms, type, owner_id, ref_id, attachments IS NOT NULL, expires_ms, reactions_id IS NOT NULL, edited_ms"
+    " FROM event WHERE id > ?1 ORDER BY id LIMIT ?2"
+};
 static const struct query delete_events = { "DELETE FROM event WHERE id <= ?1" };
 static const struct query delete_attachments = { "DELETE FROM attachment WHERE message_id <= ?1 RETURNING media_id" };
+static const struct query delete_reactions = { "DELETE FROM reaction WHERE message_id <= ?1" };
+static const struct query delete_pins = { "DELETE FROM pin WHERE message_id <= ?1" };
+static const struct query delete_hidden = { "DELETE FROM hidden WHERE message_id <= ?1" };
+static const struct query delete_revisions = { "DELETE FROM revision WHERE message_id <= ?1" };
 static const struct query delete_expiry = { "DELETE FROM expiry WHERE expires_ms = ?1 AND message_id = ?2" };
 static const struct query set_floor = { "UPDATE meta SET number = ?1 WHERE name = 'floor' AND number < ?1" };
 static const struct query delete_stay = { "DELETE FROM stay WHERE chat_id = ?1 AND user_id = ?2 AND left_id = ?3" };
@@ -24,6 +30,8 @@ struct prefix {
     struct row_key *expiries; /* of its messages that have a time of their own */
     size_t expiry_count;
     bool attached; /* some of its messages refer to media */
+    bool reacted;  /* some of them have, or had, reactions */
+    bool edited;   /* some of them may have earlier texts */
 };
 
 /* An expired end of a stay takes the stay's row with it: nothing of it can be read any more. */
@@ -43,6 +51,8 @@ static void take_event(struct prefix *prefix, const struct db_driver *driver, st
                                      .owner_id = driver->column_id(row, 3),
                                      .ref_id = driver->column_id(row, 4) };
     prefix->attached = prefix->attached || driver->column_id(row, 5);
+    prefix->reacted = prefix->reacted || driver->column_id(row, 7);
+    prefix->edited = prefix->edited || driver->column_id(row, 8);
     if (!driver->is_null(row, 6))
         prefix->expiries[prefix->expiry_count++] = (struct row_key){ .numbers = { driver->column_id(row, 6), event->id } };
 }
@@ -68,6 +78,14 @@ static enum err delete_prefix(struct pass *pass, const struct prefix *prefix) {
         err = forget_stay(pass, &prefix->events[i]);
     if (err == OK && prefix->attached)
         err = release_attachments(pass, &delete_attachments, bound);
+    if (err == OK && prefix->reacted)
+        err = pass_run(pass, &delete_reactions, &bound, 1);
+    if (err == OK && prefix->edited)
+        err = pass_run(pass, &delete_revisions, &bound, 1);
+    if (err == OK)
+        err = pass_run(pass, &delete_pins, &bound, 1);
+    if (err == OK)
+        err = pass_run(pass, &delete_hidden, &bound, 1);
     if (err == OK)
         err = pass_write(pass, &delete_expiry, prefix->expiries, prefix->expiry_count, 2);
     if (err == OK)

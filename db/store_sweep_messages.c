@@ -17,8 +17,12 @@ static const struct query messages_of_chat = { "SELECT " MESSAGE_COLUMNS
                                                " WHERE m.owner_id = ?1 AND m.is_message = 1 AND m.id > ?3 AND m.id <= ?4"
                                                " ORDER BY m.id LIMIT ?2" };
 static const struct query blank_message = { "UPDATE event SET body = NULL, attachments = NULL, client_key = NULL, original = 0, seal = ?2,"
-                                            " deleted_ms = ?3 WHERE id = ?1" };
+                                            " deleted_ms = ?3, reply_id = NULL, reply_seq = NULL, reply_sender_id = NULL,"
+                                            " mentions = NULL, forwarded = NULL, reactions = NULL WHERE id = ?1" };
 static const struct query drop_attachments = { "DELETE FROM attachment WHERE message_id = ?1 RETURNING media_id" };
+static const struct query drop_reactions = { "DELETE FROM reaction WHERE message_id = ?1" };
+static const struct query drop_pin = { "DELETE FROM pin WHERE message_id = ?1" };
+static const struct query drop_revisions = { "DELETE FROM revision WHERE message_id = ?1" };
 static const struct query drop_expiry = { "DELETE FROM expiry WHERE expires_ms = ?1 AND message_id = ?2" };
 
 static const struct query next_deliveries = {
@@ -115,14 +119,25 @@ static enum err blank(struct pass *pass, struct page_item *item) {
     enum err err = write_blank(pass, message);
     if (err == OK && attached)
         err = release_attachments(pass, &drop_attachments, message->id);
+    if (err == OK && message->reactions_id)
+        err = pass_run(pass, &drop_reactions, &message->id, 1);
+    if (err == OK && message->edited_ms)
+        err = pass_run(pass, &drop_revisions, &message->id, 1);
     if (err == OK && message->expires_ms)
         err = pass_run(pass, &drop_expiry, (uint64_t[]){ (uint64_t)message->expires_ms, message->id }, 2);
     return err;
 }
 
+static enum err drop_pins(struct pass *pass, const struct page *page) {
+    struct row_key keys[PAGE_MESSAGES];
+    for (size_t i = 0; i < page->items.count; i++)
+        keys[i] = (struct row_key){ .numbers = { ((struct page_item *)page->items.items[i])->message.id } };
+    return pass_write(pass, &drop_pin, keys, page->items.count, 1);
+}
+
 /* Counts those of the page that still had content, and blanks them unless the run is dry. */
 static enum err blank_page(struct pass *pass, const struct page *page) {
-    enum err err = OK;
+    enum err err = pass->dry_run ? OK : drop_pins(pass, page);
     for (size_t i = 0; err == OK && i < page->items.count; i++) {
         struct page_item *item = page->items.items[i];
         pass_took(pass, item->message.deleted_ms == 0, UINT64_MAX);

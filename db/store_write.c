@@ -60,13 +60,29 @@ static const struct query insert_thin = { "INSERT INTO event(id, owner_id, is_me
                                           " VALUES(?1,?2,0,?3,?4,?5,?6,?7,?8,?9)" };
 static const struct query insert_message = {
     "INSERT INTO event(id, owner_id, is_message, type, actor_id, ref_id, rev, seq, created_ms, body, changed_id, changed_rev, edited_ms,"
-    " deleted_ms, original, seal, chain, client_key, attachments, expires_ms)"
-    " VALUES(?1,?2,1,?3,?4,?1,?5,?6,?7,?8,?1,?5,0,0,1,?9,?10,?11,?12,nullif(?13,0))"
+    " deleted_ms, original, seal, chain, client_key, attachments, expires_ms, reply_id, reply_seq, reply_sender_id, mentions, forwarded)"
+    " VALUES(?1,?2,1,?3,?4,?1,?5,?6,?7,?8,?1,?5,0,0,1,?9,?10,?11,?12,nullif(?13,0),nullif(?14,0),nullif(?15,0),nullif(?16,0),?17,nullif(?18,0))"
 };
 static const struct query update_message = {
     "UPDATE event SET body = ?2, changed_id = ?3, changed_rev = ?4, edited_ms = ?5, deleted_ms = ?6,"
-    " original = ?7, seal = ?8, client_key = ?9, attachments = ?10 WHERE id = ?1"
+    " original = ?7, seal = ?8, client_key = ?9, attachments = ?10, reply_id = nullif(?11,0), reply_seq = nullif(?12,0),"
+    " reply_sender_id = nullif(?13,0), mentions = ?14, forwarded = nullif(?15,0), reactions = ?16 WHERE id = ?1"
 };
+static const struct query set_reactions = { "UPDATE event SET reactions = ?2, reactions_rev = ?3, reactions_id = ?4 WHERE id = ?1" };
+static const struct query insert_reaction = { "INSERT INTO reaction(message_id, user_id, emoji, created_ms) VALUES(?1,?2,?3,?4)" };
+static const struct query delete_reaction = { "DELETE FROM reaction WHERE message_id = ?1 AND user_id = ?2 AND emoji = ?3" };
+static const struct query drop_reactions = { "DELETE FROM reaction WHERE message_id = ?1" };
+static const struct query insert_pin = { "INSERT INTO pin(chat_id, message_id, user_id, pinned_ms) VALUES(?1,?2,?3,?4)" };
+static const struct query drop_pin = { "DELETE FROM pin WHERE message_id = ?1" };
+static const struct query insert_hidden = { "INSERT INTO hidden(user_id, message_id, chat_id) VALUES(?1,?2,?3)" };
+static const struct query insert_revision = { "INSERT INTO revision(message_id, rev, text, edited_ms) VALUES(?1,?2,?3,?4)" };
+static const struct query prune_revisions = {
+    "DELETE FROM revision WHERE message_id = ?1 AND rev <= (SELECT k.rev FROM revision k WHERE k.message_id = ?1"
+    " ORDER BY k.rev DESC LIMIT 1 OFFSET ?2)"
+};
+static const struct query drop_revisions = { "DELETE FROM revision WHERE message_id = ?1" };
+static const struct query note_mention = { "UPDATE stay SET mentioned_seq = CASE WHEN mentioned_seq < ?4 THEN ?4 ELSE mentioned_seq END"
+                                           " WHERE chat_id = ?1 AND user_id = ?2 AND joined_id = ?3" };
 static const struct query set_media_bytes = { "UPDATE user SET media_bytes = ?2 WHERE id = ?1" };
 static const struct query ack_device = { "UPDATE device SET acked_id = CASE WHEN acked_id < ?2 THEN ?2 ELSE acked_id END WHERE id = ?1" };
 static const struct query insert_media = {
@@ -260,6 +276,15 @@ static void bind_thin(struct statement *statement, const void *context, size_t i
     rows->driver->bind_text(statement, 9, event->body, event->body_size);
 }
 
+/* Five parameters from `index` on. */
+static void bind_references(const struct rows *rows, struct statement *statement, int index, const struct message *message) {
+    rows->driver->bind_id(statement, index, message->reply_to.id);
+    rows->driver->bind_id(statement, index + 1, message->reply_to.seq);
+    rows->driver->bind_id(statement, index + 2, message->reply_to.sender_id);
+    rows->driver->bind_text(statement, index + 3, message->mentions, message->mentions_size);
+    rows->driver->bind_id(statement, index + 4, message->forwarded);
+}
+
 static void bind_message(struct statement *statement, const void *context, size_t index) {
     const struct rows *rows = context;
     const struct event *event = &((struct event_entry *)rows->items[index])->event;
@@ -277,6 +302,7 @@ static void bind_message(struct statement *statement, const void *context, size_
     bind_text(rows, statement, 11, message->client_key);
     rows->driver->bind_text(statement, 12, message->attachments, message->attachments_size);
     rows->driver->bind_id(statement, 13, (uint64_t)message->expires_ms);
+    bind_references(rows, statement, 14, message);
 }
 
 static void bind_message_update(struct statement *statement, const void *context, size_t index) {
@@ -292,6 +318,66 @@ static void bind_message_update(struct statement *statement, const void *context
     rows->driver->bind_blob(statement, 8, message->seal, sizeof message->seal);
     bind_text(rows, statement, 9, message->client_key);
     rows->driver->bind_text(statement, 10, message->attachments, message->attachments_size);
+    bind_references(rows, statement, 11, message);
+    rows->driver->bind_text(statement, 16, message->reactions, message->reactions_size);
+}
+
+static void bind_reactions(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct message *message = &((struct message_entry *)rows->items[index])->message;
+    rows->driver->bind_id(statement, 1, message->id);
+    rows->driver->bind_text(statement, 2, message->reactions, message->reactions_size);
+    rows->driver->bind_id(statement, 3, message->reactions_rev);
+    rows->driver->bind_id(statement, 4, message->reactions_id);
+}
+
+static void bind_old_reaction(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct reaction_entry *reaction = rows->items[index];
+    rows->driver->bind_id(statement, 1, reaction->message_id);
+    rows->driver->bind_id(statement, 2, reaction->user_id);
+    bind_text(rows, statement, 3, reaction->emoji);
+}
+
+static void bind_new_reaction(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    bind_old_reaction(statement, context, index);
+    rows->driver->bind_id(statement, 4, (uint64_t)rows->state->now_ms);
+}
+
+static void bind_mention(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct mention_row *row = rows->items[index];
+    rows->driver->bind_id(statement, 1, row->chat_id);
+    rows->driver->bind_id(statement, 2, row->user_id);
+    rows->driver->bind_id(statement, 3, row->joined_id);
+    rows->driver->bind_id(statement, 4, row->seq);
+}
+
+static void bind_pin(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct pin_row *pin = rows->items[index];
+    rows->driver->bind_id(statement, 1, pin->chat_id);
+    rows->driver->bind_id(statement, 2, pin->message_id);
+    rows->driver->bind_id(statement, 3, pin->user_id);
+    rows->driver->bind_id(statement, 4, (uint64_t)rows->state->now_ms);
+}
+
+static void bind_hidden(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct hidden_entry *entry = rows->items[index];
+    rows->driver->bind_id(statement, 1, entry->user_id);
+    rows->driver->bind_id(statement, 2, entry->message_id);
+    rows->driver->bind_id(statement, 3, entry->chat_id);
+}
+
+static void bind_revision(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct revision_row *row = rows->items[index];
+    rows->driver->bind_id(statement, 1, row->message_id);
+    rows->driver->bind_id(statement, 2, row->rev);
+    rows->driver->bind_text(statement, 3, row->text, row->text_size);
+    rows->driver->bind_id(statement, 4, (uint64_t)row->edited_ms);
 }
 
 static void bind_media(struct statement *statement, const void *context, size_t index) {
@@ -433,6 +519,34 @@ static void split_events(struct state *state, struct vec *messages, struct vec *
     }
 }
 
+/* What was taken back and set again within the batch stays as it is. */
+static void split_reactions(struct state *state, struct vec *set, struct vec *taken_back) {
+    for (size_t i = 0; i < state->changed_reactions.count; i++) {
+        struct reaction_entry *entry = state->changed_reactions.items[i];
+        if (entry->on != entry->stored)
+            state_push(state, entry->on ? set : taken_back, entry);
+    }
+}
+
+/* What members add to messages. */
+static enum err write_additions(struct state *state, struct db *db) {
+    struct vec set = { 0 }, taken_back = { 0 };
+    split_reactions(state, &set, &taken_back);
+    const struct table_write writes[] = {
+        { &set_reactions, &state->reacted_messages, bind_reactions },
+        { &delete_reaction, &taken_back, bind_old_reaction },
+        { &insert_reaction, &set, bind_new_reaction },
+        { &drop_reactions, &state->bulk[BULK_DROP_REACTIONS], bind_bulk_id },
+        { &insert_pin, &state->new_pins, bind_pin },
+        { &insert_hidden, &state->new_hidden, bind_hidden },
+        { &drop_pin, &state->bulk[BULK_DROP_PIN], bind_bulk_id },
+        { &insert_revision, &state->new_revisions, bind_revision },
+        { &prune_revisions, &state->bulk[BULK_PRUNE_REVISIONS], bind_bulk },
+        { &drop_revisions, &state->bulk[BULK_DROP_REVISIONS], bind_bulk_id },
+    };
+    return state->failed ? ERR_NO_MEMORY : write_all(state, db, writes, sizeof writes / sizeof *writes);
+}
+
 static enum err write_chats(struct state *state, struct db *db) {
     struct vec messages = { 0 }, thin = { 0 };
     const struct query *changed_chat = db->driver->dialect == DIALECT_MARIADB ? &merge_chat : &update_chat;
@@ -443,6 +557,7 @@ static enum err write_chats(struct state *state, struct db *db) {
         { &insert_stay, &state->new_stays, bind_new_stay },
         { &update_stay, &state->changed_stays, bind_stay },
         { &close_stays, &state->bulk[BULK_CLOSE_STAYS], bind_bulk },
+        { &note_mention, &state->mentions, bind_mention },
         { &insert_purge, &state->bulk[BULK_PURGE_CHAT], bind_bulk },
         { &insert_link, &state->new_links, bind_link },
         { &update_link, &state->changed_links, bind_link_update },
@@ -500,5 +615,7 @@ enum err state_write(struct state *state, struct db *db) {
     enum err err = write_accounts(state, db);
     if (err == OK)
         err = write_chats(state, db);
+    if (err == OK)
+        err = write_additions(state, db);
     return err == OK ? write_media(state, db) : err;
 }

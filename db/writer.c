@@ -175,7 +175,7 @@ static enum err make_frames(struct batch *batch) {
         struct event_entry *entry = batch->state.events.items[i];
         entry->frame = frame_new(&entry->event);
         bool whole = entry->frame;
-        if (whole && entry->event.type == EVENT_MESSAGE_EDITED)
+        if (whole && event_has_withheld(entry->event.type))
             whole = frame_set_withheld(entry->frame, &entry->event);
         if (whole && entry->members)
             whole = frame_set_members(entry->frame, entry->members, entry->member_count);

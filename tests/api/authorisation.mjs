@@ -16,6 +16,7 @@ const PASSWORDS = { current_password: 'correct horse battery', new_password: 'an
 
 const ANNOUNCEMENT = { content_type: 'image/png', size: 7, md5: '0123456789abcdef0123456789abcdef' };
 const PARTS = { parts: [{ number: 1, md5: '0123456789abcdef0123456789abcdef' }] };
+export const THUMB = encodeURIComponent('👍');
 const OTHER_MEDIA = { anotherUsers: 404, nobodys: 404, aUser: 404 };
 const OTHER_BLOB = { anotherUsers: 403, nobodys: 403 };
 
@@ -125,6 +126,44 @@ export const MATRIX = [
     other: { chat_id: { anotherUsers: 404, nobodys: 404, ofOwn: 404, aUser: 404 }, message_id: { anotherUsers: 404, ofOwn: 404, nobodys: 404, aUser: 404 } },
   },
   { route: 'DELETE /v1/chats/{chat_id}/messages/{message_id}', variant: "somebody's message", message: 'aMembers', expect: [401, 404, 403, 404, 204, 204, 401] },
+
+  { route: 'DELETE /v1/chats/{chat_id}/messages/{message_id}', variant: "somebody's message for oneself", message: 'aMembers', query: 'for=me', expect: [401, 404, 204, 404, 204, 204, 401] },
+
+  // what a message said before
+  {
+    route: 'GET /v1/chats/{chat_id}/messages/{message_id}/edits', message: 'aMembers', expect: [401, 404, 200, 200, 200, 200, 401],
+    other: { chat_id: { anotherUsers: 404, nobodys: 404, ofOwn: 404, aUser: 404 }, message_id: { anotherUsers: 404, ofOwn: 404, nobodys: 404, aUser: 404 } },
+  },
+
+  // reactions
+  {
+    route: 'GET /v1/chats/{chat_id}/messages/{message_id}/reactions', message: 'aMembers', query: `emoji=${THUMB}`,
+    expect: [401, 404, 200, 404, 200, 200, 401],
+    other: { chat_id: { anotherUsers: 404, nobodys: 404, ofOwn: 404, aUser: 404 }, message_id: { anotherUsers: 404, ofOwn: 404, nobodys: 404, aUser: 404 } },
+  },
+  {
+    route: 'PUT /v1/chats/{chat_id}/messages/{message_id}/reactions/{emoji}', message: 'aMembers', expect: [401, 404, 200, 404, 200, 200, 401],
+    other: {
+      chat_id: { anotherUsers: 404, nobodys: 404, ofOwn: 404, aUser: 404 }, message_id: { anotherUsers: 404, ofOwn: 404, nobodys: 404, aUser: 404 }, emoji: { aWord: 400 },
+    },
+  },
+  {
+    route: 'DELETE /v1/chats/{chat_id}/messages/{message_id}/reactions/{emoji}', message: 'aMembers', expect: [401, 404, 200, 404, 200, 200, 401],
+    other: {
+      chat_id: { anotherUsers: 404, nobodys: 404, ofOwn: 404, aUser: 404 }, message_id: { anotherUsers: 404, ofOwn: 404, nobodys: 404, aUser: 404 }, emoji: { aWord: 400 },
+    },
+  },
+
+  // pins
+  { route: 'GET /v1/chats/{chat_id}/pins', expect: [401, 404, 200, 404, 200, 200, 401], other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 } } },
+  {
+    route: 'PUT /v1/chats/{chat_id}/pins/{message_id}', message: 'aMembers', expect: [401, 404, 403, 404, 204, 204, 401],
+    other: { chat_id: { anotherUsers: 404, nobodys: 404, ofOwn: 404, aUser: 404 }, message_id: { anotherUsers: 404, ofOwn: 404, nobodys: 404, aUser: 404 } },
+  },
+  {
+    route: 'DELETE /v1/chats/{chat_id}/pins/{message_id}', message: 'aMembers', expect: [401, 404, 403, 404, 204, 204, 401],
+    other: { chat_id: { anotherUsers: 404, nobodys: 404, ofOwn: 404, aUser: 404 }, message_id: { anotherUsers: 404, ofOwn: 404, nobodys: 404, aUser: 404 } },
+  },
 
   // media
   { route: 'POST /v1/media', expect: loggedIn(201), body: ANNOUNCEMENT },

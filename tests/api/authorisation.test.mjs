@@ -6,7 +6,7 @@ import { Client, PASSWORD, addMember, createGroup, createLink, expectStatus, get
 import { openEvents } from '../support/events.mjs';
 import { MIB, announce, sendOk, someBytes, upload } from '../support/media.mjs';
 import { readRoutes, startServer } from '../support/server.mjs';
-import { ACTORS, MATRIX } from './authorisation.mjs';
+import { ACTORS, MATRIX, THUMB } from './authorisation.mjs';
 
 const NOBODY = '9223372036854775807';
 
@@ -122,6 +122,7 @@ async function idsFor(row, scene) {
     message_id: scene.message.id,
     user_id: row.target && TARGETS[row.target](scene),
     device_id: parametersOf(row.route).includes('device_id') ? await ownDevice(scene) : undefined,
+    emoji: THUMB,
     media_id: scene.media?.id,
     object: row.blob && objectOf(scene.media),
     link_id: scene.link?.id,
@@ -228,6 +229,9 @@ const OTHERS = {
   object: {
     anotherUsers: async ({ anotherUser }) => objectOf(await upload(anotherUser, someBytes())),
     nobodys: async () => `${NOBODY}-${'0'.repeat(32)}`,
+  },
+  emoji: {
+    aWord: async () => 'like',
   },
   device_id: {
     anotherUsers: async ({ anotherUser }) => anotherUser.device.id,

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import net from 'node:net';
-import { createGroup, expectStatus, logIn, postMany, postMessage, register, wholeHistory, Client } from '../support/client.mjs';
+import { addMember, createGroup, expectStatus, logIn, postMany, postMessage, register, wholeHistory, Client } from '../support/client.mjs';
 import { openReadyFor } from '../support/events.mjs';
 import { startNodesFor } from '../support/nodes.mjs';
 import { startRedisFor } from '../support/redis.mjs';
@@ -73,6 +73,27 @@ test('what is posted on one node is heard by the others, who read nothing', { sk
     assert.equal(await metric(node, 'parley_log_behind_positions'), 0);
     assert.deepEqual(await wholeHistory(on(node, bob), chat), messages);
   }
+});
+
+test('what members add to messages is heard by the others, whole or withheld, who read nothing', { skip }, async (t) => {
+  const { nodes } = await startTalking(t, 2);
+  const { alice, bob, chat, streams } = await settle(t, nodes);
+  const message = await postMessage(alice, chat, 'a message');
+  const carol = await register(nodes[1], 'carol');
+  await addMember(alice, chat, carol);
+  const late = await openReadyFor(t, nodes[1], { token: carol.token });
+  const before = await filled(nodes[1]);
+  const path = `/v1/chats/${chat.id}`;
+  const { reactions } = expectStatus(await alice.put(`${path}/messages/${message.id}/reactions/${encodeURIComponent('👍')}`), 200);
+  expectStatus(await alice.put(`${path}/pins/${message.id}`), 204);
+  expectStatus(await on(nodes[0], bob).delete(`${path}/messages/${message.id}?for=me`), 204);
+  const types = ['message.created', 'member.added', 'message.reacted', 'message.pinned', 'message.hidden'];
+  const events = await streams[1].take(types.length);
+  assert.deepEqual(events.map(({ type }) => type), types);
+  assert.deepEqual(events[2].reactions, reactions);
+  assert.equal((await late.next('message.reacted')).withheld, true);
+  await late.next('message.pinned');
+  assert.equal(await filled(nodes[1]), before);
 });
 
 test('nodes that post at the same time: every stream has all, once and in order', { skip }, async (t) => {

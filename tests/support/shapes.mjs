@@ -61,7 +61,7 @@ function checkGroupValues({ description, avatar_id, slow_mode_s, permissions }) 
 }
 
 const MESSAGE_KEYS = ['id', 'chat_id', 'sender_id', 'seq', 'rev', 'created_at', 'chain'];
-const MESSAGE_OPTIONS = ['client_key', 'attachments', 'expires_at'];
+const MESSAGE_OPTIONS = ['client_key', 'attachments', 'expires_at', 'reply_to', 'mentions', 'forwarded', 'reactions', 'reactions_rev'];
 
 // A message nobody changed, as it was posted.
 export function checkNewMessage(message) {
@@ -85,6 +85,14 @@ export function checkDeletedMessage(message) {
   assert.match(message.body_hash, HASH);
 }
 
+// A message that the reader has deleted for themselves.
+export function checkHiddenMessage(message) {
+  checkKeys(message, ['id', 'chat_id', 'seq', 'hidden']);
+  for (const id of ['id', 'chat_id']) assert.match(message[id], ID);
+  assert.ok(Number.isInteger(message.seq) && message.seq >= 1);
+  assert.equal(message.hidden, true);
+}
+
 function checkMessageValues(message) {
   for (const id of ['id', 'chat_id', 'sender_id']) assert.match(message[id], ID);
   for (const number of ['seq', 'rev']) assert.ok(Number.isInteger(message[number]) && message[number] >= 1, number);
@@ -92,6 +100,39 @@ function checkMessageValues(message) {
   assert.match(message.chain, HASH);
   if ('expires_at' in message) assert.match(message.expires_at, TIME);
   if ('attachments' in message) checkAttachments(message.attachments);
+  checkReferences(message);
+}
+
+function checkReferences(message) {
+  if ('reply_to' in message) checkQuotation(message.reply_to);
+  if ('mentions' in message) checkMentions(message);
+  if ('forwarded' in message) assert.equal(message.forwarded, true);
+  if ('reactions' in message) checkReactions(message);
+}
+
+// What a message, an answer and an event say of the reactions.
+export function checkReactions({ reactions, reactions_rev }) {
+  for (const reaction of reactions) {
+    checkKeys(reaction, ['emoji', 'count']);
+    assert.ok(reaction.emoji && Number.isInteger(reaction.count) && reaction.count >= 1);
+  }
+  assert.equal(new Set(reactions.map(({ emoji }) => emoji)).size, reactions.length);
+  assert.ok(Number.isInteger(reactions_rev) && reactions_rev >= 0);
+}
+
+function checkQuotation(quotation) {
+  checkKeys(quotation, ['id', 'seq', 'sender_id']);
+  for (const id of [quotation.id, quotation.sender_id]) assert.match(id, ID);
+  assert.ok(Number.isInteger(quotation.seq) && quotation.seq >= 1);
+}
+
+function checkMentions({ text, mentions }) {
+  assert.ok(mentions.length > 0);
+  for (const mention of mentions) {
+    checkKeys(mention, ['user_id', 'offset', 'length']);
+    assert.match(mention.user_id, ID);
+    assert.ok(mention.offset + mention.length <= [...text].length);
+  }
 }
 
 const FILE_KEYS = ['id', 'content_type', 'size', 'md5'];

@@ -45,6 +45,7 @@ static void defaults(void **state) {
     assert_int_equal(config.session_max_ms, INT64_C(365) * 86400000);
     assert_int_equal(config.devices_per_user, 10);
     assert_int_equal(config.group_max, 1024);
+    assert_false(config.edit_history);
     assert_int_equal(config.edit_window_ms, 86400000);
     assert_int_equal(config.delete_window_ms, 0);
     assert_int_equal(config.retention_ms, INT64_C(30) * 86400000);

@@ -45,9 +45,19 @@ static struct frame *thin_frame(uint64_t position, enum event_type type, enum re
     return frame;
 }
 
-#define FRAMES 5
+static struct frame *reaction_frame(uint64_t position) {
+    struct event event = {
+        .id = id_at(position), .owner_id = 77, .type = EVENT_MESSAGE_REACTED, .ref_id = id_at(3), .body = "\"on\":true", .body_size = 9
+    };
+    struct frame *frame = frame_new(&event);
+    assert_non_null(frame);
+    assert_true(frame_set_withheld(frame, &event));
+    return frame;
+}
 
-/* One of each kind, at positions 11 to 15. */
+#define FRAMES 6
+
+/* One of each kind, at positions 11 to 16. */
 static void make_frames(struct frame *frames[FRAMES]) {
     frames[0] = message_frame(11, EVENT_MESSAGE_CREATED, "hello", 5);
     frames[1] = message_frame(12, EVENT_MESSAGE_EDITED, "hello again", 11);
@@ -55,6 +65,7 @@ static void make_frames(struct frame *frames[FRAMES]) {
     assert_true(frame_set_members(frames[2], (const uint64_t[]){ 5, 6, ID_MAX }, 3));
     frames[3] = thin_frame(14, EVENT_DEVICE_REMOVED, REMOVAL_REVOKED);
     frames[4] = message_frame(15, EVENT_MESSAGE_DELETED, NULL, 0);
+    frames[5] = reaction_frame(16);
 }
 
 static void drop_frames(struct frame **frames, size_t count) {
@@ -223,10 +234,10 @@ static void frames_that_do_not_go_on_are_refused(void **state) {
     (void)state;
     struct frame *frames[FRAMES];
     make_frames(frames);
-    refuse(frames, FRAMES, id_at(9), id_at(15));
-    refuse(frames, FRAMES, id_at(11), id_at(15));
-    refuse(frames, FRAMES, id_at(10), id_at(16));
-    refuse(frames, FRAMES, id_at(10), log_id(15, 1));
+    refuse(frames, FRAMES, id_at(9), id_at(16));
+    refuse(frames, FRAMES, id_at(11), id_at(16));
+    refuse(frames, FRAMES, id_at(10), id_at(17));
+    refuse(frames, FRAMES, id_at(10), log_id(16, 1));
     refuse((struct frame *[]){ frames[0], frames[2] }, 2, id_at(10), id_at(13));
     refuse((struct frame *[]){ frames[0], frames[0] }, 2, id_at(10), id_at(11));
     refuse(NULL, 0, ID_MAX + 1, id_at(1));

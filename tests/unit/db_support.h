@@ -19,12 +19,6 @@
 
 #define DATABASE_URL_BYTES 512
 
-/* What the schema's steps after the third made. */
-#define UNDO_NEWER_STEPS                                                                   \
-    "ALTER TABLE chat DROP COLUMN description; ALTER TABLE chat DROP COLUMN slow_mode_ms;" \
-    "ALTER TABLE chat DROP COLUMN permissions; ALTER TABLE stay DROP COLUMN last_post_ms;" \
-    "DROP TABLE link; ALTER TABLE chat DROP COLUMN avatar_id; DROP TABLE avatar; DROP TABLE join_request; DROP TABLE ban;"
-
 struct fixture {
     struct config config;
     char folder[64];

@@ -327,12 +327,23 @@ static void execute(const struct fixture *fixture, const char *sql) {
     db_close(db);
 }
 
-/* A database as the first release left it. */
-static const char undo_later_steps[] =
-    "ALTER TABLE user DROP COLUMN media_bytes; ALTER TABLE device DROP COLUMN acked_id; ALTER TABLE chat DROP COLUMN message_ttl_ms;"
-    "ALTER TABLE chat DROP COLUMN until_delivered; ALTER TABLE event DROP COLUMN attachments; ALTER TABLE event DROP COLUMN expires_ms;" UNDO_NEWER_STEPS
+/* What each step made. */
+#define UNDO_2                                                                                                                           \
+    "ALTER TABLE user DROP COLUMN media_bytes; ALTER TABLE device DROP COLUMN acked_id; ALTER TABLE chat DROP COLUMN message_ttl_ms;"    \
+    "ALTER TABLE chat DROP COLUMN until_delivered; ALTER TABLE event DROP COLUMN attachments; ALTER TABLE event DROP COLUMN expires_ms;" \
     "DROP TABLE media; DROP TABLE attachment; DROP TABLE expiry; DROP TABLE delivery; DROP TABLE lease;"
-    "DELETE FROM meta WHERE name = 'head'; DELETE FROM migration WHERE step >= 2;";
+#define UNDO_3 "DELETE FROM meta WHERE name = 'head';"
+#define UNDO_4                                                                             \
+    "ALTER TABLE chat DROP COLUMN description; ALTER TABLE chat DROP COLUMN slow_mode_ms;" \
+    "ALTER TABLE chat DROP COLUMN permissions; ALTER TABLE stay DROP COLUMN last_post_ms;" \
+    "DROP TABLE link; ALTER TABLE chat DROP COLUMN avatar_id; DROP TABLE avatar; DROP TABLE join_request; DROP TABLE ban;"
+#define UNDO_5                                                                                                                             \
+    "ALTER TABLE event DROP COLUMN reply_id; ALTER TABLE event DROP COLUMN reply_seq; ALTER TABLE event DROP COLUMN reply_sender_id;"      \
+    "ALTER TABLE event DROP COLUMN mentions; ALTER TABLE event DROP COLUMN forwarded; ALTER TABLE event DROP COLUMN reactions;"            \
+    "ALTER TABLE event DROP COLUMN reactions_rev; ALTER TABLE event DROP COLUMN reactions_id; ALTER TABLE stay DROP COLUMN mentioned_seq;" \
+    "DROP TABLE reaction; DROP TABLE pin; DROP TABLE hidden; DROP TABLE revision;"
+/* A database as the first release left it. */
+static const char undo_later_steps[] = UNDO_5 UNDO_4 UNDO_3 UNDO_2 "DELETE FROM migration WHERE step >= 2;";
 
 static void an_older_database_is_carried_on(void **state) {
     struct fixture *fixture = *state;
@@ -345,6 +356,7 @@ static void an_older_database_is_carried_on(void **state) {
     assert_int_equal(read_message(fixture->reader, ann, chat, old, &fixture->arena, &message), OK);
     assert_string_equal(message.text, "of old");
     assert_true(!message.attachments && message.expires_ms == 0 && message.deleted_ms == 0);
+    assert_true(!message.mentions && message.reply_to.id == 0 && !message.forwarded && message.reactions_rev == 0);
     assert_int_equal(read_chat(fixture->reader, ann, chat, &fixture->arena, &seen), OK);
     assert_true(seen.chat.message_ttl_ms == 0 && !seen.chat.until_delivered);
     assert_int_equal(edit(fixture, ann, chat, old, "of late"), OK);

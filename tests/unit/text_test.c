@@ -193,6 +193,33 @@ static void other_usernames_are_refused(void **state) {
         assert_false(username_fold(wrong[i].bytes, wrong[i].size, out));
 }
 
+static void emoji_are_short_and_need_no_escaping(void **state) {
+    (void)state;
+    static const struct sample right[] = {
+        SAMPLE("\xf0\x9f\x91\x8d"),
+        SAMPLE("1\xef\xb8\x8f\xe2\x83\xa3"),
+        SAMPLE("\xe2\x99\xa5"),
+        SAMPLE(
+            "\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80"),
+    };
+    static const struct sample wrong[] = {
+        SAMPLE(""),
+        SAMPLE("1"),
+        SAMPLE("a"),
+        SAMPLE("\xf0\x9f\x91\x8d "),
+        SAMPLE("\xf0\x9f\x91"),
+        SAMPLE("\xc2\x85"),
+        SAMPLE("\xe2\x99\xa5\""),
+        SAMPLE(
+            "\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80"
+            "1"),
+    };
+    for (size_t i = 0; i < COUNT_OF(right); i++)
+        assert_true(text_is_emoji(right[i].bytes, right[i].size));
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        assert_false(text_is_emoji(wrong[i].bytes, wrong[i].size));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(well_formed_text_is_accepted),
@@ -201,6 +228,7 @@ int main(void) {
         cmocka_unit_test(every_code_point),
         cmocka_unit_test(length_counts_characters),
         cmocka_unit_test(a_line_has_no_control_characters),
+        cmocka_unit_test(emoji_are_short_and_need_no_escaping),
         cmocka_unit_test(amounts_of_bytes),
         cmocka_unit_test(other_amounts_are_refused),
         cmocka_unit_test(usernames_are_folded),
