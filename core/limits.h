@@ -99,6 +99,13 @@
 #define LIMIT_STAYS_BYTES (32 * 1024 * 1024)   /* of one user's stays while they are read */
 #define LIMIT_REMOVED_DEVICES 4096             /* remembered by the hub, for streams that open at that moment */
 
+/* Whispers */
+#define LIMIT_WHISPER_BYTES 8192 /* of one's object */
+#define LIMIT_WHISPER_TYPE_BYTES 32
+#define LIMIT_WHISPERS_WAITING 1024          /* for the hub */
+#define LIMIT_TURN_WHISPERS 256              /* that the hub passes on in one turn */
+#define LIMIT_BUS_WHISPERS_BYTES (64 * 1024) /* of whispers waiting to be sent to other nodes: as many leave at once */
+
 /* The API */
 #define LIMIT_QUERY_ARGUMENTS 12
 #define LIMIT_ANSWER_HEADERS 20
@@ -129,5 +136,7 @@
 static_assert(LIMIT_MESSAGE_BODY_BYTES >= LIMIT_TEXT_CHARACTERS * 12 + 4096, "the longest text fits its body");
 static_assert(LIMIT_BLOBS < LIMIT_RESERVED_DESCRIPTORS, "transfers take no stream's descriptor");
 static_assert(LIMIT_ENVELOPE_BYTES < LIMIT_REDIS_ANSWER_BYTES && LIMIT_ENVELOPE_BYTES < LIMIT_BUS_QUEUE_BYTES, "an envelope passes");
+static_assert(LIMIT_BUS_WHISPERS_BYTES > 2 * LIMIT_WHISPER_BYTES && LIMIT_BUS_WHISPERS_BYTES < LIMIT_ENVELOPE_BYTES,
+              "whispers fit an envelope");
 static_assert(LIMIT_QUEUE_BYTES >= LIMIT_BATCH_BYTES && LIMIT_BATCH_BYTES >= LIMIT_MESSAGE_BODY_BYTES,
               "a command fits a batch, a batch the queue");

@@ -97,6 +97,7 @@ enum err store_open(const struct config *config, struct store **ret_store, char 
     store->has_residue = true; /* of earlier runs */
     atomic_store(&store->healthy, true);
     pthread_mutex_init(&store->mutex, NULL);
+    pthread_mutex_init(&store->whispering, NULL);
     pthread_cond_init(&store->wake, NULL);
     snprintf(problem, problem_size, "out of memory");
     snprintf(store->writer, sizeof store->writer, "writer.%016" PRIx64, random_u64());
@@ -121,6 +122,7 @@ void store_close(struct store *store) {
     if (store->lock_fd >= 0)
         close(store->lock_fd);
     pthread_mutex_destroy(&store->mutex);
+    pthread_mutex_destroy(&store->whispering);
     pthread_cond_destroy(&store->wake);
     free(store->url);
     free(store);
@@ -148,17 +150,39 @@ void store_tell_break(const struct store *store, enum log_break kind, uint64_t h
         store->break_listeners[i].call(store->break_listeners[i].context, kind, head_id);
 }
 
+void store_on_whisper(struct store *store, whisper_listener listener, void *context) {
+    store->whisper_listener.call = listener;
+    store->whisper_listener.context = context;
+}
+
+void store_whisper(struct store *store, const struct whisper *whisper) {
+    pthread_mutex_lock(&store->whispering);
+    bus_whisper(store->bus, whisper);
+    pthread_mutex_unlock(&store->whispering);
+}
+
+static void hear_whisper(void *context, const struct whisper *whisper) {
+    const struct store *store = context;
+    if (store->whisper_listener.call)
+        store->whisper_listener.call(store->whisper_listener.context, whisper);
+}
+
 static void hear(void *context, const struct envelope *envelope) { follow_hear(((struct store *)context)->follow, envelope); }
 
 static void hearing(void *context, bool on) { follow_hearing(((struct store *)context)->follow, on); }
 
 /* To other nodes: they may be heard before the first commit of this one. */
 static enum err connect_nodes(struct store *store) {
-    const struct bus_listener listener = { store, hear, hearing };
+    const struct bus_listener listener = { store, hear, hearing, hear_whisper };
     if (!store->db->driver->is_shared)
         return OK;
     enum err err = follow_start(store, &store->follow);
-    return err == OK ? bus_open(store->config, store->secret, &listener, &store->bus) : err;
+    if (err != OK)
+        return err;
+    pthread_mutex_lock(&store->whispering);
+    err = bus_open(store->config, store->secret, &listener, &store->bus);
+    pthread_mutex_unlock(&store->whispering);
+    return err;
 }
 
 enum err store_start(struct store *store) {
@@ -169,6 +193,15 @@ enum err store_start(struct store *store) {
     return store->started ? OK : ERR_NO_MEMORY;
 }
 
+/* Its listener may be at work until the end, so nobody else waits for that. */
+static void close_bus(struct store *store) {
+    pthread_mutex_lock(&store->whispering);
+    struct bus *bus = store->bus;
+    store->bus = NULL;
+    pthread_mutex_unlock(&store->whispering);
+    bus_close(bus);
+}
+
 void store_stop(struct store *store) {
     pthread_mutex_lock(&store->mutex);
     store->stopping = true;
@@ -177,8 +210,7 @@ void store_stop(struct store *store) {
     if (store->started)
         pthread_join(store->thread, NULL);
     store->started = false;
-    bus_close(store->bus);
-    store->bus = NULL;
+    close_bus(store);
     follow_stop(store->follow);
     store->follow = NULL;
 }

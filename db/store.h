@@ -31,6 +31,13 @@ enum log_break {
 typedef void (*break_listener)(void *context, enum log_break kind, uint64_t head_id);
 void store_on_break(struct store *store, break_listener listener, void *context);
 
+/* Called on a thread of the store's with what other nodes whisper, borrowed (db/whisper.h). Must not block. Set before store_start(); one listener. */
+struct whisper;
+typedef void (*whisper_listener)(void *context, const struct whisper *whisper);
+void store_on_whisper(struct store *store, whisper_listener listener, void *context);
+/* Passes one on to the other nodes, where there are such and they can be told; else it does nothing. Never blocks; any thread. */
+void store_whisper(struct store *store, const struct whisper *whisper);
+
 /* Starts the writer thread. */
 enum err store_start(struct store *store) MUST_USE;
 /* Refuses new commands (ERR_DRAINING), finishes those queued, and ends the thread. */

@@ -32,6 +32,10 @@ struct store {
         void *context;
     } break_listeners[STORE_LISTENERS];
     size_t break_listener_count;
+    struct {
+        whisper_listener call; /* NULL: none */
+        void *context;
+    } whisper_listener;
 
     /* The queue; all under `mutex`. */
     pthread_mutex_t mutex;
@@ -40,8 +44,9 @@ struct store {
     size_t queued, queued_bytes;
     bool started, stopping;
     pthread_t thread;
-    struct follow *follow; /* where others write, too; else NULL */
-    struct bus *bus;       /* likewise */
+    struct follow *follow;      /* where others write, too; else NULL */
+    struct bus *bus;            /* likewise */
+    pthread_mutex_t whispering; /* a bus that is whispered to is not closed; `bus` changes under it alone */
 
     /* The writer's own. */
     struct place place;

@@ -12,6 +12,7 @@
 #include "core/metrics.h"
 #include "stream/life.h"
 #include "stream/tail.h"
+#include "stream/whisper.h"
 
 #define CHORES_INTERVAL_MS 500
 #define DRAIN_LIMIT_MS 2000
@@ -36,7 +37,9 @@ static size_t streams_behind(const struct hub *hub) {
     return hub->counts[STREAM_WAITING] + hub->counts[STREAM_READING] + hub->counts[STREAM_CATCHING_UP] + hub->counts[STREAM_BLOCKED];
 }
 
-static bool has_work(const struct hub *hub) { return hub->openings != NULL || hub->counts[STREAM_CATCHING_UP] > 0 || tail_has_work(hub); }
+static bool has_work(const struct hub *hub) {
+    return hub->openings != NULL || hub->has_whispers || hub->counts[STREAM_CATCHING_UP] > 0 || tail_has_work(hub);
+}
 
 static int64_t sooner(int64_t a_ms, int64_t b_ms) { return a_ms < b_ms ? a_ms : b_ms; }
 
@@ -168,6 +171,7 @@ static void turn(struct hub *hub) {
     take_pages(hub);
     open_streams(hub);
     tail_follow(hub);
+    whisper_deliver(hub);
     life_catch_up(hub);
     run_timers(hub);
     life_close_broken(hub);

@@ -1,6 +1,6 @@
 /* The hub over socket pairs and a real store: what a client reads is its feed, each event once and in order, whatever is lost, full or closed on
  * the way. */
-#include "stream/hub.h"
+#include "stream/whisper.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -354,6 +354,73 @@ static void who_does_not_read_catches_up_later(void **state) {
     close_client(&quick);
 }
 
+/* ---- Whispers ---- */
+
+static void send_whisper(struct world *world, enum whisper_target target, uint64_t target_id, uint64_t except_user_id, const char *json) {
+    whisper_send(world->hub, &(struct whisper){ target, target_id, except_user_id, "typing", json, strlen(json) });
+}
+
+/* A stream's heartbeat says that it has everything: from then on it hears whispers. */
+static struct client open_caught_up(struct world *world, uint64_t user_id) {
+    struct client client = open_stream(world, user_id, START_AT_HEAD, 0);
+    wait_for(&client, "\n\nid: ");
+    return client;
+}
+
+static void a_whisper_reaches_the_members_that_listen(void **state) {
+    struct world *world = *state;
+    uint64_t anna = make_user(world->fixture, "anna"), ben = make_user(world->fixture, "ben"), carl = make_user(world->fixture, "carl");
+    uint64_t chat = make_group(world->fixture, anna, &ben, 1);
+    struct client writer = open_caught_up(world, anna), reader = open_caught_up(world, ben), stranger = open_caught_up(world, carl);
+    send_whisper(world, WHISPER_CHAT, chat, anna, "{\"n\":1}");
+    wait_for(&reader, "\n\nevent: typing\ndata: {\"type\":\"typing\",\"n\":1}\n\n");
+    send_whisper(world, WHISPER_CHAT, chat, 0, "{}");
+    wait_for(&writer, "\n\nevent: typing\ndata: {\"type\":\"typing\"}\n\n");
+    send_whisper(world, WHISPER_USER, carl, 0, "{\"n\":2}");
+    wait_for(&stranger, "{\"type\":\"typing\",\"n\":2}");
+    assert_false(has_seen(&writer, "\"n\":") || has_seen(&reader, "\"n\":2"));
+    assert_false(has_seen(&stranger, "\"n\":1") || has_seen(&stranger, "{\"type\":\"typing\"}"));
+    close_client(&writer);
+    close_client(&reader);
+    close_client(&stranger);
+}
+
+static void who_has_left_hears_no_whisper(void **state) {
+    struct world *world = *state;
+    uint64_t anna = make_user(world->fixture, "anna"), ben = make_user(world->fixture, "ben");
+    uint64_t chat = make_group(world->fixture, anna, &ben, 1);
+    struct client reader = open_caught_up(world, ben);
+    assert_int_equal(remove_member(world->fixture, anna, chat, ben), OK);
+    wait_for(&reader, "member.removed");
+    send_whisper(world, WHISPER_CHAT, chat, 0, "{\"n\":1}");
+    send_whisper(world, WHISPER_USER, ben, 0, "{\"n\":2}");
+    wait_for(&reader, "\"n\":2");
+    assert_false(has_seen(&reader, "\"n\":1"));
+    check_feed(world, &reader, true);
+    close_client(&reader);
+}
+
+/* A stream that does not read loses whispers, but no event. */
+static void whispers_are_lost_where_a_socket_is_full(void **state) {
+    struct world *world = *state;
+    static char json[4001];
+    memset(json, ' ', sizeof(json) - 1);
+    json[0] = '{', json[sizeof(json) - 2] = '}';
+    uint64_t anna = make_user(world->fixture, "anna"), ben = make_user(world->fixture, "ben");
+    uint64_t chat = make_group(world->fixture, anna, &ben, 1);
+    struct client slow = open_caught_up(world, ben), quick = open_caught_up(world, anna);
+    for (int i = 0; i < 200; i++) {
+        send_whisper(world, WHISPER_USER, ben, 0, json);
+        post_ok(world->fixture, anna, chat, "a word");
+    }
+    check_feed(world, &quick, true);
+    check_feed(world, &slow, true);
+    assert_int_equal(slow.count, 200);
+    assert_true(slow.size < 200 * sizeof(json));
+    close_client(&slow);
+    close_client(&quick);
+}
+
 static void what_the_hub_does_not_hear_it_reads(void **state) {
     struct world *world = *state;
     uint64_t anna = make_user(world->fixture, "anna");
@@ -620,6 +687,8 @@ static void *soak_write(void *context) {
             soak_change_membership(soak);
         else
             soak_post(soak);
+        if (random_below(4) == 0)
+            send_whisper(soak->world, WHISPER_CHAT, soak->chats[random_below(SOAK_CHATS)], 0, "{\"in\":\"between\"}");
     }
     return NULL;
 }
@@ -710,6 +779,9 @@ int main(void) {
         HUB_TEST(an_expired_message_is_replayed_without_its_text),
         HUB_TEST(who_does_not_read_catches_up_later),
         HUB_TEST(what_the_hub_does_not_hear_it_reads),
+        HUB_TEST(a_whisper_reaches_the_members_that_listen),
+        HUB_TEST(who_has_left_hears_no_whisper),
+        HUB_TEST(whispers_are_lost_where_a_socket_is_full),
         HUB_TEST(a_removed_device_is_told_and_cut_off),
         HUB_TEST(a_log_that_was_replaced_resets_every_stream),
         HUB_TEST(a_log_that_was_doubted_goes_on_where_it_is_the_same),
