@@ -45,6 +45,9 @@ enum err member_list(struct request *request);
 enum err member_put(struct request *request);
 enum err member_remove(struct request *request);
 
+/* typing.c */
+enum err typing_say(struct request *request);
+
 /* messages.c */
 extern const struct form message_form, message_edit_form;
 enum err message_post(struct request *request);

@@ -44,6 +44,8 @@ const struct route ROUTES[] = {
     { METHOD_PATCH,  "/v1/chats/{chat_id}/messages/{message_id}", AUTH_USER, ON_LOOP, RATE_NORMAL, 200, BIG, &message_edit_form, NULL, NULL, message_edit, finish_message },
     { METHOD_DELETE, "/v1/chats/{chat_id}/messages/{message_id}", AUTH_USER, ON_LOOP, RATE_NORMAL, 204, 0, NULL, NULL, NULL, message_delete, finish_empty },
 
+    { METHOD_POST,   "/v1/chats/{chat_id}/typing",   AUTH_USER, ON_READER, RATE_NORMAL, 204, 0, NULL, NULL, NULL, typing_say, NULL },
+
     { METHOD_POST,   "/v1/media",                     AUTH_USER, ON_LOOP,    RATE_NORMAL, 201, 0, &media_create_form, NULL, NULL, media_create, media_created },
     { METHOD_GET,    "/v1/media/{media_id}",          AUTH_USER, ON_READER,  RATE_NORMAL, 200, 0, NULL, NULL, NULL, media_show, media_signed },
     { METHOD_DELETE, "/v1/media/{media_id}",          AUTH_USER, ON_LOOP,    RATE_NORMAL, 204, 0, NULL, NULL, NULL, media_delete, finish_empty },

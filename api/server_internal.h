@@ -12,6 +12,7 @@ struct http;
 struct rate;
 struct rate_shared;
 struct storage;
+struct typing;
 struct workers;
 
 struct server {
@@ -21,6 +22,7 @@ struct server {
     struct storage *storage;
     struct http *http;
     struct auth *auth;
+    struct typing *typing;
     struct rate *rate;               /* the loop's, */
     struct rate_shared *rate_shared; /* or that of these; NULL: limits are this node's alone */
     struct workers *readers;

@@ -150,6 +150,8 @@ static const struct setting settings[] = {
       .meaning = "members of the largest group" },
     { "PARLEY_CHATS_PER_USER", INTEGER(chats_per_user, "5000", 1, 100000),
       .meaning = "chats of which one user can be a member; joining more is refused" },
+    { "PARLEY_TYPING_MEMBERS_MAX", INTEGER(typing_members_max, "64", 0, 100000),
+      .meaning = "in chats with more members nobody is told who types; 0: nowhere" },
     { "PARLEY_EDIT_WINDOW", DURATION(edit_window_ms, "24h", SECOND_MS, 36500 * DAY_MS), .may_be_zero = true,
       .meaning = "messages may be edited for so long; 0: always" },
     { "PARLEY_DELETE_WINDOW", DURATION(delete_window_ms, "0", SECOND_MS, 36500 * DAY_MS), .may_be_zero = true,

@@ -121,6 +121,8 @@
 #define LIMIT_LINGER_BYTES (16 * 1024 * 1024)
 #define LIMIT_DRAIN_MS 10000
 
+#define LIMIT_TYPISTS (16 * 1024) /* remembered of those who type; a power of two */
+
 /* Sessions */
 #define TOUCH_INTERVAL_MS (INT64_C(3600) * 1000) /* a device's last use is stored at most this often */
 

@@ -70,6 +70,9 @@ export const MATRIX = [
   { route: 'DELETE /v1/chats/{chat_id}/members/{user_id}', variant: 'removing the owner', target: 'ownerOfChat', expect: [401, 404, 403, 404, 403, 204, 401] },
   { route: 'DELETE /v1/chats/{chat_id}/members/{user_id}', variant: 'leaving', target: 'oneself', expect: [401, 404, 204, 404, 204, 204, 401] },
 
+  // what lasts for seconds
+  { route: 'POST /v1/chats/{chat_id}/typing', expect: [401, 404, 204, 404, 204, 204, 401], other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 } } },
+
   // messages
   { route: 'GET /v1/chats/{chat_id}/messages', expect: [401, 404, 200, 200, 200, 200, 401], other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 } } },
   { route: 'POST /v1/chats/{chat_id}/messages', expect: [401, 404, 201, 404, 201, 201, 401], body: { text: 'hello' }, other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 } } },

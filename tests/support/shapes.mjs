@@ -19,6 +19,12 @@ export function checkDevice(device, extra = []) {
   assert.match(device.created_at, TIME);
 }
 
+// A whisper: {type, chat_id, user_id, expires_at}, without its frame.
+export function checkTyping(event) {
+  checkKeys(event, ['type', 'chat_id', 'user_id', 'expires_at']);
+  assert.match(event.expires_at, TIME);
+}
+
 export function checkList(list) {
   checkKeys(list, ['items', 'next', 'as_of']);
   assert.ok(Array.isArray(list.items));
