@@ -102,9 +102,10 @@
 /* Whispers */
 #define LIMIT_WHISPER_BYTES 8192 /* of one's object */
 #define LIMIT_WHISPER_TYPE_BYTES 32
-#define LIMIT_WHISPERS_WAITING 1024          /* for the hub */
-#define LIMIT_TURN_WHISPERS 256              /* that the hub passes on in one turn */
-#define LIMIT_BUS_WHISPERS_BYTES (64 * 1024) /* of whispers waiting to be sent to other nodes: as many leave at once */
+#define LIMIT_WHISPERS_WAITING 1024                        /* for the hub */
+#define LIMIT_WHISPERS_COMMIT_BYTES (LIMIT_RING_BYTES / 4) /* of commits waiting for the hub, beyond which it passes no whisper on */
+#define LIMIT_TURN_WHISPERS 256                            /* that the hub passes on in one turn */
+#define LIMIT_BUS_WHISPERS_BYTES (64 * 1024)               /* of whispers waiting to be sent to other nodes: as many leave at once */
 
 /* The API */
 #define LIMIT_QUERY_ARGUMENTS 12

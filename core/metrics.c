@@ -22,7 +22,7 @@ struct description {
 };
 
 #define WHISPERS_DROPPED \
-    "parley_whispers_dropped_total", "Typing, presence and receipts that were dropped here because the node, or Redis, was behind."
+    "parley_whispers_dropped_total", "Typing, presence and receipts that were dropped because this node or Redis was behind."
 
 static const struct description counters[COUNTER_COUNT] = {
     [COUNTER_COMMITS] = { "parley_commits_total", "Batches committed to the log." },

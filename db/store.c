@@ -243,6 +243,13 @@ enum err store_submit(struct store *store, struct command *command) {
     return err;
 }
 
+bool store_is_behind(struct store *store) {
+    pthread_mutex_lock(&store->mutex);
+    bool is_behind = store->queued > (size_t)store->config->queue_max / 2 || store->queued_bytes > LIMIT_QUEUE_BYTES / 2;
+    pthread_mutex_unlock(&store->mutex);
+    return is_behind;
+}
+
 struct waiter {
     pthread_mutex_t mutex;
     pthread_cond_t wake;

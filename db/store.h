@@ -43,6 +43,9 @@ enum err store_start(struct store *store) MUST_USE;
 /* Refuses new commands (ERR_DRAINING), finishes those queued, and ends the thread. */
 void store_stop(struct store *store);
 
+/* Whether the queue is more than half full, in count or bytes: time to do without what is not needed. Any thread. */
+bool store_is_behind(struct store *store);
+
 /* Queues the command; never blocks; any thread. Not OK: done() will not be called. ERR_OVERLOADED: the queue is full (count or bytes). */
 enum err store_submit(struct store *store, struct command *command) MUST_USE;
 /* Submits and waits; for programs and tests. Returns command->refusal.err. */

@@ -6,7 +6,6 @@
 
 #include "core/id.h"
 #include "core/limits.h"
-#include "core/metrics.h"
 
 static bool is_name(const char *type) {
     size_t size = strspn(type, "abcdefghijklmnopqrstuvwxyz._");
@@ -56,7 +55,7 @@ struct frame *whisper_frame(const struct whisper *whisper) {
     return frame;
 }
 
-void whisper_count_dropped(const char *type) {
+enum counter whisper_drop_counter(const char *type) {
     static const struct {
         const char *type;
         enum counter counter;
@@ -65,9 +64,10 @@ void whisper_count_dropped(const char *type) {
         { "presence", COUNTER_WHISPERS_DROPPED_PRESENCE },
         { "receipt", COUNTER_WHISPERS_DROPPED_RECEIPT },
     };
-    enum counter counter = COUNTER_WHISPERS_DROPPED_OTHER;
     for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
         if (strcmp(counters[i].type, type) == 0)
-            counter = counters[i].counter;
-    metric_add(counter, 1);
+            return counters[i].counter;
+    return COUNTER_WHISPERS_DROPPED_OTHER;
 }
+
+void whisper_count_dropped(const char *type) { metric_add(whisper_drop_counter(type), 1); }

@@ -4,6 +4,7 @@
  * loss is counted; on its way to streams it is stream/whisper.h's, and to other nodes the bus's. Pure, but for the metric. */
 #pragma once
 
+#include "core/metrics.h"
 #include "db/render.h"
 
 enum whisper_target {
@@ -26,5 +27,6 @@ bool whisper_is_sound(const struct whisper *whisper);
 /* As a stream sends it, once for all: without `id:`, so its id is 0. One reference; NULL when out of memory. */
 struct frame *whisper_frame(const struct whisper *whisper) MUST_USE;
 
-/* Counts one that was dropped here on its way to streams or to other nodes. */
+/* Where those of a type are counted that were dropped here, on their way to streams or to other nodes. */
+enum counter whisper_drop_counter(const char *type);
 void whisper_count_dropped(const char *type);

@@ -54,6 +54,7 @@ struct hub {
     struct opening *openings; /* taken from the inbox, oldest first */
     struct replay_job jobs[LIMIT_REPLAYS_AT_ONCE];
     bool has_whispers;   /* the last look into the inbox left some */
+    bool was_full;       /* since the last whispers the streams had more to take than fits a tick */
     size_t next_to_rob;  /* of `jobs`: whose stream loses its page next */
     uint64_t log_number; /* the inbox's, as of the last break */
     struct gate gate;

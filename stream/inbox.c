@@ -186,6 +186,13 @@ struct commit *inbox_take_commits(struct inbox *inbox, bool *ret_lost) {
     return commits;
 }
 
+size_t inbox_commit_bytes(struct inbox *inbox) {
+    pthread_mutex_lock(&inbox->mutex);
+    size_t bytes = inbox->commit_bytes;
+    pthread_mutex_unlock(&inbox->mutex);
+    return bytes;
+}
+
 /* ---- Openings, pages, stopping ---- */
 
 static struct opening *opening_new(const struct stream_request *request) {
@@ -248,9 +255,11 @@ static struct whisper_note *whisper_note_new(const struct whisper *whisper) {
         free(note);
         return NULL;
     }
-    *note = (struct whisper_note){
-        .target = whisper->target, .target_id = whisper->target_id, .except_user_id = whisper->except_user_id, .frame = frame
-    };
+    *note = (struct whisper_note){ .target = whisper->target,
+                                   .target_id = whisper->target_id,
+                                   .except_user_id = whisper->except_user_id,
+                                   .dropped_as = whisper_drop_counter(whisper->type),
+                                   .frame = frame };
     return note;
 }
 

@@ -32,6 +32,7 @@ struct whisper_note {
     enum whisper_target target;
     uint64_t target_id;
     uint64_t except_user_id;
+    enum counter dropped_as;
     struct frame *frame; /* held */
 };
 
@@ -89,6 +90,8 @@ void inbox_acknowledge(struct inbox *inbox); /* before taking, when the eventfd 
 bool inbox_stopping(struct inbox *inbox);
 struct opening *inbox_take_openings(struct inbox *inbox);
 struct replay_job *inbox_take_pages(struct inbox *inbox);
+/* How much waits to be applied. */
+size_t inbox_commit_bytes(struct inbox *inbox);
 /* The oldest, at most LIMIT_TURN_WHISPERS; `ret_more`: there are others. */
 struct whisper_note *inbox_take_whispers(struct inbox *inbox, bool *ret_more);
 /* What became of the log; false: nothing. Of several what weighs most. `ret_log_number`: openings with another one came before or after it. */

@@ -14,6 +14,10 @@ void whisper_hear(void *context, const struct whisper *whisper) {
 
 void whisper_send(struct hub *hub, const struct whisper *whisper) {
     assert(whisper_is_sound(whisper));
+    if (store_is_behind(hub->store)) {
+        whisper_count_dropped(whisper->type);
+        return;
+    }
     whisper_hear(hub, whisper);
     store_whisper(hub->store, whisper);
 }
@@ -30,15 +34,35 @@ static void deliver(void *context, struct stream *stream, struct frame *frame) {
     (void)!push_add(&hub->push, stream, frame); /* out of memory: it is lost */
 }
 
+/* Events first: what is late already is not made later. */
+static bool is_behind(struct hub *hub) {
+    bool reads = hub->tail.lost || hub->tail.is_reading;
+    return reads || hub->was_full || hub->outlet.kept_bytes > LIMIT_PARTIAL_BYTES / 2 ||
+           inbox_commit_bytes(&hub->inbox) > LIMIT_WHISPERS_COMMIT_BYTES;
+}
+
 /* The frames are borrowed until they are written. */
-void whisper_deliver(struct hub *hub) {
-    struct whisper_note *notes = inbox_take_whispers(&hub->inbox, &hub->has_whispers);
+static void deliver_all(struct hub *hub, const struct whisper_note *notes) {
     for (const struct whisper_note *note = notes; note != NULL; note = note->next) {
         if (push_is_full(&hub->push))
             life_push(hub);
         index_whisper(&hub->index, note, deliver, hub);
     }
     life_push(hub);
+}
+
+static void drop_all(const struct whisper_note *notes) {
+    for (const struct whisper_note *note = notes; note != NULL; note = note->next)
+        metric_add(note->dropped_as, 1);
+}
+
+void whisper_deliver(struct hub *hub) {
+    struct whisper_note *notes = inbox_take_whispers(&hub->inbox, &hub->has_whispers);
+    if (is_behind(hub))
+        drop_all(notes);
+    else
+        deliver_all(hub, notes);
+    hub->was_full = false;
     while (notes != NULL) {
         struct whisper_note *next = notes->next;
         whisper_note_free(notes);

@@ -8,10 +8,10 @@
 #include "db/whisper.h"
 #include "stream/hub.h"
 
-/* Sends a sound whisper. Never blocks; any thread. What is dropped is counted in parley_whispers_dropped_total by its type. */
+/* Sends a sound whisper, unless the writer is behind. Never blocks; any thread. What is dropped is counted in parley_whispers_dropped_total by its type. */
 void whisper_send(struct hub *hub, const struct whisper *whisper);
 /* The same for this node's streams alone. A whisper_listener; context is the hub. */
 void whisper_hear(void *hub, const struct whisper *whisper);
 
-/* Passes on what waits, at most LIMIT_TURN_WHISPERS. The hub's thread, outside a tick. */
+/* Passes on what waits, at most LIMIT_TURN_WHISPERS, or drops it when the hub is behind. The hub's thread, outside a tick. */
 void whisper_deliver(struct hub *hub);

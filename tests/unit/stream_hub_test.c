@@ -28,6 +28,7 @@ struct world {
     struct config config;
     struct hub *hub;
     _Atomic unsigned lose_one_in; /* commits that the hub does not hear of; 0: none */
+    pthread_mutex_t gate;         /* the writer waits for it after each commit */
     _Atomic bool is_late;         /* commits are handed over some time after they are in the store */
     /* The writer's thread: */
     struct frame *late[LATE_MAX]; /* held; commits of one frame each */
@@ -46,6 +47,8 @@ static void forward_late(struct world *world) {
 static void forward_commit(void *context, uint64_t previous_id, struct frame *const *frames, size_t count) {
     struct world *world = context;
     unsigned one_in = world->lose_one_in;
+    pthread_mutex_lock(&world->gate);
+    pthread_mutex_unlock(&world->gate);
     if (one_in != 0 && random_below(one_in) == 0)
         return;
     if (count == 1 && world->is_late && world->late_count < LATE_MAX) {
@@ -63,6 +66,7 @@ static int world_set_up(void **state) {
     struct world *world = calloc(1, sizeof(*world));
     void *fixture;
     assert_int_equal(fixture_set_up(&fixture), 0);
+    pthread_mutex_init(&world->gate, NULL);
     world->fixture = fixture;
     world->config = world->fixture->config;
     world->config.rate_limit = false;
@@ -79,6 +83,7 @@ static int world_tear_down(void **state) {
     void *fixture = world->fixture;
     if (world->hub != NULL)
         hub_stop(world->hub);
+    pthread_mutex_destroy(&world->gate);
     free(world);
     return fixture_tear_down(&fixture);
 }
@@ -419,6 +424,55 @@ static void whispers_are_lost_where_a_socket_is_full(void **state) {
     assert_true(slow.size < 200 * sizeof(json));
     close_client(&slow);
     close_client(&quick);
+}
+
+#define WAITING 8
+
+static _Atomic int done_count;
+static void count_done(struct command *command) {
+    command_release(command);
+    done_count++;
+}
+
+/* Until the writer has taken it: what is submitted from now on waits. */
+static void occupy_writer(struct world *world, struct command *command) {
+    assert_int_equal(store_submit(world->fixture->store, command), OK);
+    while (store_is_behind(world->fixture->store))
+        sched_yield();
+}
+
+static void while_the_writer_is_behind_nobody_whispers(void **state) {
+    struct world *world = *state;
+    uint64_t anna = make_user(world->fixture, "anna"), ben = make_user(world->fixture, "ben");
+    uint64_t chat = make_group(world->fixture, anna, &ben, 1);
+    struct client reader = open_caught_up(world, ben);
+    struct command posts[WAITING];
+    for (size_t i = 0; i < WAITING; i++)
+        posts[i] = (struct command){ .type = COMMAND_MESSAGE_POST,
+                                     .actor_id = anna,
+                                     .done = count_done,
+                                     .in.message_post = { .chat_id = chat, .text = "a word", .text_size = 6 } };
+    done_count = 0;
+    pthread_mutex_lock(&world->gate);
+    world->fixture->config.queue_max = 1;
+    occupy_writer(world, &posts[0]);
+    world->fixture->config.queue_max = WAITING;
+    uint64_t dropped = metric_get(COUNTER_WHISPERS_DROPPED_TYPING);
+    for (size_t i = 1; i < WAITING; i++) {
+        send_whisper(world, WHISPER_USER, ben, 0, i <= WAITING / 2 + 1 ? "{\"n\":1}" : "{\"n\":2}");
+        assert_int_equal(store_submit(world->fixture->store, &posts[i]), OK);
+    }
+    assert_int_equal(metric_get(COUNTER_WHISPERS_DROPPED_TYPING) - dropped, WAITING - 1 - (WAITING / 2 + 1));
+    pthread_mutex_unlock(&world->gate);
+    while (done_count < WAITING)
+        sched_yield();
+    send_whisper(world, WHISPER_USER, ben, 0, "{\"n\":3}");
+    wait_for(&reader, "\"n\":3");
+    assert_true(has_seen(&reader, "\"n\":1"));
+    assert_false(has_seen(&reader, "\"n\":2"));
+    check_feed(world, &reader, true);
+    assert_int_equal(reader.count, WAITING);
+    close_client(&reader);
 }
 
 static void what_the_hub_does_not_hear_it_reads(void **state) {
@@ -782,6 +836,7 @@ int main(void) {
         HUB_TEST(a_whisper_reaches_the_members_that_listen),
         HUB_TEST(who_has_left_hears_no_whisper),
         HUB_TEST(whispers_are_lost_where_a_socket_is_full),
+        HUB_TEST(while_the_writer_is_behind_nobody_whispers),
         HUB_TEST(a_removed_device_is_told_and_cut_off),
         HUB_TEST(a_log_that_was_replaced_resets_every_stream),
         HUB_TEST(a_log_that_was_doubted_goes_on_where_it_is_the_same),
