@@ -8,6 +8,7 @@
 #include "api/dispatch.h"
 #include "api/http.h"
 #include "api/json.h"
+#include "api/presence.h"
 #include "api/rate.h"
 #include "api/rate_shared.h"
 #include "api/routes.h"
@@ -25,6 +26,7 @@ static void release(struct server *server) {
     rate_free(server->rate);
     auth_free(server->auth);
     typing_free(server->typing);
+    presence_free(server->presence);
     free(server);
 }
 
@@ -44,18 +46,22 @@ static void hear_commit(void *context, uint64_t previous_id, struct frame *const
     const struct server *server = context;
     auth_commit(server->auth, previous_id, frames, count);
     typing_commit(server->typing, previous_id, frames, count);
+    presence_commit(server->presence, previous_id, frames, count);
 }
 
 static void hear_break(void *context, enum log_break kind, uint64_t head_id) {
     const struct server *server = context;
     auth_break(server->auth, kind, head_id);
     typing_break(server->typing, kind, head_id);
+    presence_break(server->presence, kind, head_id);
 }
 
 static enum err start_parts(struct server *server, char *problem, size_t problem_size) {
     enum err err = auth_new(&server->auth);
     if (err == OK)
         err = typing_new(&server->typing);
+    if (err == OK)
+        err = presence_start(server->config, server->store, server->hub, &server->presence);
     if (err == OK)
         err = start_rates(server);
     if (err == OK)
@@ -69,6 +75,7 @@ static enum err start_parts(struct server *server, char *problem, size_t problem
     if (err == OK) {
         store_on_commit(server->store, hear_commit, server);
         store_on_break(server->store, hear_break, server);
+        store_on_whisper(server->store, presence_hear, server->presence);
     }
     return err == OK ? http_start(server->http) : err;
 }
@@ -106,6 +113,7 @@ void server_quiesce(struct server *server) {
 void server_drain(struct server *server) {
     server_quiesce(server);
     http_drain(server->http);
+    presence_stop(server->presence);
 }
 
 /* The loop waits for what runs, so the workers must still work while it ends. */

@@ -9,6 +9,7 @@
 
 struct auth;
 struct http;
+struct presence;
 struct rate;
 struct rate_shared;
 struct storage;
@@ -23,6 +24,7 @@ struct server {
     struct http *http;
     struct auth *auth;
     struct typing *typing;
+    struct presence *presence;
     struct rate *rate;               /* the loop's, */
     struct rate_shared *rate_shared; /* or that of these; NULL: limits are this node's alone */
     struct workers *readers;

@@ -124,6 +124,11 @@
 
 #define LIMIT_TYPISTS (16 * 1024) /* remembered of those who type; a power of two */
 
+#define LIMIT_PRESENCE_IDS 100               /* of one question who is there */
+#define LIMIT_PRESENCE_SUBSCRIPTIONS 400     /* the most that PARLEY_PRESENCE_SUBSCRIPTIONS_MAX may be: they fit a whisper */
+#define LIMIT_PRESENCE_USERS (128 * 1024)    /* who are there or looked for, on one node */
+#define LIMIT_PRESENCE_WATCHES (1024 * 1024) /* subscriptions of all devices, on one node */
+
 /* Sessions */
 #define TOUCH_INTERVAL_MS (INT64_C(3600) * 1000) /* a device's last use is stored at most this often */
 
@@ -141,5 +146,6 @@ static_assert(LIMIT_BLOBS < LIMIT_RESERVED_DESCRIPTORS, "transfers take no strea
 static_assert(LIMIT_ENVELOPE_BYTES < LIMIT_REDIS_ANSWER_BYTES && LIMIT_ENVELOPE_BYTES < LIMIT_BUS_QUEUE_BYTES, "an envelope passes");
 static_assert(LIMIT_BUS_WHISPERS_BYTES > 2 * LIMIT_WHISPER_BYTES && LIMIT_BUS_WHISPERS_BYTES < LIMIT_ENVELOPE_BYTES,
               "whispers fit an envelope");
+static_assert(LIMIT_WHISPER_BYTES > (LIMIT_PRESENCE_SUBSCRIPTIONS + 1) * 20, "subscriptions fit a whisper");
 static_assert(LIMIT_QUEUE_BYTES >= LIMIT_BATCH_BYTES && LIMIT_BATCH_BYTES >= LIMIT_MESSAGE_BODY_BYTES,
               "a command fits a batch, a batch the queue");

@@ -172,9 +172,15 @@ static const char mariadb_2[] =
 static const char sqlite_3[] = "INSERT" HEAD;
 static const char mariadb_3[] = "INSERT IGNORE" HEAD;
 
+/* When a user was active last, to the minute, and whether others are not shown it. */
+static const char sqlite_presence[] = "ALTER TABLE user ADD COLUMN active_ms BIGINT NOT NULL DEFAULT 0;"
+                                      "ALTER TABLE user ADD COLUMN hides_presence BIGINT NOT NULL DEFAULT 0;";
+static const char mariadb_presence[] = "ALTER TABLE user ADD COLUMN IF NOT EXISTS active_ms BIGINT NOT NULL DEFAULT 0;"
+                                       "ALTER TABLE user ADD COLUMN IF NOT EXISTS hides_presence BIGINT NOT NULL DEFAULT 0;";
+
 static const struct step {
     const char *sqlite, *mariadb;
-} steps[] = { { sqlite_1, mariadb_1 }, { sqlite_2, mariadb_2 }, { sqlite_3, mariadb_3 } };
+} steps[] = { { sqlite_1, mariadb_1 }, { sqlite_2, mariadb_2 }, { sqlite_3, mariadb_3 }, { sqlite_presence, mariadb_presence } };
 #define STEP_COUNT (sizeof steps / sizeof *steps)
 
 static const struct step step_table = {

@@ -151,8 +151,9 @@ void store_tell_break(const struct store *store, enum log_break kind, uint64_t h
 }
 
 void store_on_whisper(struct store *store, whisper_listener listener, void *context) {
-    store->whisper_listener.call = listener;
-    store->whisper_listener.context = context;
+    store->whisper_listeners[store->whisper_listener_count].call = listener;
+    store->whisper_listeners[store->whisper_listener_count].context = context;
+    store->whisper_listener_count++;
 }
 
 void store_whisper(struct store *store, const struct whisper *whisper) {
@@ -163,8 +164,8 @@ void store_whisper(struct store *store, const struct whisper *whisper) {
 
 static void hear_whisper(void *context, const struct whisper *whisper) {
     const struct store *store = context;
-    if (store->whisper_listener.call)
-        store->whisper_listener.call(store->whisper_listener.context, whisper);
+    for (size_t i = 0; i < store->whisper_listener_count; i++)
+        store->whisper_listeners[i].call(store->whisper_listeners[i].context, whisper);
 }
 
 static void hear(void *context, const struct envelope *envelope) { follow_hear(((struct store *)context)->follow, envelope); }
@@ -285,19 +286,28 @@ static void forget_command(struct command *command) {
     free(command);
 }
 
-bool store_touch_device(struct store *store, uint64_t user_id, uint64_t device_id, int64_t seen_ms) {
-    struct command *command = calloc(1, sizeof *command);
+/* A copy of it, for whose end nobody waits. */
+static bool submit_and_forget(struct store *store, const struct command *what) {
+    struct command *command = malloc(sizeof *command);
     if (!command)
         return false;
-    command->type = COMMAND_DEVICE_TOUCH;
-    command->actor_id = user_id;
-    command->device_id = device_id;
-    command->in.device_touch.seen_ms = seen_ms;
+    *command = *what;
     command->done = forget_command;
     if (store_submit(store, command) == OK)
         return true;
     free(command);
     return false;
+}
+
+bool store_touch_device(struct store *store, uint64_t user_id, uint64_t device_id, int64_t seen_ms) {
+    return submit_and_forget(
+        store,
+        &(struct command){ .type = COMMAND_DEVICE_TOUCH, .actor_id = user_id, .device_id = device_id, .in.device_touch.seen_ms = seen_ms });
+}
+
+bool store_touch_user(struct store *store, uint64_t user_id, int64_t active_ms) {
+    return submit_and_forget(store,
+                             &(struct command){ .type = COMMAND_USER_TOUCH, .actor_id = user_id, .in.user_touch.active_ms = active_ms });
 }
 
 int64_t store_touch_interval_ms(const struct config *config) {

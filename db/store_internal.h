@@ -33,9 +33,10 @@ struct store {
     } break_listeners[STORE_LISTENERS];
     size_t break_listener_count;
     struct {
-        whisper_listener call; /* NULL: none */
+        whisper_listener call;
         void *context;
-    } whisper_listener;
+    } whisper_listeners[STORE_LISTENERS];
+    size_t whisper_listener_count;
 
     /* The queue; all under `mutex`. */
     pthread_mutex_t mutex;

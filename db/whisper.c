@@ -23,7 +23,7 @@ static bool is_object_on_one_line(const char *json, size_t size) {
 }
 
 bool whisper_is_sound(const struct whisper *whisper) {
-    bool has_target = whisper->target == WHISPER_CHAT || whisper->target == WHISPER_USER;
+    bool has_target = whisper->target >= WHISPER_CHAT && whisper->target <= WHISPER_NODES;
     return has_target && whisper->target_id >= 1 && whisper->target_id <= ID_MAX && is_name(whisper->type) &&
            is_object_on_one_line(whisper->json, whisper->json_size);
 }
@@ -65,7 +65,7 @@ enum counter whisper_drop_counter(const char *type) {
         { "receipt", COUNTER_WHISPERS_DROPPED_RECEIPT },
     };
     for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
-        if (strcmp(counters[i].type, type) == 0)
+        if (strncmp(counters[i].type, type, strcspn(type, ".")) == 0)
             return counters[i].counter;
     return COUNTER_WHISPERS_DROPPED_OTHER;
 }

@@ -8,8 +8,9 @@
 #include "db/render.h"
 
 enum whisper_target {
-    WHISPER_CHAT = 1, /* the members of the chat */
-    WHISPER_USER = 2, /* the user, on all devices */
+    WHISPER_CHAT = 1,  /* the members of the chat */
+    WHISPER_USER = 2,  /* the user, on all devices */
+    WHISPER_NODES = 3, /* no stream: the nodes themselves, about the user */
 };
 
 struct whisper {
@@ -27,6 +28,6 @@ bool whisper_is_sound(const struct whisper *whisper);
 /* As a stream sends it, once for all: without `id:`, so its id is 0. One reference; NULL when out of memory. */
 struct frame *whisper_frame(const struct whisper *whisper) MUST_USE;
 
-/* Where those of a type are counted that were dropped here, on their way to streams or to other nodes. */
+/* Where those of a type, and of "type.something", are counted that were dropped here, on their way to streams or to other nodes. */
 enum counter whisper_drop_counter(const char *type);
 void whisper_count_dropped(const char *type);

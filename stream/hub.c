@@ -248,6 +248,7 @@ static void hub_free(struct hub *hub) {
     push_release(&hub->push);
     gate_release(&hub->gate);
     outlet_release(&hub->outlet);
+    devices_release(&hub->devices);
     if (hub->epoll_fd >= 0)
         close(hub->epoll_fd);
     free(hub);
@@ -266,6 +267,7 @@ static void init_plain(struct hub *hub, struct store *store, const struct config
     replay_job_release(&hub->tail.job);
     index_init(&hub->index);
     outlet_init(&hub->outlet);
+    devices_init(&hub->devices);
     read_clocks(hub);
     wheel_init(&hub->wheel, config->heartbeat_ms, hub->now_ms);
 }
@@ -334,3 +336,5 @@ void hub_commit(void *hub, uint64_t previous_id, struct frame *const *frames, si
 void hub_break(void *hub, enum log_break kind, uint64_t head_id) { inbox_add_break(&((struct hub *)hub)->inbox, kind, head_id); }
 
 void hub_open(struct hub *hub, const struct stream_request *request) { inbox_add_opening(&hub->inbox, request); }
+
+bool hub_has_device(struct hub *hub, uint64_t device_id) { return devices_has(&hub->devices, device_id); }

@@ -248,7 +248,7 @@ struct replay_job *inbox_take_pages(struct inbox *inbox) {
 
 /* ---- Whispers ---- */
 
-static struct whisper_note *whisper_note_new(const struct whisper *whisper) {
+static struct whisper_note *whisper_note_new(const struct whisper *whisper, uint64_t device_id) {
     struct whisper_note *note = malloc(sizeof(*note));
     struct frame *frame = note != NULL ? whisper_frame(whisper) : NULL;
     if (frame == NULL) {
@@ -258,13 +258,14 @@ static struct whisper_note *whisper_note_new(const struct whisper *whisper) {
     *note = (struct whisper_note){ .target = whisper->target,
                                    .target_id = whisper->target_id,
                                    .except_user_id = whisper->except_user_id,
+                                   .device_id = device_id,
                                    .dropped_as = whisper_drop_counter(whisper->type),
                                    .frame = frame };
     return note;
 }
 
-bool inbox_add_whisper(struct inbox *inbox, const struct whisper *whisper) {
-    struct whisper_note *note = whisper_note_new(whisper);
+bool inbox_add_whisper(struct inbox *inbox, const struct whisper *whisper, uint64_t device_id) {
+    struct whisper_note *note = whisper_note_new(whisper, device_id);
     pthread_mutex_lock(&inbox->mutex);
     bool taken = note != NULL && !inbox->stopping && inbox->whisper_count < LIMIT_WHISPERS_WAITING;
     if (taken) {

@@ -31,7 +31,8 @@ struct whisper_note {
     struct whisper_note *next;
     enum whisper_target target;
     uint64_t target_id;
-    uint64_t except_user_id;
+    uint64_t except_user_id; /* 0: nobody */
+    uint64_t device_id;      /* 0: all */
     enum counter dropped_as;
     struct frame *frame; /* held */
 };
@@ -81,8 +82,8 @@ void inbox_add_commit(struct inbox *inbox, uint64_t previous_id, struct frame *c
 void inbox_add_break(struct inbox *inbox, enum log_break kind, uint64_t head_id);
 void inbox_add_opening(struct inbox *inbox, const struct stream_request *request);
 void inbox_add_page(struct inbox *inbox, struct replay_job *job);
-/* False: too many wait, or the hub ends. */
-bool inbox_add_whisper(struct inbox *inbox, const struct whisper *whisper) MUST_USE;
+/* `device_id`: only for its streams; 0: for all. False: too many wait, or the hub ends. */
+bool inbox_add_whisper(struct inbox *inbox, const struct whisper *whisper, uint64_t device_id) MUST_USE;
 void inbox_stop(struct inbox *inbox); /* openings are closed from now on */
 
 /* The hub's thread. What the take functions hand out belongs to the caller. */

@@ -329,6 +329,14 @@ static void whisper_to_chat(const struct index_chat *chat, const struct whisper_
             deliver_to(chat->links[i].listener, note->frame, deliver, context);
 }
 
+static void whisper_to_user(const struct listener *listener, const struct whisper_note *note, index_deliver deliver, void *context) {
+    LIST_EACH(&listener->streams, node) {
+        struct stream *stream = LIST_ITEM(node, struct stream, in_listener);
+        if (note->device_id == 0 || note->device_id == stream->device_id)
+            deliver(context, stream, note->frame);
+    }
+}
+
 void index_whisper(const struct index *index, const struct whisper_note *note, index_deliver deliver, void *context) {
     if (note->target == WHISPER_CHAT) {
         const struct index_chat *chat = map_get(&index->chats, note->target_id);
@@ -337,7 +345,7 @@ void index_whisper(const struct index *index, const struct whisper_note *note, i
     } else {
         const struct listener *listener = index_find(index, note->target_id);
         if (listener != NULL && listener->user_id != note->except_user_id)
-            deliver_to(listener, note->frame, deliver, context);
+            whisper_to_user(listener, note, deliver, context);
     }
 }
 

@@ -6,10 +6,14 @@
 #include "stream/hub_state.h"
 #include "stream/life.h"
 
-void whisper_hear(void *context, const struct whisper *whisper) {
-    struct hub *hub = context;
-    if (!inbox_add_whisper(&hub->inbox, whisper))
+void whisper_to_device(struct hub *hub, uint64_t device_id, const struct whisper *whisper) {
+    if (!inbox_add_whisper(&hub->inbox, whisper, device_id))
         whisper_count_dropped(whisper->type);
+}
+
+void whisper_hear(void *hub, const struct whisper *whisper) {
+    if (whisper->target != WHISPER_NODES)
+        whisper_to_device(hub, 0, whisper);
 }
 
 void whisper_send(struct hub *hub, const struct whisper *whisper) {

@@ -41,7 +41,11 @@ export const MATRIX = [
   { route: 'POST /v1/events/ticket', expect: loggedIn(201) },
   { route: 'POST /v1/events/ack', expect: loggedIn(204), body: 'acknowledgement' },
 
+  { route: 'PUT /v1/presence', expect: loggedIn(204), body: { active: true } },
+  { route: 'PUT /v1/presence/subscriptions', expect: loggedIn(200), body: { user_ids: ['1'] } },
+
   // other users
+  { route: 'GET /v1/presence', query: 'user_ids=1', expect: loggedIn(200) },
   { route: 'GET /v1/users', query: 'username=somebody-else', expect: loggedIn(200) },
   { route: 'GET /v1/users/{user_id}', target: 'anotherUser', expect: loggedIn(200), other: { user_id: { nobodys: 404, aChat: 404 } } },
 

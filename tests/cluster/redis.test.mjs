@@ -248,3 +248,26 @@ test('without Redis who types is seen on their node, and what others would have 
   await eventually(async () => (await metric(nodes[0], 'parley_whispers_dropped_total{type="typing"}')) === 1, 'it counts');
   await expectNext(streams, await postMessage(alice, chat, 'nothing in between'));
 });
+
+test('who is there is known on every node, and told where the stream is, whichever node was asked', { skip }, async (t) => {
+  const { nodes } = await startTalking(t, 3, { PARLEY_HEARTBEAT: '100ms', PARLEY_PRESENCE_TTL: '1s' });
+  const { alice, bob, chat, streams } = await settle(t, nodes);
+  await Promise.all(streams.map((stream) => stream.heartbeat()));
+  const ids = { user_ids: [alice.id] };
+  expectStatus(await on(nodes[1], bob).put('/v1/presence/subscriptions', ids), 200);
+  const beThere = async (node) => expectStatus(await on(node, alice).put('/v1/presence', { active: true }), 204);
+  const isOnline = async (node) => expectStatus(await on(node, bob).get(`/v1/presence?user_ids=${alice.id}`), 200).items[0].online;
+  const sameEverywhere = async (online) =>
+    eventually(async () => (await Promise.all(nodes.map(isOnline))).every((it) => it === online), online ? 'online' : 'offline');
+  await beThere(nodes[2]);
+  for (const stream of streams) assert.equal((await stream.next('presence')).online, true);
+  await sameEverywhere(true);
+  for (const stream of streams) assert.equal((await stream.next('presence')).online, false);
+  await sameEverywhere(false);
+  expectStatus(await alice.delete(`/v1/chats/${chat.id}/members/${alice.id}`), 204);
+  for (const stream of streams) await stream.next('member.removed');
+  await beThere(nodes[0]);
+  const message = await postMessage(on(nodes[2], bob), chat, 'nothing in between');
+  await expectNext(streams, message);
+  assert.deepEqual(expectStatus(await on(nodes[1], bob).get(`/v1/presence?user_ids=${alice.id}`), 200).items, []);
+});

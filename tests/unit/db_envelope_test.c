@@ -420,7 +420,7 @@ static void a_wrong_byte_among_whispers_does_no_harm(void **state) {
 static void only_sound_whispers_are_written(void **state) {
     (void)state;
     static const struct whisper bad[] = {
-        { (enum whisper_target)3, 77, 0, "typing", "{}", 2 },
+        { (enum whisper_target)4, 77, 0, "typing", "{}", 2 },
         { WHISPER_CHAT, 0, 0, "typing", "{}", 2 },
         { WHISPER_CHAT, 77, 0, "", "{}", 2 },
         { WHISPER_CHAT, 77, 0, "a\nid: 5", "{}", 2 },

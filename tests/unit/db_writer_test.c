@@ -331,6 +331,7 @@ static void execute(const struct fixture *fixture, const char *sql) {
 static const char undo_later_steps[] =
     "ALTER TABLE user DROP COLUMN media_bytes; ALTER TABLE device DROP COLUMN acked_id; ALTER TABLE chat DROP COLUMN message_ttl_ms;"
     "ALTER TABLE chat DROP COLUMN until_delivered; ALTER TABLE event DROP COLUMN attachments; ALTER TABLE event DROP COLUMN expires_ms;"
+    "ALTER TABLE user DROP COLUMN active_ms; ALTER TABLE user DROP COLUMN hides_presence;"
     "DROP TABLE media; DROP TABLE attachment; DROP TABLE expiry; DROP TABLE delivery; DROP TABLE lease;"
     "DELETE FROM meta WHERE name = 'head'; DELETE FROM migration WHERE step >= 2;";
 
