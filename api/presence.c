@@ -232,6 +232,10 @@ static void tell_nodes(struct store *store, uint64_t user_id, const char *type, 
 
 static void tell_active(struct store *store, uint64_t user_id) {
     struct buf json = BUF_INIT;
+    if (store_is_behind(store)) {
+        whisper_count_dropped(ACTIVE);
+        return;
+    }
     buf_string(&json, "{}");
     tell_nodes(store, user_id, ACTIVE, &json);
     buf_release(&json);
@@ -251,12 +255,12 @@ static void tell_watch(struct store *store, const struct presence_subscriber *su
     buf_release(&json);
 }
 
-/* At most `limit` of the ids between the brackets; what is none ends them. */
+/* At most `limit` of the ids between the brackets; what is none ends them. Each ends at the object's brace at the latest. */
 static size_t read_ids(const struct whisper *whisper, uint64_t *ids, size_t limit) {
-    const char *at = memchr(whisper->json, '[', whisper->json_size), *end = whisper->json + whisper->json_size;
+    const char *end = whisper->json + whisper->json_size, *open = memchr(whisper->json, '[', whisper->json_size);
     size_t count = 0;
-    while (at != NULL && ++at < end && count < limit) {
-        size_t size = strspn(at, "0123456789"); /* ends at the object's brace at the latest */
+    for (const char *at = open != NULL ? open + 1 : end; at < end && count < limit; at++) {
+        size_t size = strspn(at, "0123456789");
         if (!id_parse(at, size, &ids[count]))
             break;
         count++;

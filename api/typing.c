@@ -137,7 +137,7 @@ static void tell(const struct request *request, const struct typist *typist) {
     json_member_id(&json, "user_id", typist->user_id);
     json_member_time(&json, "expires_at", clock_now_ms() + TYPING_EXPIRES_MS);
     buf_char(&json, '}');
-    if (buf_ok(&json))
+    if (buf_ok(&json) && !request->server->draining) /* then the hub may be gone */
         whisper_send(request->server->hub,
                      &(struct whisper){ WHISPER_CHAT, typist->chat_id, typist->user_id, "typing", json.bytes, json.size });
     buf_release(&json);

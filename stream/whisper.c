@@ -6,24 +6,36 @@
 #include "stream/hub_state.h"
 #include "stream/life.h"
 
-void whisper_to_device(struct hub *hub, uint64_t device_id, const struct whisper *whisper) {
+static void add(struct hub *hub, uint64_t device_id, const struct whisper *whisper) {
     if (!inbox_add_whisper(&hub->inbox, whisper, device_id))
         whisper_count_dropped(whisper->type);
 }
 
+/* While the writer is behind nobody here has anything to say. */
+static bool is_shed(const struct hub *hub, const struct whisper *whisper) {
+    bool is_behind = store_is_behind(hub->store);
+    if (is_behind)
+        whisper_count_dropped(whisper->type);
+    return is_behind;
+}
+
 void whisper_hear(void *hub, const struct whisper *whisper) {
     if (whisper->target != WHISPER_NODES)
-        whisper_to_device(hub, 0, whisper);
+        add(hub, 0, whisper);
 }
 
 void whisper_send(struct hub *hub, const struct whisper *whisper) {
     assert(whisper_is_sound(whisper));
-    if (store_is_behind(hub->store)) {
-        whisper_count_dropped(whisper->type);
+    if (is_shed(hub, whisper))
         return;
-    }
     whisper_hear(hub, whisper);
     store_whisper(hub->store, whisper);
+}
+
+void whisper_to_device(struct hub *hub, uint64_t device_id, const struct whisper *whisper) {
+    assert(whisper_is_sound(whisper));
+    if (!is_shed(hub, whisper))
+        add(hub, device_id, whisper);
 }
 
 /* ---- On the hub's thread ---- */

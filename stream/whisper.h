@@ -10,10 +10,11 @@
 
 /* Sends a sound whisper, unless the writer is behind. Never blocks; any thread. What is dropped is counted in parley_whispers_dropped_total by its type. */
 void whisper_send(struct hub *hub, const struct whisper *whisper);
-/* The same for this node's streams alone, whatever the writer does; what is for the nodes themselves is left to others. A whisper_listener; context is the hub. */
+/* What another node whispers: for this node's streams alone, whatever the writer does; what is for the nodes themselves is left to others. A
+ * whisper_listener; context is the hub. */
 void whisper_hear(void *hub, const struct whisper *whisper);
 
-/* To the streams of one device of the user, on this node alone. */
+/* The same to the streams of one device of the user, on this node alone. */
 void whisper_to_device(struct hub *hub, uint64_t device_id, const struct whisper *whisper);
 
 /* Passes on what waits, at most LIMIT_TURN_WHISPERS, or drops it when the hub is behind. The hub's thread, outside a tick. */
