@@ -61,6 +61,15 @@ enum err ban_list(struct request *request);
 enum err ban_put(struct request *request);
 enum err ban_remove(struct request *request);
 
+/* typing.c */
+enum err typing_say(struct request *request);
+
+/* presence.c */
+extern const struct form presence_form, presence_subscriptions_form;
+enum err presence_say(struct request *request);
+enum err presence_show(struct request *request);
+enum err presence_subscribe(struct request *request);
+
 /* messages.c */
 extern const struct form message_form, message_edit_form;
 enum err message_post(struct request *request);

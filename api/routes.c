@@ -65,6 +65,12 @@ const struct route ROUTES[] = {
     { METHOD_PUT,    "/v1/chats/{chat_id}/pins/{message_id}", AUTH_USER, ON_LOOP, RATE_NORMAL, 204, 0, NULL, NULL, NULL, pin_put, finish_empty },
     { METHOD_DELETE, "/v1/chats/{chat_id}/pins/{message_id}", AUTH_USER, ON_LOOP, RATE_NORMAL, 204, 0, NULL, NULL, NULL, pin_delete, finish_empty },
 
+    { METHOD_POST,   "/v1/chats/{chat_id}/typing",   AUTH_USER, ON_READER, RATE_NORMAL, 204, 0, NULL, NULL, NULL, typing_say, NULL },
+
+    { METHOD_PUT,    "/v1/presence",          AUTH_USER, ON_LOOP,   RATE_NORMAL, 204, 0, &presence_form, NULL, NULL, presence_say, NULL },
+    { METHOD_GET,    "/v1/presence",          AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, "user_ids", NULL, presence_show, NULL },
+    { METHOD_PUT,    "/v1/presence/subscriptions", AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, &presence_subscriptions_form, NULL, NULL, presence_subscribe, NULL },
+
     { METHOD_POST,   "/v1/media",                     AUTH_USER, ON_LOOP,    RATE_NORMAL, 201, 0, &media_create_form, NULL, NULL, media_create, media_created },
     { METHOD_GET,    "/v1/media/{media_id}",          AUTH_USER, ON_READER,  RATE_NORMAL, 200, 0, NULL, NULL, NULL, media_show, media_signed },
     { METHOD_DELETE, "/v1/media/{media_id}",          AUTH_USER, ON_LOOP,    RATE_NORMAL, 204, 0, NULL, NULL, NULL, media_delete, finish_empty },

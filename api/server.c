@@ -8,10 +8,12 @@
 #include "api/dispatch.h"
 #include "api/http.h"
 #include "api/json.h"
+#include "api/presence.h"
 #include "api/rate.h"
 #include "api/rate_shared.h"
 #include "api/routes.h"
 #include "api/server_internal.h"
+#include "api/typing.h"
 #include "api/workers.h"
 
 static void release(struct server *server) {
@@ -23,6 +25,8 @@ static void release(struct server *server) {
     rate_shared_stop(server->rate_shared);
     rate_free(server->rate);
     auth_free(server->auth);
+    typing_free(server->typing);
+    presence_free(server->presence);
     free(server);
 }
 
@@ -37,8 +41,27 @@ static enum err start_rates(struct server *server) {
     return err == OK ? rate_shared_start(server->config, secret, SHA256_SIZE, server->rate, &server->rate_shared) : err;
 }
 
+/* Sessions first: what follows is of no use to a device that was removed. */
+static void hear_commit(void *context, uint64_t previous_id, struct frame *const *frames, size_t count) {
+    const struct server *server = context;
+    auth_commit(server->auth, previous_id, frames, count);
+    typing_commit(server->typing, previous_id, frames, count);
+    presence_commit(server->presence, previous_id, frames, count);
+}
+
+static void hear_break(void *context, enum log_break kind, uint64_t head_id) {
+    const struct server *server = context;
+    auth_break(server->auth, kind, head_id);
+    typing_break(server->typing, kind, head_id);
+    presence_break(server->presence, kind, head_id);
+}
+
 static enum err start_parts(struct server *server, char *problem, size_t problem_size) {
     enum err err = auth_new(&server->auth);
+    if (err == OK)
+        err = typing_new(&server->typing);
+    if (err == OK)
+        err = presence_start(server->config, server->store, server->hub, &server->presence);
     if (err == OK)
         err = start_rates(server);
     if (err == OK)
@@ -50,8 +73,9 @@ static enum err start_parts(struct server *server, char *problem, size_t problem
     if (err == OK)
         err = workers_start(server->store, &STORERS, &server->storers);
     if (err == OK) {
-        store_on_commit(server->store, auth_commit, server->auth);
-        store_on_break(server->store, auth_break, server->auth);
+        store_on_commit(server->store, hear_commit, server);
+        store_on_break(server->store, hear_break, server);
+        store_on_whisper(server->store, presence_hear, server->presence);
     }
     return err == OK ? http_start(server->http) : err;
 }
@@ -89,6 +113,7 @@ void server_quiesce(struct server *server) {
 void server_drain(struct server *server) {
     server_quiesce(server);
     http_drain(server->http);
+    presence_stop(server->presence);
 }
 
 /* The loop waits for what runs, so the workers must still work while it ends. */

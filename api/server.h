@@ -28,7 +28,7 @@ enum err server_start(const struct server_parts *parts, struct server **ret_serv
 const char *server_address(const struct server *server);
 /* Stops accepting: running requests (those whose head is there) finish, new ones on kept connections get 503. Returns at once. Any thread. */
 void server_quiesce(struct server *server);
-/* The same, and waits until no request runs, at most LIMIT_DRAIN_MS. */
+/* The same, and waits until no request runs, at most LIMIT_DRAIN_MS. Nothing is said to the hub, nor to the store unasked, afterwards. */
 void server_drain(struct server *server);
 /* Ends the threads, closes the connections and frees the server. After store_stop(), because the server listens to commits, and before store_close(),
  * because its workers read. */

@@ -9,9 +9,11 @@
 
 struct auth;
 struct http;
+struct presence;
 struct rate;
 struct rate_shared;
 struct storage;
+struct typing;
 struct workers;
 
 struct server {
@@ -21,6 +23,8 @@ struct server {
     struct storage *storage;
     struct http *http;
     struct auth *auth;
+    struct typing *typing;
+    struct presence *presence;
     struct rate *rate;               /* the loop's, */
     struct rate_shared *rate_shared; /* or that of these; NULL: limits are this node's alone */
     struct workers *readers;

@@ -17,6 +17,7 @@
 #include "core/metrics.h"
 #include "jobs/cleanup.h"
 #include "media/storage.h"
+#include "stream/whisper.h"
 
 struct serving {
     struct config config;
@@ -109,6 +110,7 @@ static enum err start_core(struct serving *serving) {
         return start_failed(serving, "http", err);
     store_on_commit(serving->store, hub_commit, serving->hub);
     store_on_break(serving->store, hub_break, serving->hub);
+    store_on_whisper(serving->store, whisper_hear, serving->hub);
     err = store_start(serving->store);
     return err == OK ? OK : start_failed(serving, "writer", err);
 }

@@ -34,7 +34,10 @@ struct config {
     int64_t devices_per_user;
     int64_t group_max;
     int64_t chats_per_user;
-    bool edit_history;           /* earlier texts of edited messages are kept */
+    bool edit_history;       /* earlier texts of edited messages are kept */
+    int64_t presence_ttl_ms; /* after their last activity users count as online for so long */
+    int64_t presence_subscriptions_max;
+    int64_t typing_members_max;  /* in larger chats nobody is told who types */
     int64_t edit_window_ms;      /* 0: no limit */
     int64_t delete_window_ms;    /* 0: no limit */
     int64_t retention_ms;        /* CONFIG_FOREVER: nothing expires */

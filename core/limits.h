@@ -118,6 +118,14 @@
 #define LIMIT_STAYS_BYTES (32 * 1024 * 1024)   /* of one user's stays while they are read */
 #define LIMIT_REMOVED_DEVICES 4096             /* remembered by the hub, for streams that open at that moment */
 
+/* Whispers */
+#define LIMIT_WHISPER_BYTES 8192 /* of one's object */
+#define LIMIT_WHISPER_TYPE_BYTES 32
+#define LIMIT_WHISPERS_WAITING 1024                        /* for the hub */
+#define LIMIT_WHISPERS_COMMIT_BYTES (LIMIT_RING_BYTES / 4) /* of commits waiting for the hub, beyond which it passes no whisper on */
+#define LIMIT_TURN_WHISPERS 256                            /* that the hub passes on in one turn */
+#define LIMIT_BUS_WHISPERS_BYTES (64 * 1024)               /* of whispers waiting to be sent to other nodes: as many leave at once */
+
 /* The API */
 #define LIMIT_QUERY_ARGUMENTS 12
 #define LIMIT_ANSWER_HEADERS 20
@@ -132,6 +140,13 @@
 #define LIMIT_LINGER_MS 2000
 #define LIMIT_LINGER_BYTES (16 * 1024 * 1024)
 #define LIMIT_DRAIN_MS 10000
+
+#define LIMIT_TYPISTS (16 * 1024) /* remembered of those who type; a power of two */
+
+#define LIMIT_PRESENCE_IDS 100               /* of one question who is there */
+#define LIMIT_PRESENCE_SUBSCRIPTIONS 400     /* the most that PARLEY_PRESENCE_SUBSCRIPTIONS_MAX may be: they fit a whisper */
+#define LIMIT_PRESENCE_USERS (128 * 1024)    /* who are there or looked for, on one node */
+#define LIMIT_PRESENCE_WATCHES (1024 * 1024) /* subscriptions of all devices, on one node */
 
 /* Sessions */
 #define TOUCH_INTERVAL_MS (INT64_C(3600) * 1000) /* a device's last use is stored at most this often */
@@ -148,5 +163,8 @@
 static_assert(LIMIT_MESSAGE_BODY_BYTES >= LIMIT_TEXT_CHARACTERS * 12 + 4096, "the longest text fits its body");
 static_assert(LIMIT_BLOBS < LIMIT_RESERVED_DESCRIPTORS, "transfers take no stream's descriptor");
 static_assert(LIMIT_ENVELOPE_BYTES < LIMIT_REDIS_ANSWER_BYTES && LIMIT_ENVELOPE_BYTES < LIMIT_BUS_QUEUE_BYTES, "an envelope passes");
+static_assert(LIMIT_BUS_WHISPERS_BYTES > 2 * LIMIT_WHISPER_BYTES && LIMIT_BUS_WHISPERS_BYTES < LIMIT_ENVELOPE_BYTES,
+              "whispers fit an envelope");
+static_assert(LIMIT_WHISPER_BYTES > (LIMIT_PRESENCE_SUBSCRIPTIONS + 1) * 20, "subscriptions fit a whisper");
 static_assert(LIMIT_QUEUE_BYTES >= LIMIT_BATCH_BYTES && LIMIT_BATCH_BYTES >= LIMIT_MESSAGE_BODY_BYTES,
               "a command fits a batch, a batch the queue");

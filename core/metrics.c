@@ -21,6 +21,9 @@ struct description {
     const char *help;
 };
 
+#define WHISPERS_DROPPED \
+    "parley_whispers_dropped_total", "Typing, presence and receipts that were dropped because this node or Redis was behind."
+
 static const struct description counters[COUNTER_COUNT] = {
     [COUNTER_COMMITS] = { "parley_commits_total", "Batches committed to the log." },
     [COUNTER_COMMANDS] = { "parley_commands_total", "Commands decided by the writer." },
@@ -38,6 +41,10 @@ static const struct description counters[COUNTER_COUNT] = {
     [COUNTER_ENVELOPES_USED] = { "parley_envelopes_used_total", "Envelopes of other nodes that spared a look at the database." },
     [COUNTER_ENVELOPES_DROPPED] = { "parley_envelopes_dropped_total", "Commits of which other nodes were not sent the events." },
     [COUNTER_ENVELOPES_REFUSED] = { "parley_envelopes_refused_total", "Messages from Redis that are no envelopes of this installation." },
+    [COUNTER_WHISPERS_DROPPED_TYPING] = { WHISPERS_DROPPED },
+    [COUNTER_WHISPERS_DROPPED_PRESENCE] = { WHISPERS_DROPPED },
+    [COUNTER_WHISPERS_DROPPED_RECEIPT] = { WHISPERS_DROPPED },
+    [COUNTER_WHISPERS_DROPPED_OTHER] = { WHISPERS_DROPPED },
     [COUNTER_RATE_LIMITED] = { "parley_rate_limited_total", "Requests answered 429." },
     [COUNTER_RATE_NOTES_SENT] = { "parley_rate_notes_sent_total", "Times Redis took note of what was taken from a rate limit." },
     [COUNTER_RATE_NOTES_DROPPED] = { "parley_rate_notes_dropped_total", "Tokens of which rate limits elsewhere do not know." },
@@ -46,6 +53,14 @@ static const struct description counters[COUNTER_COUNT] = {
     [COUNTER_CLEANUP_BYTES] = { "parley_cleanup_bytes_total", "Bytes of the objects deleted from the media storage by the cleanup." },
     [COUNTER_STORAGE_REQUESTS] = { "parley_storage_requests_total", "Requests sent to the media storage." },
     [COUNTER_STORAGE_FAILURES] = { "parley_storage_failures_total", "Requests to the media storage that failed after all retries." },
+};
+
+/* Of counters that share a name, and so stand next to each other. */
+static const char *const counter_labels[COUNTER_COUNT] = {
+    [COUNTER_WHISPERS_DROPPED_TYPING] = "{type=\"typing\"}",
+    [COUNTER_WHISPERS_DROPPED_PRESENCE] = "{type=\"presence\"}",
+    [COUNTER_WHISPERS_DROPPED_RECEIPT] = "{type=\"receipt\"}",
+    [COUNTER_WHISPERS_DROPPED_OTHER] = "{type=\"other\"}",
 };
 
 static const struct description gauges[GAUGE_COUNT] = {
@@ -272,12 +287,19 @@ static void render_start_time(struct buf *buf) {
     render_number(buf, &started, "gauge", (double)start_ms / 1000);
 }
 
+static void render_counters(struct buf *buf) {
+    for (size_t i = 0; i < COUNTER_COUNT; i++) {
+        const struct description *counter = &counters[i];
+        if (i == 0 || strcmp(counter->name, counters[i - 1].name) != 0)
+            render_head(buf, counter, "counter");
+        buf_printf(buf, "%s%s %" PRIu64 "\n", counter->name, counter_labels[i] != NULL ? counter_labels[i] : "",
+                   read_value(&counter_values[i]));
+    }
+}
+
 void metrics_render(struct buf *buf) {
     render_info(buf);
-    for (size_t i = 0; i < COUNTER_COUNT; i++) {
-        render_head(buf, &counters[i], "counter");
-        buf_printf(buf, "%s %" PRIu64 "\n", counters[i].name, read_value(&counter_values[i]));
-    }
+    render_counters(buf);
     for (size_t i = 0; i < GAUGE_COUNT; i++) {
         render_head(buf, &gauges[i], "gauge");
         buf_printf(buf, "%s %" PRId64 "\n", gauges[i].name, atomic_load_explicit(&gauge_values[i], memory_order_relaxed));

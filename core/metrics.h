@@ -23,8 +23,12 @@ enum counter {
     COUNTER_LOG_REPLACED,     /* times that the log was another than the one told to this node's streams */
     COUNTER_ENVELOPES_SENT,
     COUNTER_ENVELOPES_USED,
-    COUNTER_ENVELOPES_DROPPED, /* not sent: too many waited, or the bus was away */
-    COUNTER_ENVELOPES_REFUSED, /* messages on the bus that were none of ours */
+    COUNTER_ENVELOPES_DROPPED,       /* not sent: too many waited, or the bus was away */
+    COUNTER_ENVELOPES_REFUSED,       /* messages on the bus that were none of ours */
+    COUNTER_WHISPERS_DROPPED_TYPING, /* whispers (db/whisper.h) that were not passed on; next to each other: they are one metric with a label */
+    COUNTER_WHISPERS_DROPPED_PRESENCE,
+    COUNTER_WHISPERS_DROPPED_RECEIPT,
+    COUNTER_WHISPERS_DROPPED_OTHER,
     COUNTER_RATE_LIMITED,
     COUNTER_RATE_NOTES_SENT,    /* buckets of which other nodes were told */
     COUNTER_RATE_NOTES_DROPPED, /* tokens of which they were not: too many buckets at once */

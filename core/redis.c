@@ -278,13 +278,21 @@ bool redis_ready(struct redis *redis) {
 
 /* ---- Subscribing ---- */
 
-enum err redis_subscribe(struct redis *redis, const char *channel) {
+/* Each channel is answered. */
+static enum err receive_subscription(struct redis *redis) {
     struct redis_answer answer;
-    enum err err = redis_send(redis, (struct redis_argument[]){ redis_word("SUBSCRIBE"), redis_word(channel) }, 2);
-    if (err == OK)
-        err = receive(redis, &answer);
-    if (err == OK && answer.kind != REDIS_ARRAY)
-        err = lose(redis, "refuses the subscription");
+    enum err err = receive(redis, &answer);
+    return err == OK && answer.kind != REDIS_ARRAY ? lose(redis, "refuses the subscription") : err;
+}
+
+enum err redis_subscribe(struct redis *redis, const char *const *channels, size_t count) {
+    struct redis_argument arguments[REDIS_ARGUMENTS_MAX] = { redis_word("SUBSCRIBE") };
+    assert(count < REDIS_ARGUMENTS_MAX);
+    for (size_t i = 0; i < count; i++)
+        arguments[i + 1] = redis_word(channels[i]);
+    enum err err = redis_send(redis, arguments, count + 1);
+    for (size_t i = 0; err == OK && i < count; i++)
+        err = receive_subscription(redis);
     if (err == OK)
         find(redis);
     return err;

@@ -58,9 +58,9 @@ enum err redis_receive(struct redis *redis, struct redis_answer *ret_answer) MUS
 /* One element of a REDIS_ARRAY; index < count. */
 struct redis_answer redis_element(const struct redis_answer *array, size_t index);
 
-/* Hears what is published to a channel from now on, that is: what is published after this has returned. From then on, until it is lost, the
- * connection is for redis_next() alone. */
-enum err redis_subscribe(struct redis *redis, const char *channel) MUST_USE;
+/* Hears what is published to these channels (fewer than REDIS_ARGUMENTS_MAX) from now on, that is: what is published after this has returned. From then
+ * on, until it is lost, the connection is for redis_next() alone. */
+enum err redis_subscribe(struct redis *redis, const char *const *channels, size_t count) MUST_USE;
 /* The next message; *ret_bytes is NULL when none came within `timeout_ms`. The bytes belong to the connection until the next call. A quiet
  * connection is tried out every second, so that one that is dead without anybody having said so is lost within two. */
 enum err redis_next(struct redis *redis, int timeout_ms, const void **ret_bytes, size_t *ret_size) MUST_USE;

@@ -11,7 +11,8 @@
     { name, CELL_BYTES, since }
 
 static const struct backup_column user_columns[] = {
-    NUMBER("id", 1), TEXT("username", 1), TEXT("display_name", 1), TEXT("password", 1), NUMBER("created_ms", 1), NUMBER("media_bytes", 2),
+    NUMBER("id", 1),         TEXT("username", 1),      TEXT("display_name", 1), TEXT("password", 1),
+    NUMBER("created_ms", 1), NUMBER("media_bytes", 2), NUMBER("active_ms", 6),  NUMBER("hides_presence", 6),
 };
 static const struct backup_column device_columns[] = {
     NUMBER("id", 1),         NUMBER("user_id", 1), TEXT("name", 1),       BYTES("token", 1),

@@ -11,6 +11,11 @@ void bus_publish(struct bus *bus, uint64_t previous_id, struct frame *const *fra
         bus->driver->publish(bus, previous_id, frames, count);
 }
 
+void bus_whisper(struct bus *bus, const struct whisper *whisper) {
+    if (bus)
+        bus->driver->whisper(bus, whisper);
+}
+
 void bus_close(struct bus *bus) {
     if (bus)
         bus->driver->close(bus);
@@ -31,6 +36,8 @@ static void local_publish(struct bus *bus, uint64_t previous_id, struct frame *c
     (void)bus, (void)previous_id, (void)frames, (void)count;
 }
 
+static void local_whisper(struct bus *bus, const struct whisper *whisper) { (void)bus, (void)whisper; }
+
 static void local_close(struct bus *bus) { (void)bus; }
 
-const struct bus_driver bus_local = { .open = local_open, .publish = local_publish, .close = local_close };
+const struct bus_driver bus_local = { .open = local_open, .publish = local_publish, .whisper = local_whisper, .close = local_close };

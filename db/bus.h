@@ -16,6 +16,8 @@ struct bus_listener {
     void (*hear)(void *context, const struct envelope *envelope);
     /* From now on everything that is said is heard, or no longer. At first it is not. */
     void (*hearing)(void *context, bool hearing);
+    /* Another node's whisper, borrowed. */
+    void (*whisper)(void *context, const struct whisper *whisper);
 };
 
 struct bus_driver {
@@ -23,6 +25,8 @@ struct bus_driver {
     enum err (*open)(const struct config *config, const uint8_t secret[32], const struct bus_listener *listener, struct bus **ret_bus);
     /* Says what was committed, after it was. Never blocks; holds the frames it keeps. One thread at a time. */
     void (*publish)(struct bus *bus, uint64_t previous_id, struct frame *const *frames, size_t count);
+    /* Says what streams of other nodes are told, too, or counts it as dropped. Never blocks. Any thread. */
+    void (*whisper)(struct bus *bus, const struct whisper *whisper);
     /* Says what still waits, if that is possible at once, and ends. The listener is not called afterwards. */
     void (*close)(struct bus *bus);
 };
@@ -37,6 +41,7 @@ extern const struct bus_driver bus_local, bus_redis;
 /* By the driver that the settings name. `secret` is the database's; `config` must outlive the bus. */
 enum err bus_open(const struct config *config, const uint8_t secret[32], const struct bus_listener *listener,
                   struct bus **ret_bus) MUST_USE;
-/* NULL is fine for both. */
+/* NULL is fine for all three. */
 void bus_publish(struct bus *bus, uint64_t previous_id, struct frame *const *frames, size_t count);
+void bus_whisper(struct bus *bus, const struct whisper *whisper);
 void bus_close(struct bus *bus);

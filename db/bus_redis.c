@@ -19,6 +19,7 @@
 #define RETRY_MS 100  /* between two questions whether Redis is there */
 #define LISTEN_MS 100 /* how long the subscriber listens before it looks whether it shall end */
 #define CHANNEL_BYTES 64
+#define WHISPER_HEAD_BYTES 64 /* what an envelope holds of one besides its object, at most */
 
 struct commit {
     struct commit *next;
@@ -32,8 +33,9 @@ struct redis_bus {
     struct bus bus;
     struct bus_listener listener;
     uint8_t key[SHA256_SIZE];
-    uint64_t sender; /* random: tells this process' envelopes from others' */
-    char channel[CHANNEL_BYTES];
+    uint64_t sender;                     /* random: tells this process' envelopes from others' */
+    char channel[CHANNEL_BYTES];         /* of commits */
+    char whisper_channel[CHANNEL_BYTES]; /* of their own, because versions that know none would look at the database for each */
     pthread_t publisher, subscriber;
     bool publishes, subscribes; /* the threads have been started */
     pthread_mutex_t mutex;
@@ -42,8 +44,9 @@ struct redis_bus {
     bool stopping;
     struct commit *first, *last;
     size_t bytes;
-    bool missed;      /* something was not sent; all of it was committed before what waits */
-    uint64_t last_id; /* the last that was committed here */
+    bool missed;         /* something was not sent; all of it was committed before what waits */
+    uint64_t last_id;    /* the last that was committed here */
+    struct buf whispers; /* as envelopes hold them; at most LIMIT_BUS_WHISPERS_BYTES */
     /* The publisher's: */
     struct redis *outgoing;
     struct buf buf;
@@ -121,6 +124,27 @@ static void redis_bus_publish(struct bus *base, uint64_t previous_id, struct fra
     free_commits(forgotten);
 }
 
+/* Under the mutex. False: it does not fit, or memory ran out, and with it went those that waited. */
+static bool add_whisper(struct redis_bus *bus, const struct whisper *whisper) {
+    if (bus->whispers.size + WHISPER_HEAD_BYTES + whisper->json_size > LIMIT_BUS_WHISPERS_BYTES)
+        return false;
+    envelope_put_whisper(&bus->whispers, whisper);
+    if (buf_ok(&bus->whispers))
+        return true;
+    buf_release(&bus->whispers);
+    return false;
+}
+
+static void redis_bus_whisper(struct bus *base, const struct whisper *whisper) {
+    struct redis_bus *bus = (struct redis_bus *)base;
+    pthread_mutex_lock(&bus->mutex);
+    bool added = add_whisper(bus, whisper);
+    pthread_cond_broadcast(&bus->changed);
+    pthread_mutex_unlock(&bus->mutex);
+    if (!added)
+        whisper_count_dropped(whisper->type);
+}
+
 /* ---- The publisher ---- */
 
 static void note_refusal(struct redis_bus *bus, const struct redis_answer *answer) {
@@ -131,15 +155,19 @@ static void note_refusal(struct redis_bus *bus, const struct redis_answer *answe
     bus->was_refused = is_refused;
 }
 
+/* What is in the buffer. */
+static enum err send_buffer(struct redis_bus *bus, const char *channel, struct redis_answer *ret_answer) {
+    if (!buf_ok(&bus->buf))
+        return ERR_NO_MEMORY;
+    const struct redis_argument arguments[] = { redis_word("PUBLISH"), redis_word(channel), { bus->buf.bytes, bus->buf.size } };
+    enum err err = redis_send(bus->outgoing, arguments, 3);
+    return err == OK ? redis_receive(bus->outgoing, ret_answer) : err;
+}
+
 static enum err send_envelope(struct redis_bus *bus, const struct envelope *envelope) {
     struct redis_answer answer;
     envelope_write(envelope, bus->key, &bus->buf);
-    if (!buf_ok(&bus->buf))
-        return ERR_NO_MEMORY;
-    enum err err = redis_send(
-        bus->outgoing, (struct redis_argument[]){ redis_word("PUBLISH"), redis_word(bus->channel), { bus->buf.bytes, bus->buf.size } }, 3);
-    if (err == OK)
-        err = redis_receive(bus->outgoing, &answer);
+    enum err err = send_buffer(bus, bus->channel, &answer);
     if (err == OK)
         note_refusal(bus, &answer);
     return err;
@@ -165,15 +193,36 @@ static enum err send_place(struct redis_bus *bus, uint64_t last_id) {
     return send_envelope(bus, &(struct envelope){ .sender = bus->sender, .previous_id = last_id, .last_id = last_id });
 }
 
+static void drop_whispers(const struct buf *whispers) {
+    struct whisper_reader reader;
+    struct whisper whisper;
+    whisper_reader_of_buf(&reader, whispers);
+    while (whisper_reader_next(&reader, &whisper))
+        whisper_count_dropped(whisper.type);
+}
+
+/* After the commits, and only if these went well. */
+static enum err send_whispers(struct redis_bus *bus, const struct buf *whispers) {
+    struct redis_answer answer = { .kind = REDIS_NIL };
+    if (whispers->size == 0)
+        return OK;
+    envelope_write_whispers(bus->sender, whispers, bus->key, &bus->buf);
+    enum err err = send_buffer(bus, bus->whisper_channel, &answer);
+    if (err != OK || answer.kind == REDIS_ERROR)
+        drop_whispers(whispers);
+    return err;
+}
+
 /* What the publisher takes from the queue at once. */
 struct errand {
     struct commit *commits;
+    struct buf whispers; /* owned */
     bool missed;
     uint64_t missed_id; /* everything up to here that is not among the commits */
     bool stopping;
 };
 
-static bool has_work(const struct redis_bus *bus) { return bus->first || bus->missed; }
+static bool has_work(const struct redis_bus *bus) { return bus->first || bus->missed || bus->whispers.size > 0; }
 
 /* Waits for something to say; false: it is time to end, and nothing is left. */
 static bool take_errand(struct redis_bus *bus, struct errand *errand) {
@@ -181,6 +230,7 @@ static bool take_errand(struct redis_bus *bus, struct errand *errand) {
     while (!has_work(bus) && !bus->stopping)
         pthread_cond_wait(&bus->changed, &bus->mutex);
     *errand = (struct errand){ .commits = bus->first,
+                               .whispers = bus->whispers,
                                .missed = bus->missed,
                                .missed_id = bus->first ? bus->first->previous_id : bus->last_id,
                                .stopping = bus->stopping };
@@ -188,6 +238,7 @@ static bool take_errand(struct redis_bus *bus, struct errand *errand) {
     bus->first = bus->last = NULL;
     bus->bytes = 0;
     bus->missed = false;
+    bus->whispers = (struct buf)BUF_INIT;
     pthread_mutex_unlock(&bus->mutex);
     return works;
 }
@@ -198,7 +249,9 @@ static enum err run_errand(struct redis_bus *bus, const struct errand *errand) {
         err = send_place(bus, errand->missed_id);
     for (const struct commit *commit = errand->commits; err == OK && commit; commit = commit->next)
         err = send_commit(bus, commit);
-    return err;
+    if (err != OK)
+        drop_whispers(&errand->whispers);
+    return err == OK ? send_whispers(bus, &errand->whispers) : err;
 }
 
 /* Waits a little, unless the bus ends meanwhile. */
@@ -231,6 +284,7 @@ static void *publish_all(void *context) {
         if (err != OK && goes_on)
             give_up(bus, &errand);
         free_commits(errand.commits);
+        buf_release(&errand.whispers);
     }
     return NULL;
 }
@@ -244,8 +298,24 @@ static bool is_stopping(struct redis_bus *bus) {
     return stopping;
 }
 
+/* Nothing is looked up for one that is no good: it would have been lost in silence, too. */
+static void hear_whispers(struct redis_bus *bus, const void *bytes, size_t size) {
+    struct whisper_reader reader;
+    struct whisper whisper;
+    if (whisper_reader_open(&reader, bytes, size, bus->key) != OK) {
+        metric_add(COUNTER_ENVELOPES_REFUSED, 1);
+        return;
+    }
+    while (reader.sender != bus->sender && whisper_reader_next(&reader, &whisper))
+        bus->listener.whisper(bus->listener.context, &whisper);
+}
+
 static void hear_message(struct redis_bus *bus, const void *bytes, size_t size) {
     struct envelope envelope;
+    if (envelope_has_whispers(bytes, size)) {
+        hear_whispers(bus, bytes, size);
+        return;
+    }
     if (envelope_read(bytes, size, bus->key, &envelope) != OK) {
         metric_add(COUNTER_ENVELOPES_REFUSED, 1);
         bus->listener.hear(bus->listener.context, NULL);
@@ -267,8 +337,9 @@ static void hear_all(struct redis_bus *bus) {
 
 static void *subscribe(void *context) {
     struct redis_bus *bus = context;
+    const char *const channels[] = { bus->channel, bus->whisper_channel };
     while (!is_stopping(bus)) {
-        if (!redis_ready(bus->incoming) || redis_subscribe(bus->incoming, bus->channel) != OK) {
+        if (!redis_ready(bus->incoming) || redis_subscribe(bus->incoming, channels, 2) != OK) {
             pause_thread(bus);
             continue;
         }
@@ -290,6 +361,7 @@ static void init_plain(struct redis_bus *bus, const uint8_t secret[32], const st
     envelope_key(secret, bus->key);
     redis_prefix(secret, 32, prefix);
     snprintf(bus->channel, sizeof bus->channel, "%s:log", prefix);
+    snprintf(bus->whisper_channel, sizeof bus->whisper_channel, "%s:whispers", prefix);
     pthread_mutex_init(&bus->mutex, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -324,6 +396,7 @@ static void redis_bus_close(struct bus *base) {
         pthread_join(bus->subscriber, NULL);
     free_commits(bus->first);
     buf_release(&bus->buf);
+    buf_release(&bus->whispers);
     redis_free(bus->outgoing);
     redis_free(bus->incoming);
     pthread_cond_destroy(&bus->changed);
@@ -345,4 +418,6 @@ static enum err redis_bus_open(const struct config *config, const uint8_t secret
     return err;
 }
 
-const struct bus_driver bus_redis = { .open = redis_bus_open, .publish = redis_bus_publish, .close = redis_bus_close };
+const struct bus_driver bus_redis = {
+    .open = redis_bus_open, .publish = redis_bus_publish, .whisper = redis_bus_whisper, .close = redis_bus_close
+};

@@ -16,6 +16,7 @@ enum command_type {
     COMMAND_SESSION_CREATE,
     COMMAND_DEVICE_REMOVE,
     COMMAND_DEVICE_TOUCH,
+    COMMAND_USER_TOUCH,
     COMMAND_TICKET_CREATE,
     COMMAND_TICKET_USE,
     COMMAND_INVITE_CREATE,
@@ -91,7 +92,9 @@ struct command {
             bool invite_required;
         } user_create;
         struct {
-            const char *display_name;
+            const char *display_name; /* NULL: as it is */
+            bool set_presence;
+            bool presence; /* shown to those who share a chat */
         } user_update;
         /* Ends every other device. `expected` is the stored text that was verified: the command is refused when it changed meanwhile. */
         struct {
@@ -110,6 +113,9 @@ struct command {
         struct {
             int64_t seen_ms;
         } device_touch; /* device_id's */
+        struct {
+            int64_t active_ms;
+        } user_touch; /* the actor's */
         struct {
             const uint8_t *ticket;
         } ticket_create; /* SHA-256 */

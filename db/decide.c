@@ -194,6 +194,7 @@ static const struct {
     [COMMAND_SESSION_CREATE] = { needs_actor_devices, decide_session_create, .makes_ids = true },
     [COMMAND_DEVICE_REMOVE] = { needs_actor_devices, decide_device_remove },
     [COMMAND_DEVICE_TOUCH] = { needs_none, decide_device_touch },
+    [COMMAND_USER_TOUCH] = { needs_none, decide_user_touch },
     [COMMAND_TICKET_CREATE] = { needs_none, decide_ticket_create },
     [COMMAND_TICKET_USE] = { needs_none, decide_ticket_use },
     [COMMAND_INVITE_CREATE] = { needs_none, decide_invite_create },
@@ -355,6 +356,7 @@ uint64_t decide_list_key(const struct command *command) {
         return 2; /* so do those that want leases */
     case COMMAND_USER_UPDATE:
     case COMMAND_DEVICE_TOUCH:
+    case COMMAND_USER_TOUCH:
     case COMMAND_TICKET_USE:
     case COMMAND_INVITE_CREATE:
     case COMMAND_CHAT_CREATE:

@@ -103,6 +103,7 @@ void decide_user_update(struct state *state, struct slot *slot);
 void decide_password_set(struct state *state, struct slot *slot);
 void decide_session_create(struct state *state, struct slot *slot);
 void decide_device_remove(struct state *state, struct slot *slot);
+void decide_user_touch(struct state *state, struct slot *slot);
 void decide_device_touch(struct state *state, struct slot *slot);
 void decide_ticket_create(struct state *state, struct slot *slot);
 void decide_ticket_use(struct state *state, struct slot *slot);

@@ -76,23 +76,34 @@ static void user_changed(struct state *state, struct user_entry *user) {
     state_push(state, &state->changed_users, user);
 }
 
+/* Whether anything is different now. */
+static bool update_user(const struct command *command, struct user *user) {
+    const char *name = command->in.user_update.display_name;
+    bool renamed = name && strcmp(name, user->display_name) != 0;
+    bool hidden = command->in.user_update.set_presence && command->in.user_update.presence == user->hides_presence;
+    if (renamed)
+        user->display_name = name;
+    if (hidden)
+        user->hides_presence = !command->in.user_update.presence;
+    return renamed || hidden;
+}
+
 void decide_user_update(struct state *state, struct slot *slot) {
     struct command *command = slot->command;
     struct user_entry *user = state_user(state, command->actor_id);
     if (!user || !user->found)
         return refuse(command, ERR_NOT_FOUND, NULL, NULL);
-    if (command->in.user_update.display_name && strcmp(command->in.user_update.display_name, user->user.display_name) != 0) {
-        user->user.display_name = command->in.user_update.display_name;
+    if (update_user(command, &user->user)) {
         user_changed(state, user);
         struct event_entry *event = append_user_event(state, user->user.id, EVENT_USER_UPDATED, user->user.id);
         if (!event)
             return;
         struct buf body = BUF_INIT;
         buf_string(&body, "\"user\":");
-        render_user(&body, &user->user);
+        render_own_user(&body, &user->user);
         event_body(state, event, &body);
     }
-    render_user(&command->out.json, &user->user);
+    render_own_user(&command->out.json, &user->user);
 }
 
 void remove_device(struct state *state, const struct device *device, enum removal reason) {
@@ -178,6 +189,10 @@ void decide_device_remove(struct state *state, struct slot *slot) {
 
 void decide_device_touch(struct state *state, struct slot *slot) {
     push_bulk(state, BULK_TOUCH_DEVICE, slot->command->device_id, (uint64_t)slot->command->in.device_touch.seen_ms);
+}
+
+void decide_user_touch(struct state *state, struct slot *slot) {
+    push_bulk(state, BULK_TOUCH_USER, slot->command->actor_id, (uint64_t)slot->command->in.user_touch.active_ms);
 }
 
 void decide_events_ack(struct state *state, struct slot *slot) {

@@ -8,6 +8,7 @@
 #include "core/limits.h"
 
 #define VERSION 1
+#define WHISPERS 0x80 /* where the others have their version */
 #define PURPOSE "envelope"
 #define HEAD_SIZE (ENVELOPE_CODE_SIZE + 1 + 4 + 8 + 8 + 8 + 4)
 
@@ -331,4 +332,85 @@ void envelope_release(struct envelope *envelope) {
         frame_drop(envelope->frames[i]);
     free(envelope->frames);
     *envelope = (struct envelope){ 0 };
+}
+
+/* ---- Whispers ---- */
+
+#define WHISPERS_HEAD_SIZE (ENVELOPE_CODE_SIZE + 1 + 4 + 8)
+
+void envelope_put_whisper(struct buf *whispers, const struct whisper *whisper) {
+    size_t type_size = strlen(whisper->type);
+    put(whispers, whisper->target, 1);
+    put(whispers, whisper->target_id, 8);
+    put(whispers, whisper->except_user_id, 8);
+    put(whispers, type_size, 1);
+    put(whispers, whisper->json_size, 2);
+    buf_append(whispers, whisper->type, type_size);
+    buf_append(whispers, whisper->json, whisper->json_size);
+}
+
+void envelope_write_whispers(uint64_t sender, const struct buf *whispers, const uint8_t key[SHA256_SIZE], struct buf *buf) {
+    static const uint8_t gap[ENVELOPE_CODE_SIZE];
+    buf_clear(buf);
+    buf_append(buf, gap, sizeof gap);
+    put(buf, WHISPERS, 1);
+    put(buf, WHISPERS_HEAD_SIZE + whispers->size, 4);
+    put(buf, sender, 8);
+    buf_append(buf, whispers->bytes, whispers->size);
+    if (buf_ok(buf))
+        put_code(buf, key);
+}
+
+bool envelope_has_whispers(const void *bytes, size_t size) {
+    return size > ENVELOPE_CODE_SIZE && ((const uint8_t *)bytes)[ENVELOPE_CODE_SIZE] == WHISPERS;
+}
+
+enum err whisper_reader_open(struct whisper_reader *reader, const void *bytes, size_t size, const uint8_t key[SHA256_SIZE]) {
+    struct input input = { .bytes = bytes, .size = size };
+    enum err err = check_code(&input, key);
+    if (err != OK)
+        return err;
+    bool fits = take(&input, 1) == WHISPERS && take(&input, 4) == size;
+    uint64_t sender = take(&input, 8);
+    if (!fits || input.failed)
+        return ERR_BAD_REQUEST;
+    *reader = (struct whisper_reader){ .sender = sender, .bytes = input.bytes, .size = input.size };
+    return OK;
+}
+
+void whisper_reader_of_buf(struct whisper_reader *reader, const struct buf *whispers) {
+    *reader = (struct whisper_reader){ .bytes = (const uint8_t *)whispers->bytes, .size = whispers->size };
+}
+
+/* Into the reader, because on the wire no NUL follows it. */
+static bool take_type(struct input *input, size_t size, struct whisper_reader *reader) {
+    const uint8_t *type = size <= LIMIT_WHISPER_TYPE_BYTES ? take_bytes(input, size) : NULL;
+    if (!type)
+        return false;
+    memcpy(reader->type, type, size);
+    reader->type[size] = '\0';
+    return true;
+}
+
+static bool take_whisper(struct input *input, struct whisper_reader *reader, struct whisper *ret_whisper) {
+    struct whisper whisper = {
+        .target = (enum whisper_target)take(input, 1), .target_id = take(input, 8), .except_user_id = take(input, 8), .type = reader->type
+    };
+    size_t type_size = take(input, 1);
+    whisper.json_size = take(input, 2);
+    if (!take_type(input, type_size, reader))
+        return false;
+    whisper.json = (const char *)take_bytes(input, whisper.json_size);
+    if (!whisper.json || !whisper_is_sound(&whisper))
+        return false;
+    *ret_whisper = whisper;
+    return true;
+}
+
+bool whisper_reader_next(struct whisper_reader *reader, struct whisper *ret_whisper) {
+    struct input input = { .bytes = reader->bytes, .size = reader->size };
+    bool is_there = reader->size > 0 && take_whisper(&input, reader, ret_whisper);
+    reader->bytes = input.bytes;
+    reader->size = is_there ? input.size : 0;
+    return is_there;
 }

@@ -13,7 +13,8 @@
  *     frames         each: the fields of `frame_head` in db/envelope.c, its members (8 each), its bytes, and, when it has one, its withheld form alike */
 #pragma once
 
-#include "db/render.h"
+#include "core/limits.h"
+#include "db/whisper.h"
 
 #define ENVELOPE_CODE_SIZE 16
 
@@ -37,3 +38,30 @@ void envelope_write(const struct envelope *envelope, const uint8_t key[SHA256_SI
 enum err envelope_read(const void *bytes, size_t size, const uint8_t key[SHA256_SIZE], struct envelope *ret_envelope) MUST_USE;
 /* Drops what envelope_read() gave. */
 void envelope_release(struct envelope *envelope);
+
+/* Whispers travel in envelopes of their own kind:
+ *
+ *     code, kind (1 byte, no version of the others), size, sender    as above
+ *     whispers       each: target (1), target_id (8), except_user_id (8), sizes of type (1) and object (2), and these
+ */
+
+/* Appends one to those that will leave together. */
+void envelope_put_whisper(struct buf *whispers, const struct whisper *whisper);
+/* Replaces the buffer's content by an envelope with what envelope_put_whisper() has written; ask buf_ok(). */
+void envelope_write_whispers(uint64_t sender, const struct buf *whispers, const uint8_t key[SHA256_SIZE], struct buf *buf);
+/* Which of the two kinds it claims to be. */
+bool envelope_has_whispers(const void *bytes, size_t size);
+
+/* What an envelope of whispers is read by, one after the other. */
+struct whisper_reader {
+    uint64_t sender;
+    const uint8_t *bytes; /* what is left; borrowed */
+    size_t size;
+    char type[LIMIT_WHISPER_TYPE_BYTES + 1]; /* of the last one */
+};
+/* Errors as envelope_read(). The bytes must outlive the reader. */
+enum err whisper_reader_open(struct whisper_reader *reader, const void *bytes, size_t size, const uint8_t key[SHA256_SIZE]) MUST_USE;
+/* The same for what envelope_put_whisper() wrote. */
+void whisper_reader_of_buf(struct whisper_reader *reader, const struct buf *whispers);
+/* False: there are no more, or what follows is wrong. The whisper is sound, and borrows from the reader. */
+bool whisper_reader_next(struct whisper_reader *reader, struct whisper *ret_whisper);

@@ -269,9 +269,16 @@ static const char mariadb_5[] =
 
     "ALTER TABLE stay ADD COLUMN IF NOT EXISTS mentioned_seq BIGINT NOT NULL DEFAULT 0;";
 
+/* When a user was active last, to the minute, and whether others are not shown it. */
+static const char sqlite_6[] = "ALTER TABLE user ADD COLUMN active_ms BIGINT NOT NULL DEFAULT 0;"
+                               "ALTER TABLE user ADD COLUMN hides_presence BIGINT NOT NULL DEFAULT 0;";
+static const char mariadb_6[] = "ALTER TABLE user ADD COLUMN IF NOT EXISTS active_ms BIGINT NOT NULL DEFAULT 0;"
+                                "ALTER TABLE user ADD COLUMN IF NOT EXISTS hides_presence BIGINT NOT NULL DEFAULT 0;";
+
 static const struct step {
     const char *sqlite, *mariadb;
-} steps[] = { { sqlite_1, mariadb_1 }, { sqlite_2, mariadb_2 }, { sqlite_3, mariadb_3 }, { sqlite_4, mariadb_4 }, { sqlite_5, mariadb_5 } };
+} steps[] = { { sqlite_1, mariadb_1 }, { sqlite_2, mariadb_2 }, { sqlite_3, mariadb_3 },
+              { sqlite_4, mariadb_4 }, { sqlite_5, mariadb_5 }, { sqlite_6, mariadb_6 } };
 #define STEP_COUNT (sizeof steps / sizeof *steps)
 
 static const struct step step_table = {

@@ -54,6 +54,7 @@ struct user {
     const char *password; /* core/crypto.h's text form; NULL: cannot log in */
     int64_t created_ms;
     int64_t media_bytes; /* of all media, also of what is being uploaded or deleted */
+    bool hides_presence; /* others are not told whether and when this user is there, nor is this user of others */
 };
 
 /* A device is a session: one log-in, one token. */

@@ -33,6 +33,15 @@ enum err read_devices(struct reader *reader, uint64_t user_id, struct arena *are
 
 enum err read_device_exists(struct reader *reader, uint64_t user_id, uint64_t device_id, bool *ret_exists) MUST_USE;
 
+/* Presence. */
+struct presence_row {
+    uint64_t user_id;
+    int64_t active_ms; /* as stored, at most once a minute; 0: never */
+};
+/* Of these users those whose presence the caller may see: who share a chat with the caller and do not hide it, if the caller does not hide the own. Ascending. */
+enum err read_presence(struct reader *reader, uint64_t user_id, const uint64_t *user_ids, size_t count, struct arena *arena,
+                       struct presence_row **ret_rows, size_t *ret_count) MUST_USE;
+
 /* Chats. */
 struct chat_of_member {
     struct chat chat;

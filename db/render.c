@@ -46,12 +46,22 @@ enum role role_parse(const char *name) {
 
 const char *removal_name(enum removal removal) { return removal_names[removal]; }
 
-void render_user(struct buf *buf, const struct user *user) {
+static void render_user_open(struct buf *buf, const struct user *user) {
     buf_char(buf, '{');
     json_member_id(buf, "id", user->id);
     json_member_string(buf, "username", user->username);
     json_member_string(buf, "display_name", user->display_name);
     json_member_time(buf, "created_at", user->created_ms);
+}
+
+void render_user(struct buf *buf, const struct user *user) {
+    render_user_open(buf, user);
+    buf_char(buf, '}');
+}
+
+void render_own_user(struct buf *buf, const struct user *user) {
+    render_user_open(buf, user);
+    json_member_string(buf, "presence", user->hides_presence ? "nobody" : "shared_chats");
     buf_char(buf, '}');
 }
 

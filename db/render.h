@@ -13,6 +13,8 @@ const char *removal_name(enum removal removal);    /* "logged_out" */
 
 /* Each writes one JSON object. */
 void render_user(struct buf *buf, const struct user *user);
+/* With what only the user may see. */
+void render_own_user(struct buf *buf, const struct user *user);
 /* `current_device_id` 0 leaves `current` and `last_seen_at` out. */
 void render_device(struct buf *buf, const struct device *device, uint64_t current_device_id);
 /* `reader_id` and `role` are the reader's; 0 and ROLE_NONE (in events) leave my_role and peer_id out. */

@@ -28,6 +28,7 @@ enum err row_user(struct db *db, struct statement *row, int column, struct arena
         .password = text(db, row, column + 3, arena, &err),
         .created_ms = (int64_t)db->driver->column_id(row, column + 4),
         .media_bytes = (int64_t)db->driver->column_id(row, column + 5),
+        .hides_presence = db->driver->column_id(row, column + 6) != 0,
     };
     if (err == OK)
         *ret_user = user;

@@ -4,7 +4,7 @@
 #include "db/driver.h"
 #include "db/model.h"
 
-#define USER_COLUMNS "u.id, u.username, u.display_name, u.password, u.created_ms, u.media_bytes"
+#define USER_COLUMNS "u.id, u.username, u.display_name, u.password, u.created_ms, u.media_bytes, u.hides_presence"
 #define DEVICE_COLUMNS "d.id, d.user_id, d.name, d.created_ms, d.seen_ms, d.acked_id"
 #define CHAT_COLUMNS                                                                                                                \
     "c.id, c.type, c.history, c.title, c.created_by, c.created_ms, c.deleted_ms, c.last_id, c.last_rev, c.last_seq, c.changed_rev," \

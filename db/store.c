@@ -97,6 +97,7 @@ enum err store_open(const struct config *config, struct store **ret_store, char 
     store->has_residue = true; /* of earlier runs */
     atomic_store(&store->healthy, true);
     pthread_mutex_init(&store->mutex, NULL);
+    pthread_mutex_init(&store->whispering, NULL);
     pthread_cond_init(&store->wake, NULL);
     snprintf(problem, problem_size, "out of memory");
     snprintf(store->writer, sizeof store->writer, "writer.%016" PRIx64, random_u64());
@@ -121,6 +122,7 @@ void store_close(struct store *store) {
     if (store->lock_fd >= 0)
         close(store->lock_fd);
     pthread_mutex_destroy(&store->mutex);
+    pthread_mutex_destroy(&store->whispering);
     pthread_cond_destroy(&store->wake);
     free(store->url);
     free(store);
@@ -148,17 +150,40 @@ void store_tell_break(const struct store *store, enum log_break kind, uint64_t h
         store->break_listeners[i].call(store->break_listeners[i].context, kind, head_id);
 }
 
+void store_on_whisper(struct store *store, whisper_listener listener, void *context) {
+    store->whisper_listeners[store->whisper_listener_count].call = listener;
+    store->whisper_listeners[store->whisper_listener_count].context = context;
+    store->whisper_listener_count++;
+}
+
+void store_whisper(struct store *store, const struct whisper *whisper) {
+    pthread_mutex_lock(&store->whispering);
+    bus_whisper(store->bus, whisper);
+    pthread_mutex_unlock(&store->whispering);
+}
+
+static void hear_whisper(void *context, const struct whisper *whisper) {
+    const struct store *store = context;
+    for (size_t i = 0; i < store->whisper_listener_count; i++)
+        store->whisper_listeners[i].call(store->whisper_listeners[i].context, whisper);
+}
+
 static void hear(void *context, const struct envelope *envelope) { follow_hear(((struct store *)context)->follow, envelope); }
 
 static void hearing(void *context, bool on) { follow_hearing(((struct store *)context)->follow, on); }
 
 /* To other nodes: they may be heard before the first commit of this one. */
 static enum err connect_nodes(struct store *store) {
-    const struct bus_listener listener = { store, hear, hearing };
+    const struct bus_listener listener = { store, hear, hearing, hear_whisper };
     if (!store->db->driver->is_shared)
         return OK;
     enum err err = follow_start(store, &store->follow);
-    return err == OK ? bus_open(store->config, store->secret, &listener, &store->bus) : err;
+    if (err != OK)
+        return err;
+    pthread_mutex_lock(&store->whispering);
+    err = bus_open(store->config, store->secret, &listener, &store->bus);
+    pthread_mutex_unlock(&store->whispering);
+    return err;
 }
 
 enum err store_start(struct store *store) {
@@ -169,6 +194,15 @@ enum err store_start(struct store *store) {
     return store->started ? OK : ERR_NO_MEMORY;
 }
 
+/* Its listener may be at work until the end, so nobody else waits for that. */
+static void close_bus(struct store *store) {
+    pthread_mutex_lock(&store->whispering);
+    struct bus *bus = store->bus;
+    store->bus = NULL;
+    pthread_mutex_unlock(&store->whispering);
+    bus_close(bus);
+}
+
 void store_stop(struct store *store) {
     pthread_mutex_lock(&store->mutex);
     store->stopping = true;
@@ -177,8 +211,7 @@ void store_stop(struct store *store) {
     if (store->started)
         pthread_join(store->thread, NULL);
     store->started = false;
-    bus_close(store->bus);
-    store->bus = NULL;
+    close_bus(store);
     follow_stop(store->follow);
     store->follow = NULL;
 }
@@ -209,6 +242,13 @@ enum err store_submit(struct store *store, struct command *command) {
     if (err == ERR_OVERLOADED)
         metric_add(COUNTER_COMMANDS_REFUSED_FULL, 1);
     return err;
+}
+
+bool store_is_behind(struct store *store) {
+    pthread_mutex_lock(&store->mutex);
+    bool is_behind = store->queued > (size_t)store->config->queue_max / 2 || store->queued_bytes > LIMIT_QUEUE_BYTES / 2;
+    pthread_mutex_unlock(&store->mutex);
+    return is_behind;
 }
 
 struct waiter {
@@ -246,19 +286,28 @@ static void forget_command(struct command *command) {
     free(command);
 }
 
-bool store_touch_device(struct store *store, uint64_t user_id, uint64_t device_id, int64_t seen_ms) {
-    struct command *command = calloc(1, sizeof *command);
+/* A copy of it, for whose end nobody waits. */
+static bool submit_and_forget(struct store *store, const struct command *what) {
+    struct command *command = malloc(sizeof *command);
     if (!command)
         return false;
-    command->type = COMMAND_DEVICE_TOUCH;
-    command->actor_id = user_id;
-    command->device_id = device_id;
-    command->in.device_touch.seen_ms = seen_ms;
+    *command = *what;
     command->done = forget_command;
     if (store_submit(store, command) == OK)
         return true;
     free(command);
     return false;
+}
+
+bool store_touch_device(struct store *store, uint64_t user_id, uint64_t device_id, int64_t seen_ms) {
+    return submit_and_forget(
+        store,
+        &(struct command){ .type = COMMAND_DEVICE_TOUCH, .actor_id = user_id, .device_id = device_id, .in.device_touch.seen_ms = seen_ms });
+}
+
+bool store_touch_user(struct store *store, uint64_t user_id, int64_t active_ms) {
+    return submit_and_forget(store,
+                             &(struct command){ .type = COMMAND_USER_TOUCH, .actor_id = user_id, .in.user_touch.active_ms = active_ms });
 }
 
 int64_t store_touch_interval_ms(const struct config *config) {

@@ -31,10 +31,21 @@ enum log_break {
 typedef void (*break_listener)(void *context, enum log_break kind, uint64_t head_id);
 void store_on_break(struct store *store, break_listener listener, void *context);
 
+/* Called on a thread of the store's with what other nodes whisper, borrowed (db/whisper.h). Must not block. Set before store_start(); up to two
+ * listeners. */
+struct whisper;
+typedef void (*whisper_listener)(void *context, const struct whisper *whisper);
+void store_on_whisper(struct store *store, whisper_listener listener, void *context);
+/* Passes one on to the other nodes, where there are such and they can be told; else it does nothing. Never blocks; any thread. */
+void store_whisper(struct store *store, const struct whisper *whisper);
+
 /* Starts the writer thread. */
 enum err store_start(struct store *store) MUST_USE;
 /* Refuses new commands (ERR_DRAINING), finishes those queued, and ends the thread. */
 void store_stop(struct store *store);
+
+/* Whether the queue is more than half full, in count or bytes: time to do without what is not needed. Any thread. */
+bool store_is_behind(struct store *store);
 
 /* Queues the command; never blocks; any thread. Not OK: done() will not be called. ERR_OVERLOADED: the queue is full (count or bytes). */
 enum err store_submit(struct store *store, struct command *command) MUST_USE;
@@ -43,6 +54,8 @@ enum err store_run(struct store *store, struct command *command);
 
 /* Stores when a device was last used, behind the caller's back. Any thread; false: not now (the queue is full), try again later. */
 bool store_touch_device(struct store *store, uint64_t user_id, uint64_t device_id, int64_t seen_ms);
+/* The same for when a user was active. */
+bool store_touch_user(struct store *store, uint64_t user_id, int64_t active_ms);
 /* How old what is stored may get while the device is in use: at most an hour, less with a short idle lifetime. */
 int64_t store_touch_interval_ms(const struct config *config);
 

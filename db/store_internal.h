@@ -32,6 +32,11 @@ struct store {
         void *context;
     } break_listeners[STORE_LISTENERS];
     size_t break_listener_count;
+    struct {
+        whisper_listener call;
+        void *context;
+    } whisper_listeners[STORE_LISTENERS];
+    size_t whisper_listener_count;
 
     /* The queue; all under `mutex`. */
     pthread_mutex_t mutex;
@@ -40,8 +45,9 @@ struct store {
     size_t queued, queued_bytes;
     bool started, stopping;
     pthread_t thread;
-    struct follow *follow; /* where others write, too; else NULL */
-    struct bus *bus;       /* likewise */
+    struct follow *follow;      /* where others write, too; else NULL */
+    struct bus *bus;            /* likewise */
+    pthread_mutex_t whispering; /* a bus that is whispered to is not closed; `bus` changes under it alone */
 
     /* The writer's own. */
     struct place place;

@@ -5,11 +5,12 @@
 #include <string.h>
 
 static const struct query insert_user = { "INSERT INTO user(id, username, display_name, password, created_ms) VALUES(?1,?2,?3,?4,?5)" };
-static const struct query update_user = { "UPDATE user SET display_name = ?2, password = ?3 WHERE id = ?1" };
+static const struct query update_user = { "UPDATE user SET display_name = ?2, password = ?3, hides_presence = ?4 WHERE id = ?1" };
 static const struct query insert_device = { "INSERT INTO device(id, user_id, name, token, created_ms, seen_ms, acked_id)"
                                             " VALUES(?1,?2,?3,?4,?5,?6,?7)" };
 static const struct query delete_device = { "DELETE FROM device WHERE id = ?1" };
 static const struct query delete_device_tickets = { "DELETE FROM ticket WHERE device_id = ?1" };
+static const struct query touch_user = { "UPDATE user SET active_ms = CASE WHEN active_ms < ?2 THEN ?2 ELSE active_ms END WHERE id = ?1" };
 static const struct query touch_device = { "UPDATE device SET seen_ms = CASE WHEN seen_ms < ?2 THEN ?2 ELSE seen_ms END WHERE id = ?1" };
 static const struct query insert_ticket = { "INSERT INTO ticket(ticket, device_id, created_ms, used_ms) VALUES(?1,?2,?3,0)" };
 static const struct query use_ticket = { "UPDATE ticket SET used_ms = ?2 WHERE ticket = ?1 AND used_ms = 0" };
@@ -134,6 +135,7 @@ static void bind_user_update(struct statement *statement, const void *context, s
     rows->driver->bind_id(statement, 1, user->id);
     bind_text(rows, statement, 2, user->display_name);
     bind_text(rows, statement, 3, user->password);
+    rows->driver->bind_id(statement, 4, user->hides_presence);
 }
 
 static void bind_device(struct statement *statement, const void *context, size_t index) {
@@ -499,6 +501,7 @@ static enum err write_accounts(struct state *state, struct db *db) {
         { &delete_device, &state->bulk[BULK_REMOVE_DEVICE], bind_bulk_id },
         { &delete_device_tickets, &state->bulk[BULK_REMOVE_DEVICE], bind_bulk_id },
         { &touch_device, &state->bulk[BULK_TOUCH_DEVICE], bind_bulk },
+        { &touch_user, &state->bulk[BULK_TOUCH_USER], bind_bulk },
         { &ack_device, &state->bulk[BULK_ACK_DEVICE], bind_bulk },
         { &insert_ticket, &state->new_tickets, bind_ticket },
         { &use_ticket, &state->used_tickets, bind_ticket_use },

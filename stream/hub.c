@@ -12,6 +12,7 @@
 #include "core/metrics.h"
 #include "stream/life.h"
 #include "stream/tail.h"
+#include "stream/whisper.h"
 
 #define CHORES_INTERVAL_MS 500
 #define DRAIN_LIMIT_MS 2000
@@ -36,7 +37,9 @@ static size_t streams_behind(const struct hub *hub) {
     return hub->counts[STREAM_WAITING] + hub->counts[STREAM_READING] + hub->counts[STREAM_CATCHING_UP] + hub->counts[STREAM_BLOCKED];
 }
 
-static bool has_work(const struct hub *hub) { return hub->openings != NULL || hub->counts[STREAM_CATCHING_UP] > 0 || tail_has_work(hub); }
+static bool has_work(const struct hub *hub) {
+    return hub->openings != NULL || hub->has_whispers || hub->counts[STREAM_CATCHING_UP] > 0 || tail_has_work(hub);
+}
 
 static int64_t sooner(int64_t a_ms, int64_t b_ms) { return a_ms < b_ms ? a_ms : b_ms; }
 
@@ -168,6 +171,7 @@ static void turn(struct hub *hub) {
     take_pages(hub);
     open_streams(hub);
     tail_follow(hub);
+    whisper_deliver(hub);
     life_catch_up(hub);
     run_timers(hub);
     life_close_broken(hub);
@@ -244,6 +248,7 @@ static void hub_free(struct hub *hub) {
     push_release(&hub->push);
     gate_release(&hub->gate);
     outlet_release(&hub->outlet);
+    devices_release(&hub->devices);
     if (hub->epoll_fd >= 0)
         close(hub->epoll_fd);
     free(hub);
@@ -262,6 +267,7 @@ static void init_plain(struct hub *hub, struct store *store, const struct config
     replay_job_release(&hub->tail.job);
     index_init(&hub->index);
     outlet_init(&hub->outlet);
+    devices_init(&hub->devices);
     read_clocks(hub);
     wheel_init(&hub->wheel, config->heartbeat_ms, hub->now_ms);
 }
@@ -330,3 +336,5 @@ void hub_commit(void *hub, uint64_t previous_id, struct frame *const *frames, si
 void hub_break(void *hub, enum log_break kind, uint64_t head_id) { inbox_add_break(&((struct hub *)hub)->inbox, kind, head_id); }
 
 void hub_open(struct hub *hub, const struct stream_request *request) { inbox_add_opening(&hub->inbox, request); }
+
+bool hub_has_device(struct hub *hub, uint64_t device_id) { return devices_has(&hub->devices, device_id); }

@@ -24,6 +24,9 @@ void hub_commit(void *hub, uint64_t previous_id, struct frame *const *frames, si
 /* A break_listener; context is the hub. */
 void hub_break(void *hub, enum log_break kind, uint64_t head_id);
 
+/* Whether the device has a stream here. Any thread. */
+bool hub_has_device(struct hub *hub, uint64_t device_id);
+
 /* Where a new stream continues. */
 enum stream_start {
     START_AT_HEAD, /* no token */

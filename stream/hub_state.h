@@ -1,6 +1,6 @@
 /* The hub's state, shared by hub.c (thread, loop, the public functions), tail.c (following the log) and life.c (the life of streams). Nobody else includes it.
  *
- * Everything but `inbox` and `replays` belongs to the hub's thread.
+ * Everything but `inbox`, `replays` and `devices` belongs to the hub's thread.
  *
  * Invariants of a hub at position p (an id):
  *  1. Every event of the log up to p, from where the hub started, was applied: once, in log order. Only what continues p is applied; what does
@@ -13,6 +13,7 @@
  *     before anything of the other log, and those whose devices it does not have are closed (life_restart). */
 #pragma once
 
+#include "stream/devices.h"
 #include "stream/gate.h"
 #include "stream/inbox.h"
 #include "stream/index.h"
@@ -40,6 +41,7 @@ struct hub {
     const struct config *config;
     struct inbox inbox;         /* shared */
     struct replay_pool replays; /* shared */
+    struct devices devices;     /* shared */
     pthread_t thread;
     int epoll_fd;
 
@@ -53,6 +55,8 @@ struct hub {
     size_t counts[STREAM_STATES];
     struct opening *openings; /* taken from the inbox, oldest first */
     struct replay_job jobs[LIMIT_REPLAYS_AT_ONCE];
+    bool has_whispers;   /* the last look into the inbox left some */
+    bool was_full;       /* since the last whispers the streams had more to take than fits a tick */
     size_t next_to_rob;  /* of `jobs`: whose stream loses its page next */
     uint64_t log_number; /* the inbox's, as of the last break */
     struct gate gate;

@@ -9,7 +9,7 @@
 #include "core/limits.h"
 #include "stream/replay.h"
 
-/* `list` and `item` of the three kinds have the same member names. */
+/* `list` and `item` of the four kinds have the same member names. */
 #define LIST_PUSH(list, item)            \
     do {                                 \
         (item)->next = NULL;             \
@@ -53,11 +53,27 @@ static void close_openings(struct opening *opening) {
     }
 }
 
+void whisper_note_free(struct whisper_note *note) {
+    if (note == NULL)
+        return;
+    frame_drop(note->frame);
+    free(note);
+}
+
+static void free_whispers(struct whisper_note *note) {
+    while (note != NULL) {
+        struct whisper_note *next = note->next;
+        whisper_note_free(note);
+        note = next;
+    }
+}
+
 void inbox_release(struct inbox *inbox) {
     if (inbox->event_fd < 0)
         return;
     free_commits(inbox->commits.first);
     close_openings(inbox->openings.first);
+    free_whispers(inbox->whispers.first);
     close(inbox->event_fd);
     pthread_mutex_destroy(&inbox->mutex);
 }
@@ -170,6 +186,13 @@ struct commit *inbox_take_commits(struct inbox *inbox, bool *ret_lost) {
     return commits;
 }
 
+size_t inbox_commit_bytes(struct inbox *inbox) {
+    pthread_mutex_lock(&inbox->mutex);
+    size_t bytes = inbox->commit_bytes;
+    pthread_mutex_unlock(&inbox->mutex);
+    return bytes;
+}
+
 /* ---- Openings, pages, stopping ---- */
 
 static struct opening *opening_new(const struct stream_request *request) {
@@ -221,6 +244,56 @@ struct replay_job *inbox_take_pages(struct inbox *inbox) {
     inbox->pages = (struct page_list){ NULL, NULL };
     pthread_mutex_unlock(&inbox->mutex);
     return jobs;
+}
+
+/* ---- Whispers ---- */
+
+static struct whisper_note *whisper_note_new(const struct whisper *whisper, uint64_t device_id) {
+    struct whisper_note *note = malloc(sizeof(*note));
+    struct frame *frame = note != NULL ? whisper_frame(whisper) : NULL;
+    if (frame == NULL) {
+        free(note);
+        return NULL;
+    }
+    *note = (struct whisper_note){ .target = whisper->target,
+                                   .target_id = whisper->target_id,
+                                   .except_user_id = whisper->except_user_id,
+                                   .device_id = device_id,
+                                   .dropped_as = whisper_drop_counter(whisper->type),
+                                   .frame = frame };
+    return note;
+}
+
+bool inbox_add_whisper(struct inbox *inbox, const struct whisper *whisper, uint64_t device_id) {
+    struct whisper_note *note = whisper_note_new(whisper, device_id);
+    pthread_mutex_lock(&inbox->mutex);
+    bool taken = note != NULL && !inbox->stopping && inbox->whisper_count < LIMIT_WHISPERS_WAITING;
+    if (taken) {
+        LIST_PUSH(&inbox->whispers, note);
+        inbox->whisper_count++;
+        signal_locked(inbox);
+    }
+    pthread_mutex_unlock(&inbox->mutex);
+    if (!taken)
+        whisper_note_free(note);
+    return taken;
+}
+
+struct whisper_note *inbox_take_whispers(struct inbox *inbox, bool *ret_more) {
+    pthread_mutex_lock(&inbox->mutex);
+    struct whisper_note *first = inbox->whispers.first, *last = NULL;
+    for (size_t i = 0; i < LIMIT_TURN_WHISPERS && (last == NULL ? first : last->next) != NULL; i++) {
+        last = last == NULL ? first : last->next;
+        inbox->whisper_count--;
+    }
+    inbox->whispers.first = last != NULL ? last->next : NULL;
+    if (inbox->whispers.first == NULL)
+        inbox->whispers.last = NULL;
+    if (last != NULL)
+        last->next = NULL;
+    *ret_more = inbox->whispers.first != NULL;
+    pthread_mutex_unlock(&inbox->mutex);
+    return first;
 }
 
 void inbox_stop(struct inbox *inbox) {

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 
+#include "db/whisper.h"
 #include "stream/hub.h"
 
 struct replay_job;
@@ -26,7 +27,17 @@ struct commit {
     struct frame *frames[]; /* held */
 };
 
-/* A first-in-first-out list of one of the three kinds. */
+struct whisper_note {
+    struct whisper_note *next;
+    enum whisper_target target;
+    uint64_t target_id;
+    uint64_t except_user_id; /* 0: nobody */
+    uint64_t device_id;      /* 0: all */
+    enum counter dropped_as;
+    struct frame *frame; /* held */
+};
+
+/* A first-in-first-out list of one of the four kinds. */
 struct commit_list {
     struct commit *first, *last;
 };
@@ -35,6 +46,9 @@ struct opening_list {
 };
 struct page_list {
     struct replay_job *first, *last;
+};
+struct whisper_list {
+    struct whisper_note *first, *last;
 };
 
 struct inbox {
@@ -54,6 +68,8 @@ struct inbox {
     struct commit_list commits;
     struct opening_list openings;
     struct page_list pages;
+    struct whisper_list whispers;
+    size_t whisper_count; /* at most LIMIT_WHISPERS_WAITING */
 };
 
 enum err inbox_init(struct inbox *inbox) MUST_USE;
@@ -66,6 +82,8 @@ void inbox_add_commit(struct inbox *inbox, uint64_t previous_id, struct frame *c
 void inbox_add_break(struct inbox *inbox, enum log_break kind, uint64_t head_id);
 void inbox_add_opening(struct inbox *inbox, const struct stream_request *request);
 void inbox_add_page(struct inbox *inbox, struct replay_job *job);
+/* `device_id`: only for its streams; 0: for all. False: too many wait, or the hub ends. */
+bool inbox_add_whisper(struct inbox *inbox, const struct whisper *whisper, uint64_t device_id) MUST_USE;
 void inbox_stop(struct inbox *inbox); /* openings are closed from now on */
 
 /* The hub's thread. What the take functions hand out belongs to the caller. */
@@ -73,10 +91,15 @@ void inbox_acknowledge(struct inbox *inbox); /* before taking, when the eventfd 
 bool inbox_stopping(struct inbox *inbox);
 struct opening *inbox_take_openings(struct inbox *inbox);
 struct replay_job *inbox_take_pages(struct inbox *inbox);
+/* How much waits to be applied. */
+size_t inbox_commit_bytes(struct inbox *inbox);
+/* The oldest, at most LIMIT_TURN_WHISPERS; `ret_more`: there are others. */
+struct whisper_note *inbox_take_whispers(struct inbox *inbox, bool *ret_more);
 /* What became of the log; false: nothing. Of several what weighs most. `ret_log_number`: openings with another one came before or after it. */
 bool inbox_take_break(struct inbox *inbox, enum log_break *ret_kind, uint64_t *ret_head_id, uint64_t *ret_log_number);
 /* None while the replacement of the log has not been taken. The oldest commits, as long as they have no more than LIMIT_TICK_FRAMES frames together (but at least one). `ret_lost`: the ones before were forgotten. */
 struct commit *inbox_take_commits(struct inbox *inbox, bool *ret_lost);
 
-void commit_free(struct commit *commit);    /* drops its frames */
+void commit_free(struct commit *commit); /* drops its frames */
+void whisper_note_free(struct whisper_note *note);
 void opening_free(struct opening *opening); /* does not close the descriptor */

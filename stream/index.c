@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "stream/inbox.h"
+
 struct listener_link {
     struct index_chat *chat;
     uint32_t in_chat; /* place in the chat's array */
@@ -319,6 +321,32 @@ enum err index_apply(struct index *index, struct frame *frame, index_deliver del
         deliver_to_chat(chat, frame, deliver, context);
     end_links(index, frame);
     return err;
+}
+
+static void whisper_to_chat(const struct index_chat *chat, const struct whisper_note *note, index_deliver deliver, void *context) {
+    for (uint32_t i = 0; i < chat->count; i++)
+        if (chat->links[i].listener->user_id != note->except_user_id)
+            deliver_to(chat->links[i].listener, note->frame, deliver, context);
+}
+
+static void whisper_to_user(const struct listener *listener, const struct whisper_note *note, index_deliver deliver, void *context) {
+    LIST_EACH(&listener->streams, node) {
+        struct stream *stream = LIST_ITEM(node, struct stream, in_listener);
+        if (note->device_id == 0 || note->device_id == stream->device_id)
+            deliver(context, stream, note->frame);
+    }
+}
+
+void index_whisper(const struct index *index, const struct whisper_note *note, index_deliver deliver, void *context) {
+    if (note->target == WHISPER_CHAT) {
+        const struct index_chat *chat = map_get(&index->chats, note->target_id);
+        if (chat != NULL)
+            whisper_to_chat(chat, note, deliver, context);
+    } else {
+        const struct listener *listener = index_find(index, note->target_id);
+        if (listener != NULL && listener->user_id != note->except_user_id)
+            whisper_to_user(listener, note, deliver, context);
+    }
 }
 
 void index_mark(struct index *index, const struct listener *listener) {

@@ -79,6 +79,11 @@ typedef void (*index_deliver)(void *context, struct stream *stream, struct frame
  * stream's state and position), and ends links. deliver() must not change the index. ERR_NO_MEMORY: some listeners are `broken`. */
 enum err index_apply(struct index *index, struct frame *frame, index_deliver deliver, void *context) MUST_USE;
 
+/* Calls deliver() for every stream of the chat's members that are here, or of the user, but not for those of `except_user_id` (0: nobody). The frame is
+ * borrowed and none of the log's: who is a member is judged as of the hub's position. */
+struct whisper_note;
+void index_whisper(const struct index *index, const struct whisper_note *note, index_deliver deliver, void *context);
+
 /* Prepares index_wants() for this listener, until the next index_mark(). Costs a walk over its links. */
 void index_mark(struct index *index, const struct listener *listener);
 /* Whether the marked listener's feed has the event `id` of `owner_id` (a chat, or the user), under the rule above. `ret_joined_id`: since when it is

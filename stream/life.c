@@ -46,6 +46,7 @@ static void leave(struct hub *hub, struct stream *stream) {
     list_remove(&stream->in_wheel);
     index_remove_stream(&hub->index, stream);
     gate_leave(&hub->gate, stream->address_hash);
+    devices_leave(&hub->devices, stream->device_id);
     /* Explicitly: the request loop may still have its own descriptor of this connection, and then closing ours would not remove it. */
     epoll_ctl(hub->epoll_fd, EPOLL_CTL_DEL, stream->fd, NULL);
     enter(hub, stream, STREAM_CLOSED);
@@ -626,16 +627,25 @@ static enum err watch(const struct hub *hub, struct stream *stream) {
     return epoll_ctl(hub->epoll_fd, EPOLL_CTL_ADD, stream->fd, &event) == 0 ? OK : ERR_IO;
 }
 
+static enum err join_user(struct hub *hub, struct stream *stream, uint64_t user_id) {
+    if (index_add_stream(&hub->index, user_id, stream) == NULL)
+        return ERR_NO_MEMORY;
+    enum err err = watch(hub, stream);
+    if (err != OK)
+        index_remove_stream(&hub->index, stream);
+    return err;
+}
+
 /* Enters it into everything that a stream is in; on failure into nothing. */
 static enum err admit(struct hub *hub, struct stream *stream, const struct stream_request *request) {
     enum err err = gate_enter(&hub->gate, request->address_hash);
     if (err != OK)
         return err;
-    err = index_add_stream(&hub->index, request->user_id, stream) != NULL ? OK : ERR_NO_MEMORY;
+    err = devices_enter(&hub->devices, request->device_id);
     if (err == OK) {
-        err = watch(hub, stream);
+        err = join_user(hub, stream, request->user_id);
         if (err != OK)
-            index_remove_stream(&hub->index, stream);
+            devices_leave(&hub->devices, request->device_id);
     }
     if (err != OK)
         gate_leave(&hub->gate, request->address_hash);

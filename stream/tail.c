@@ -23,8 +23,10 @@ static void deliver(void *context, struct stream *stream, struct frame *frame) {
 }
 
 static void apply(struct hub *hub, struct frame *frame) {
-    if (push_is_full(&hub->push))
+    if (push_is_full(&hub->push)) {
         life_push(hub);
+        hub->was_full = true;
+    }
     if (index_apply(&hub->index, frame, deliver, hub) != OK)
         hub->has_broken = true;
     if (frame->type == EVENT_DEVICE_REMOVED)

@@ -42,7 +42,11 @@ export const MATRIX = [
   { route: 'POST /v1/events/ticket', expect: loggedIn(201) },
   { route: 'POST /v1/events/ack', expect: loggedIn(204), body: 'acknowledgement' },
 
+  { route: 'PUT /v1/presence', expect: loggedIn(204), body: { active: true } },
+  { route: 'PUT /v1/presence/subscriptions', expect: loggedIn(200), body: { user_ids: ['1'] } },
+
   // other users
+  { route: 'GET /v1/presence', query: 'user_ids=1', expect: loggedIn(200) },
   { route: 'GET /v1/users', query: 'username=somebody-else', expect: loggedIn(200) },
   { route: 'GET /v1/users/{user_id}', target: 'anotherUser', expect: loggedIn(200), other: { user_id: { nobodys: 404, aChat: 404 } } },
 
@@ -105,6 +109,9 @@ export const MATRIX = [
     route: 'DELETE /v1/chats/{chat_id}/bans/{user_id}', target: 'anotherUser', bans: true, expect: [401, 404, 403, 404, 204, 204, 401],
     other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 }, user_id: { nobodys: 404, aChat: 404 } },
   },
+
+  // what lasts for seconds
+  { route: 'POST /v1/chats/{chat_id}/typing', expect: [401, 404, 204, 404, 204, 204, 401], other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 } } },
 
   // messages
   { route: 'GET /v1/chats/{chat_id}/messages', expect: [401, 404, 200, 200, 200, 200, 401], other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 } } },

@@ -18,7 +18,7 @@ const NEVER = '60s';
 // The same account, asking another node.
 const on = (node, account) => Object.assign(new Client(node, account.token), { id: account.id, user: account.user, device: account.device });
 
-const channels = (redis) => redis.command(['pubsub', 'channels', 'parley:*']);
+const channels = (redis) => redis.command(['pubsub', 'channels', 'parley:*:log']);
 
 // Waits until so many nodes hear what is said.
 async function heardBy(redis, count) {
@@ -238,4 +238,57 @@ test('nothing that was said can be read in Redis afterwards, and installations s
     for (const node of installation) assert.equal(await metric(node, 'parley_envelopes_refused_total'), 0);
   }
   assert.deepEqual(redis.command(['--scan']), []);
+});
+
+test('who types on one node is seen on the others, and what was not said by a node is not', { skip }, async (t) => {
+  const { redis, nodes } = await startTalking(t, 3, { PARLEY_HEARTBEAT: '100ms' });
+  const { alice, bob, chat, streams } = await settle(t, nodes);
+  const [channel] = redis.command(['pubsub', 'channels', 'parley:*:whispers']);
+  const overheard = await eavesdrop(t, redis, channel);
+  await Promise.all(streams.map((stream) => stream.heartbeat()));
+  expectStatus(await on(nodes[1], alice).post(`/v1/chats/${chat.id}/typing`), 204);
+  for (const stream of streams) assert.equal((await stream.next('typing')).user_id, alice.id);
+  await eventually(() => overheard.length === 1, 'what was whispered');
+  const [bytes] = overheard;
+  const refused = await metric(nodes[0], 'parley_envelopes_refused_total');
+  const forged = Buffer.from(bytes);
+  forged[forged.length - 3] ^= 1;
+  for (const garbage of [forged, Buffer.from('{"type":"typing"}'), bytes.subarray(0, bytes.length - 1)]) redis.command(['publish', channel], garbage);
+  await eventually(async () => (await metric(nodes[0], 'parley_envelopes_refused_total')) === refused + 3, 'three are refused');
+  const message = await postMessage(on(nodes[2], bob), chat, 'nothing in between');
+  await expectNext(streams, message);
+});
+
+test('without Redis who types is seen on their node, and what others would have been told counts as dropped', { skip }, async (t) => {
+  const { redis, nodes } = await startTalking(t, 2, { PARLEY_HEARTBEAT: '100ms', PARLEY_POLL_INTERVAL: '50ms' });
+  const { alice, chat, streams } = await settle(t, nodes);
+  await Promise.all(streams.map((stream) => stream.heartbeat()));
+  redis.stop();
+  expectStatus(await on(nodes[0], alice).post(`/v1/chats/${chat.id}/typing`), 204);
+  await streams[0].next('typing');
+  await eventually(async () => (await metric(nodes[0], 'parley_whispers_dropped_total{type="typing"}')) === 1, 'it counts');
+  await expectNext(streams, await postMessage(alice, chat, 'nothing in between'));
+});
+
+test('who is there is known on every node, and told where the stream is, whichever node was asked', { skip }, async (t) => {
+  const { nodes } = await startTalking(t, 3, { PARLEY_HEARTBEAT: '100ms', PARLEY_PRESENCE_TTL: '1s' });
+  const { alice, bob, chat, streams } = await settle(t, nodes);
+  await Promise.all(streams.map((stream) => stream.heartbeat()));
+  const ids = { user_ids: [alice.id] };
+  expectStatus(await on(nodes[1], bob).put('/v1/presence/subscriptions', ids), 200);
+  const beThere = async (node) => expectStatus(await on(node, alice).put('/v1/presence', { active: true }), 204);
+  const isOnline = async (node) => expectStatus(await on(node, bob).get(`/v1/presence?user_ids=${alice.id}`), 200).items[0].online;
+  const sameEverywhere = async (online) =>
+    eventually(async () => (await Promise.all(nodes.map(isOnline))).every((it) => it === online), online ? 'online' : 'offline');
+  await beThere(nodes[2]);
+  for (const stream of streams) assert.equal((await stream.next('presence')).online, true);
+  await sameEverywhere(true);
+  for (const stream of streams) assert.equal((await stream.next('presence')).online, false);
+  await sameEverywhere(false);
+  expectStatus(await alice.delete(`/v1/chats/${chat.id}/members/${alice.id}`), 204);
+  for (const stream of streams) await stream.until((event) => event.type === 'member.removed');
+  await beThere(nodes[0]);
+  const message = await postMessage(on(nodes[2], bob), chat, 'nothing in between');
+  await expectNext(streams, message);
+  assert.deepEqual(expectStatus(await on(nodes[1], bob).get(`/v1/presence?user_ids=${alice.id}`), 200).items, []);
 });

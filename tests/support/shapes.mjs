@@ -13,10 +13,31 @@ export function checkUser(user) {
   assert.match(user.created_at, TIME);
 }
 
+// As users see themselves.
+export function checkOwnUser(user) {
+  const { presence, ...shown } = user;
+  checkUser(shown);
+  assert.ok(['shared_chats', 'nobody'].includes(presence));
+}
+
+// {user_id, online, last_seen_at}: an item of an answer, or a whisper without its type and frame.
+export function checkPresence(item) {
+  checkKeys(item, ['user_id', 'online', 'last_seen_at']);
+  assert.match(item.user_id, ID);
+  assert.equal(typeof item.online, 'boolean');
+  if (item.last_seen_at !== null) assert.match(item.last_seen_at, TIME);
+}
+
 export function checkDevice(device, extra = []) {
   checkKeys(device, ['id', 'name', 'created_at', ...extra]);
   assert.match(device.id, ID);
   assert.match(device.created_at, TIME);
+}
+
+// A whisper: {type, chat_id, user_id, expires_at}, without its frame.
+export function checkTyping(event) {
+  checkKeys(event, ['type', 'chat_id', 'user_id', 'expires_at']);
+  assert.match(event.expires_at, TIME);
 }
 
 export function checkList(list) {

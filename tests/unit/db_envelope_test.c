@@ -325,6 +325,129 @@ static void what_is_too_large_for_one_does_not_fit(void **state) {
     free(text);
 }
 
+/* ---- Whispers ---- */
+
+static const struct whisper whispers[] = {
+    { WHISPER_CHAT, 77, 5, "typing", "{\"chat_id\":\"77\"}", 16 },
+    { WHISPER_USER, ID_MAX, 0, "presence", "{}", 2 },
+};
+
+static void write_whispers(const struct whisper *what, size_t count, struct buf *buf) {
+    struct buf together = BUF_INIT;
+    for (size_t i = 0; i < count; i++)
+        envelope_put_whisper(&together, &what[i]);
+    envelope_write_whispers(42, &together, key, buf);
+    assert_true(buf_ok(buf));
+    buf_release(&together);
+}
+
+static enum err open_exactly(const struct buf *buf, uint8_t **ret_exact, struct whisper_reader *reader) {
+    *ret_exact = malloc(buf->size);
+    memcpy(*ret_exact, buf->bytes, buf->size);
+    return whisper_reader_open(reader, *ret_exact, buf->size, key);
+}
+
+static size_t count_readable(const struct buf *buf) {
+    struct whisper_reader reader;
+    struct whisper whisper;
+    uint8_t *exact;
+    size_t count = 0;
+    if (open_exactly(buf, &exact, &reader) == OK)
+        for (; whisper_reader_next(&reader, &whisper); count++)
+            assert_true(whisper_is_sound(&whisper));
+    free(exact);
+    return count;
+}
+
+static void whispers_are_read_as_they_were_written(void **state) {
+    (void)state;
+    struct whisper_reader reader;
+    struct whisper whisper;
+    struct buf buf = BUF_INIT;
+    uint8_t *exact;
+    write_whispers(whispers, COUNT_OF(whispers), &buf);
+    assert_true(envelope_has_whispers(buf.bytes, buf.size));
+    assert_int_equal(open_exactly(&buf, &exact, &reader), OK);
+    assert_int_equal(reader.sender, 42);
+    for (size_t i = 0; i < COUNT_OF(whispers); i++) {
+        assert_true(whisper_reader_next(&reader, &whisper));
+        assert_int_equal(whisper.target, whispers[i].target);
+        assert_int_equal(whisper.target_id, whispers[i].target_id);
+        assert_int_equal(whisper.except_user_id, whispers[i].except_user_id);
+        assert_string_equal(whisper.type, whispers[i].type);
+        assert_int_equal(whisper.json_size, whispers[i].json_size);
+        assert_memory_equal(whisper.json, whispers[i].json, whisper.json_size);
+    }
+    assert_false(whisper_reader_next(&reader, &whisper));
+    free(exact);
+    buf_release(&buf);
+}
+
+static void neither_kind_is_taken_for_the_other(void **state) {
+    (void)state;
+    struct buf buf = BUF_INIT;
+    struct envelope envelope;
+    struct whisper_reader reader;
+    write_whispers(whispers, 1, &buf);
+    assert_int_equal(envelope_read(buf.bytes, buf.size, key, &envelope), ERR_BAD_REQUEST);
+    envelope_write(&(struct envelope){ .sender = 7, .previous_id = id_at(3), .last_id = id_at(90) }, key, &buf);
+    assert_false(envelope_has_whispers(buf.bytes, buf.size));
+    assert_int_equal(whisper_reader_open(&reader, buf.bytes, buf.size, key), ERR_BAD_REQUEST);
+    buf_release(&buf);
+}
+
+static void whispers_of_nobody_who_knows_the_key_are_refused(void **state) {
+    (void)state;
+    struct buf buf = BUF_INIT;
+    struct whisper_reader reader;
+    uint8_t *exact;
+    write_whispers(whispers, COUNT_OF(whispers), &buf);
+    for (size_t i = 0; i < buf.size; i++) {
+        buf.bytes[i] ^= 1;
+        assert_int_equal(open_exactly(&buf, &exact, &reader), ERR_BAD_SIGNATURE);
+        free(exact);
+        buf.bytes[i] ^= 1;
+    }
+    for (buf.size = 0; buf.size < ENVELOPE_CODE_SIZE + 20; buf.size++)
+        assert_int_equal(count_readable(&buf), 0);
+    buf_release(&buf);
+}
+
+/* Whatever an other version writes, only sound ones come out, and nothing beyond the bytes is read. */
+static void a_wrong_byte_among_whispers_does_no_harm(void **state) {
+    (void)state;
+    struct buf buf = BUF_INIT;
+    write_whispers(whispers, COUNT_OF(whispers), &buf);
+    for (size_t i = ENVELOPE_CODE_SIZE; i < buf.size; i++)
+        for (int bit = 0; bit < 8; bit++) {
+            buf.bytes[i] ^= (char)(1 << bit);
+            seal(&buf);
+            assert_in_range(count_readable(&buf), 0, COUNT_OF(whispers));
+            buf.bytes[i] ^= (char)(1 << bit);
+        }
+    buf_release(&buf);
+}
+
+static void only_sound_whispers_are_written(void **state) {
+    (void)state;
+    static const struct whisper bad[] = {
+        { (enum whisper_target)4, 77, 0, "typing", "{}", 2 },
+        { WHISPER_CHAT, 0, 0, "typing", "{}", 2 },
+        { WHISPER_CHAT, 77, 0, "", "{}", 2 },
+        { WHISPER_CHAT, 77, 0, "a\nid: 5", "{}", 2 },
+        { WHISPER_CHAT, 77, 0, "typing", "[]", 2 },
+        { WHISPER_CHAT, 77, 0, "typing", "{\n}", 3 },
+        { WHISPER_CHAT, 77, 0, "typing", "{", 1 },
+    };
+    struct buf buf = BUF_INIT;
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        assert_false(whisper_is_sound(&bad[i]));
+        write_whispers(&bad[i], 1, &buf);
+        assert_int_equal(count_readable(&buf), 0);
+    }
+    buf_release(&buf);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_written_is_read),
@@ -337,6 +460,11 @@ int main(void) {
         cmocka_unit_test(a_withheld_form_is_of_the_same_event),
         cmocka_unit_test(a_large_commit_is_divided),
         cmocka_unit_test(what_is_too_large_for_one_does_not_fit),
+        cmocka_unit_test(whispers_are_read_as_they_were_written),
+        cmocka_unit_test(neither_kind_is_taken_for_the_other),
+        cmocka_unit_test(whispers_of_nobody_who_knows_the_key_are_refused),
+        cmocka_unit_test(a_wrong_byte_among_whispers_does_no_harm),
+        cmocka_unit_test(only_sound_whispers_are_written),
     };
     return cmocka_run_group_tests(tests, make_key, NULL);
 }

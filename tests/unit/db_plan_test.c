@@ -110,12 +110,50 @@ static void a_post_looks_up_its_key(void **state) {
     check_post(fixture, filled, 1000002);
 }
 
+#define STRANGERS 60
+
+/* Others in chats of their own, each with two members; the first shares one with ann, too. */
+static void fill_with_strangers(struct fixture *fixture, uint64_t ann, uint64_t strangers[STRANGERS]) {
+    for (size_t i = 0; i < STRANGERS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "stranger%zu", i);
+        strangers[i] = make_user(fixture, name);
+        if (i > 0)
+            make_group(fixture, strangers[i], &strangers[i - 1], 1);
+    }
+    make_group(fixture, ann, strangers, 1);
+}
+
+static void check_presence(struct fixture *fixture, uint64_t user_id, const uint64_t *ids, size_t count) {
+    struct presence_row *rows;
+    size_t found;
+    struct meter meter = meter_start(fixture->reader->db);
+    assert_int_equal(read_presence(fixture->reader, user_id, ids, count, &fixture->arena, &rows, &found), OK);
+    assert_in_range(meter_end(&meter), 0, 10 * count);
+    assert_int_equal(found, 1);
+    assert_int_equal(rows[0].user_id, ids[0]);
+}
+
+static void presence_reads_the_chats_of_those_asked_for(void **state) {
+    struct fixture *fixture = *state;
+    uint64_t strangers[STRANGERS];
+    skip_without_mariadb();
+    const struct filled *filled = fill(fixture);
+    fill_with_strangers(fixture, filled->ann, strangers);
+    for (int i = 0; i < 2; i++) {
+        check_presence(fixture, filled->ann, strangers, 1);
+        check_presence(fixture, filled->ann, strangers, 5);
+        analyse(fixture);
+    }
+}
+
 int main(void) {
     alarm(120);
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_feed_reads_what_is_new),
         TEST(a_post_looks_up_its_key),
+        TEST(presence_reads_the_chats_of_those_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

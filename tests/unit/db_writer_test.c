@@ -342,8 +342,9 @@ static void execute(const struct fixture *fixture, const char *sql) {
     "ALTER TABLE event DROP COLUMN mentions; ALTER TABLE event DROP COLUMN forwarded; ALTER TABLE event DROP COLUMN reactions;"            \
     "ALTER TABLE event DROP COLUMN reactions_rev; ALTER TABLE event DROP COLUMN reactions_id; ALTER TABLE stay DROP COLUMN mentioned_seq;" \
     "DROP TABLE reaction; DROP TABLE pin; DROP TABLE hidden; DROP TABLE revision;"
+#define UNDO_6 "ALTER TABLE user DROP COLUMN active_ms; ALTER TABLE user DROP COLUMN hides_presence;"
 /* A database as the first release left it. */
-static const char undo_later_steps[] = UNDO_5 UNDO_4 UNDO_3 UNDO_2 "DELETE FROM migration WHERE step >= 2;";
+static const char undo_later_steps[] = UNDO_6 UNDO_5 UNDO_4 UNDO_3 UNDO_2 "DELETE FROM migration WHERE step >= 2;";
 
 static void an_older_database_is_carried_on(void **state) {
     struct fixture *fixture = *state;

@@ -29,6 +29,14 @@ static void counters_and_gauges(void **state) {
     assert_rendered("parley_stream_lag_positions -1\n");
 }
 
+static void counters_of_one_name_differ_by_label(void **state) {
+    (void)state;
+    metric_add(COUNTER_WHISPERS_DROPPED_PRESENCE, 4);
+    assert_rendered("# TYPE parley_whispers_dropped_total counter\n"
+                    "parley_whispers_dropped_total{type=\"typing\"} 0\n"
+                    "parley_whispers_dropped_total{type=\"presence\"} 4\n");
+}
+
 static void histograms_are_cumulative_and_bounds_inclusive(void **state) {
     (void)state;
     metric_observe(HISTOGRAM_COMMIT_BATCH, 1);
@@ -125,6 +133,7 @@ static void threads_lose_nothing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counters_and_gauges),
+        cmocka_unit_test(counters_of_one_name_differ_by_label),
         cmocka_unit_test(histograms_are_cumulative_and_bounds_inclusive),
         cmocka_unit_test(microseconds_are_printed_as_seconds),
         cmocka_unit_test(requests_are_counted_by_route_and_status),

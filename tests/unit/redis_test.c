@@ -194,7 +194,7 @@ static void a_subscription_that_falls_silent_is_lost_soon(void **state) {
     start_peer(&peer, ANSWERS);
     capture(&captured);
     struct redis *redis = connect_to(peer.url);
-    assert_int_equal(redis_subscribe(redis, "x"), OK);
+    assert_int_equal(redis_subscribe(redis, (const char *const[]){ "x" }, 1), OK);
     int64_t begin_ms = clock_monotonic_ms();
     assert_int_equal(redis_next(redis, 20, &bytes, &size), OK);
     assert_null(bytes);
@@ -304,7 +304,7 @@ static void a_subscription_hears_what_is_published(void **state) {
     char *big = malloc(big_size);
     const void *bytes;
     memset(big, 'y', big_size);
-    assert_int_equal(redis_subscribe(subscriber, "redis_test"), OK);
+    assert_int_equal(redis_subscribe(subscriber, (const char *const[]){ "redis_test" }, 1), OK);
     publish(publisher, "one\0two", 7);
     publish(publisher, "", 0);
     publish(publisher, big, big_size);
@@ -330,7 +330,7 @@ static void a_quiet_subscription_is_kept(void **state) {
     struct redis *subscriber = connect_to(server_url());
     const void *bytes;
     size_t size;
-    assert_int_equal(redis_subscribe(subscriber, "redis_test"), OK);
+    assert_int_equal(redis_subscribe(subscriber, (const char *const[]){ "redis_test" }, 1), OK);
     assert_int_equal(redis_next(subscriber, 3500, &bytes, &size), OK);
     assert_null(bytes);
     publish(publisher, "still", 5);

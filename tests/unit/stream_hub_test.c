@@ -1,6 +1,6 @@
 /* The hub over socket pairs and a real store: what a client reads is its feed, each event once and in order, whatever is lost, full or closed on
  * the way. */
-#include "stream/hub.h"
+#include "stream/whisper.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -28,6 +28,7 @@ struct world {
     struct config config;
     struct hub *hub;
     _Atomic unsigned lose_one_in; /* commits that the hub does not hear of; 0: none */
+    pthread_mutex_t gate;         /* the writer waits for it after each commit */
     _Atomic bool is_late;         /* commits are handed over some time after they are in the store */
     /* The writer's thread: */
     struct frame *late[LATE_MAX]; /* held; commits of one frame each */
@@ -46,6 +47,8 @@ static void forward_late(struct world *world) {
 static void forward_commit(void *context, uint64_t previous_id, struct frame *const *frames, size_t count) {
     struct world *world = context;
     unsigned one_in = world->lose_one_in;
+    pthread_mutex_lock(&world->gate);
+    pthread_mutex_unlock(&world->gate);
     if (one_in != 0 && random_below(one_in) == 0)
         return;
     if (count == 1 && world->is_late && world->late_count < LATE_MAX) {
@@ -63,6 +66,7 @@ static int world_set_up(void **state) {
     struct world *world = calloc(1, sizeof(*world));
     void *fixture;
     assert_int_equal(fixture_set_up(&fixture), 0);
+    pthread_mutex_init(&world->gate, NULL);
     world->fixture = fixture;
     world->config = world->fixture->config;
     world->config.rate_limit = false;
@@ -79,6 +83,7 @@ static int world_tear_down(void **state) {
     void *fixture = world->fixture;
     if (world->hub != NULL)
         hub_stop(world->hub);
+    pthread_mutex_destroy(&world->gate);
     free(world);
     return fixture_tear_down(&fixture);
 }
@@ -354,6 +359,122 @@ static void who_does_not_read_catches_up_later(void **state) {
     close_client(&quick);
 }
 
+/* ---- Whispers ---- */
+
+static void send_whisper(struct world *world, enum whisper_target target, uint64_t target_id, uint64_t except_user_id, const char *json) {
+    whisper_send(world->hub, &(struct whisper){ target, target_id, except_user_id, "typing", json, strlen(json) });
+}
+
+/* A stream's heartbeat says that it has everything: from then on it hears whispers. */
+static struct client open_caught_up(struct world *world, uint64_t user_id) {
+    struct client client = open_stream(world, user_id, START_AT_HEAD, 0);
+    wait_for(&client, "\n\nid: ");
+    return client;
+}
+
+static void a_whisper_reaches_the_members_that_listen(void **state) {
+    struct world *world = *state;
+    uint64_t anna = make_user(world->fixture, "anna"), ben = make_user(world->fixture, "ben"), carl = make_user(world->fixture, "carl");
+    uint64_t chat = make_group(world->fixture, anna, &ben, 1);
+    struct client writer = open_caught_up(world, anna), reader = open_caught_up(world, ben), stranger = open_caught_up(world, carl);
+    send_whisper(world, WHISPER_CHAT, chat, anna, "{\"n\":1}");
+    wait_for(&reader, "\n\nevent: typing\ndata: {\"type\":\"typing\",\"n\":1}\n\n");
+    send_whisper(world, WHISPER_CHAT, chat, 0, "{}");
+    wait_for(&writer, "\n\nevent: typing\ndata: {\"type\":\"typing\"}\n\n");
+    send_whisper(world, WHISPER_USER, carl, 0, "{\"n\":2}");
+    wait_for(&stranger, "{\"type\":\"typing\",\"n\":2}");
+    assert_false(has_seen(&writer, "\"n\":") || has_seen(&reader, "\"n\":2"));
+    assert_false(has_seen(&stranger, "\"n\":1") || has_seen(&stranger, "{\"type\":\"typing\"}"));
+    close_client(&writer);
+    close_client(&reader);
+    close_client(&stranger);
+}
+
+static void who_has_left_hears_no_whisper(void **state) {
+    struct world *world = *state;
+    uint64_t anna = make_user(world->fixture, "anna"), ben = make_user(world->fixture, "ben");
+    uint64_t chat = make_group(world->fixture, anna, &ben, 1);
+    struct client reader = open_caught_up(world, ben);
+    assert_int_equal(remove_member(world->fixture, anna, chat, ben), OK);
+    wait_for(&reader, "member.removed");
+    send_whisper(world, WHISPER_CHAT, chat, 0, "{\"n\":1}");
+    send_whisper(world, WHISPER_USER, ben, 0, "{\"n\":2}");
+    wait_for(&reader, "\"n\":2");
+    assert_false(has_seen(&reader, "\"n\":1"));
+    check_feed(world, &reader, true);
+    close_client(&reader);
+}
+
+/* A stream that does not read loses whispers, but no event. */
+static void whispers_are_lost_where_a_socket_is_full(void **state) {
+    struct world *world = *state;
+    static char json[4001];
+    memset(json, ' ', sizeof(json) - 1);
+    json[0] = '{', json[sizeof(json) - 2] = '}';
+    uint64_t anna = make_user(world->fixture, "anna"), ben = make_user(world->fixture, "ben");
+    uint64_t chat = make_group(world->fixture, anna, &ben, 1);
+    struct client slow = open_caught_up(world, ben), quick = open_caught_up(world, anna);
+    for (int i = 0; i < 200; i++) {
+        send_whisper(world, WHISPER_USER, ben, 0, json);
+        post_ok(world->fixture, anna, chat, "a word");
+    }
+    check_feed(world, &quick, true);
+    check_feed(world, &slow, true);
+    assert_int_equal(slow.count, 200);
+    assert_true(slow.size < 200 * sizeof(json));
+    close_client(&slow);
+    close_client(&quick);
+}
+
+#define WAITING 8
+
+static _Atomic int done_count;
+static void count_done(struct command *command) {
+    command_release(command);
+    done_count++;
+}
+
+/* Until the writer has taken it: what is submitted from now on waits. */
+static void occupy_writer(struct world *world, struct command *command) {
+    assert_int_equal(store_submit(world->fixture->store, command), OK);
+    while (store_is_behind(world->fixture->store))
+        sched_yield();
+}
+
+static void while_the_writer_is_behind_nobody_whispers(void **state) {
+    struct world *world = *state;
+    uint64_t anna = make_user(world->fixture, "anna"), ben = make_user(world->fixture, "ben");
+    uint64_t chat = make_group(world->fixture, anna, &ben, 1);
+    struct client reader = open_caught_up(world, ben);
+    struct command posts[WAITING];
+    for (size_t i = 0; i < WAITING; i++)
+        posts[i] = (struct command){ .type = COMMAND_MESSAGE_POST,
+                                     .actor_id = anna,
+                                     .done = count_done,
+                                     .in.message_post = { .chat_id = chat, .text = "a word", .text_size = 6 } };
+    done_count = 0;
+    pthread_mutex_lock(&world->gate);
+    world->fixture->config.queue_max = 1;
+    occupy_writer(world, &posts[0]);
+    world->fixture->config.queue_max = WAITING;
+    uint64_t dropped = metric_get(COUNTER_WHISPERS_DROPPED_TYPING);
+    for (size_t i = 1; i < WAITING; i++) {
+        send_whisper(world, WHISPER_USER, ben, 0, i <= WAITING / 2 + 1 ? "{\"n\":1}" : "{\"n\":2}");
+        assert_int_equal(store_submit(world->fixture->store, &posts[i]), OK);
+    }
+    assert_int_equal(metric_get(COUNTER_WHISPERS_DROPPED_TYPING) - dropped, WAITING - 1 - (WAITING / 2 + 1));
+    pthread_mutex_unlock(&world->gate);
+    while (done_count < WAITING)
+        sched_yield();
+    send_whisper(world, WHISPER_USER, ben, 0, "{\"n\":3}");
+    wait_for(&reader, "\"n\":3");
+    assert_true(has_seen(&reader, "\"n\":1"));
+    assert_false(has_seen(&reader, "\"n\":2"));
+    check_feed(world, &reader, true);
+    assert_int_equal(reader.count, WAITING);
+    close_client(&reader);
+}
+
 static void what_the_hub_does_not_hear_it_reads(void **state) {
     struct world *world = *state;
     uint64_t anna = make_user(world->fixture, "anna");
@@ -620,6 +741,8 @@ static void *soak_write(void *context) {
             soak_change_membership(soak);
         else
             soak_post(soak);
+        if (random_below(4) == 0)
+            send_whisper(soak->world, WHISPER_CHAT, soak->chats[random_below(SOAK_CHATS)], 0, "{\"in\":\"between\"}");
     }
     return NULL;
 }
@@ -710,6 +833,10 @@ int main(void) {
         HUB_TEST(an_expired_message_is_replayed_without_its_text),
         HUB_TEST(who_does_not_read_catches_up_later),
         HUB_TEST(what_the_hub_does_not_hear_it_reads),
+        HUB_TEST(a_whisper_reaches_the_members_that_listen),
+        HUB_TEST(who_has_left_hears_no_whisper),
+        HUB_TEST(whispers_are_lost_where_a_socket_is_full),
+        HUB_TEST(while_the_writer_is_behind_nobody_whispers),
         HUB_TEST(a_removed_device_is_told_and_cut_off),
         HUB_TEST(a_log_that_was_replaced_resets_every_stream),
         HUB_TEST(a_log_that_was_doubted_goes_on_where_it_is_the_same),
