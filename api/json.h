@@ -31,6 +31,18 @@ struct flag {
     bool value;
 };
 
+/* A string or null; bytes NULL: null. */
+struct text_or_null {
+    bool given;
+    struct text text;
+};
+
+/* A moment or null, in milliseconds; 0: null. */
+struct moment {
+    bool given;
+    int64_t time_ms;
+};
+
 /* A part of an upload: its number and what its bytes are. */
 struct part_digest {
     unsigned number; /* 1..STORAGE_PARTS_MAX, each once in a list */
@@ -54,6 +66,10 @@ enum field_type {
     FIELD_ID,      /* uint64_t; absent: 0 */
     FIELD_IDS,     /* struct id_list; min and max in items, max 0: as many as fit the body */
     FIELD_PARTS,   /* struct part_list: objects {number, md5}; min and max in items */
+    /* struct text_or_null; min and max in characters */
+    FIELD_TEXT_OR_NULL,
+    /* struct moment: RFC 3339 or null */
+    FIELD_MOMENT,
 };
 
 struct choice {

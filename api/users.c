@@ -29,10 +29,12 @@ const struct form user_create_form = FORM(user_create_form, USER_CREATE_FIELDS);
 
 struct user_update_form {
     struct text display_name;
+    struct flag receipts;
 };
 
 static const struct field USER_UPDATE_FIELDS[] = {
     { "display_name", FIELD_LINE, false, 1, LIMIT_NAME_CHARACTERS, offsetof(struct user_update_form, display_name), NULL },
+    { "receipts", FIELD_FLAG, false, 0, 0, offsetof(struct user_update_form, receipts), NULL },
 };
 const struct form user_update_form = FORM(user_update_form, USER_UPDATE_FIELDS);
 
@@ -131,17 +133,21 @@ enum err user_created(struct request *request) {
 
 /* ---- Profiles ---- */
 
-static enum err answer_user(struct request *request, uint64_t user_id) {
+enum err user_show(struct request *request) {
     struct user user;
-    enum err err = read_user(request->reader, user_id, &request->arena, &user);
+    enum err err = read_user(request->reader, request->ids[PATH_USER_ID], &request->arena, &user);
     if (err == OK)
         render_user(answer_json(request, 200), &user);
     return err;
 }
 
-enum err user_show(struct request *request) { return answer_user(request, request->ids[PATH_USER_ID]); }
-
-enum err user_show_me(struct request *request) { return answer_user(request, request->session.user_id); }
+enum err user_show_me(struct request *request) {
+    struct user user;
+    enum err err = read_user(request->reader, request->session.user_id, &request->arena, &user);
+    if (err == OK)
+        render_own_user(answer_json(request, 200), &user);
+    return err;
+}
 
 static enum err list_user_named(struct request *request, const char *name, uint64_t head_id) {
     char username[LIMIT_USERNAME_BYTES + 1];
@@ -172,9 +178,12 @@ enum err user_find(struct request *request) {
 
 enum err user_update(struct request *request) {
     const struct user_update_form *form = REQUEST_FORM(request, user_update_form);
-    if (form->display_name.bytes == NULL)
-        return answer_user(request, request->session.user_id);
-    request_command(request, COMMAND_USER_UPDATE)->in.user_update.display_name = form->display_name.bytes;
+    if (form->display_name.bytes == NULL && !form->receipts.given)
+        return user_show_me(request);
+    struct command *command = request_command(request, COMMAND_USER_UPDATE);
+    command->in.user_update.display_name = form->display_name.bytes;
+    command->in.user_update.set_receipts = form->receipts.given;
+    command->in.user_update.receipts = form->receipts.value;
     return OK;
 }
 

@@ -152,6 +152,8 @@ static const struct setting settings[] = {
       .meaning = "chats of which one user can be a member; joining more is refused" },
     { "PARLEY_TYPING_MEMBERS_MAX", INTEGER(typing_members_max, "64", 0, 100000),
       .meaning = "in chats with more members nobody is told who types; 0: nowhere" },
+    { "PARLEY_RECEIPTS_MEMBERS_MAX", INTEGER(receipts_members_max, "256", 0, 10000),
+      .meaning = "members of the largest chat in which who has what, and has read it, is told by name; above, messages show counts" },
     { "PARLEY_EDIT_WINDOW", DURATION(edit_window_ms, "24h", SECOND_MS, 36500 * DAY_MS), .may_be_zero = true,
       .meaning = "messages may be edited for so long; 0: always" },
     { "PARLEY_DELETE_WINDOW", DURATION(delete_window_ms, "0", SECOND_MS, 36500 * DAY_MS), .may_be_zero = true,

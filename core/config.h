@@ -34,7 +34,8 @@ struct config {
     int64_t devices_per_user;
     int64_t group_max;
     int64_t chats_per_user;
-    int64_t typing_members_max;  /* in larger chats nobody is told who types */
+    int64_t typing_members_max; /* in larger chats nobody is told who types */
+    int64_t receipts_members_max;
     int64_t edit_window_ms;      /* 0: no limit */
     int64_t delete_window_ms;    /* 0: no limit */
     int64_t retention_ms;        /* CONFIG_FOREVER: nothing expires */

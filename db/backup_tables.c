@@ -11,7 +11,8 @@
     { name, CELL_BYTES, since }
 
 static const struct backup_column user_columns[] = {
-    NUMBER("id", 1), TEXT("username", 1), TEXT("display_name", 1), TEXT("password", 1), NUMBER("created_ms", 1), NUMBER("media_bytes", 2),
+    NUMBER("id", 1),         TEXT("username", 1),      TEXT("display_name", 1),   TEXT("password", 1),
+    NUMBER("created_ms", 1), NUMBER("media_bytes", 2), NUMBER("delivered_id", 4), NUMBER("hides_receipts", 4),
 };
 static const struct backup_column device_columns[] = {
     NUMBER("id", 1),         NUMBER("user_id", 1), TEXT("name", 1),       BYTES("token", 1),
@@ -32,7 +33,15 @@ static const struct backup_column chat_columns[] = {
 };
 static const struct backup_column purge_columns[] = { NUMBER("chat_id", 1), NUMBER("purged_id", 1) };
 static const struct backup_column stay_columns[] = {
-    NUMBER("chat_id", 1), NUMBER("user_id", 1), NUMBER("joined_id", 1), NUMBER("left_id", 1), NUMBER("role", 1), NUMBER("joined_ms", 1),
+    NUMBER("chat_id", 1),        NUMBER("user_id", 1),   NUMBER("joined_id", 1), NUMBER("left_id", 1),
+    NUMBER("role", 1),           NUMBER("joined_ms", 1), NUMBER("read_seq", 4),  NUMBER("mentioned_seq", 4),
+    NUMBER("muted_until_ms", 4), NUMBER("archived", 4),  NUMBER("pinned_ms", 4), NUMBER("touched_id", 4),
+};
+static const struct backup_column draft_columns[] = {
+    NUMBER("user_id", 4),
+    NUMBER("chat_id", 4),
+    TEXT("text", 4),
+    NUMBER("updated_ms", 4),
 };
 static const struct backup_column event_columns[] = {
     NUMBER("id", 1),         NUMBER("owner_id", 1),    NUMBER("is_message", 1), NUMBER("type", 1),       NUMBER("actor_id", 1),
@@ -81,6 +90,7 @@ const struct backup_table backup_tables[] = {
     { .name = "chat", .since = 1, .key_columns = 1, COLUMNS(chat_columns) },
     { .name = "purge", .since = 1, .key_columns = 1, COLUMNS(purge_columns) },
     { .name = "stay", .since = 1, .key_columns = 3, COLUMNS(stay_columns) },
+    { .name = "draft", .since = 4, .key_columns = 2, COLUMNS(draft_columns) },
     { .name = "event", .since = 1, .key_columns = 1, COLUMNS(event_columns) },
     { .name = "media", .since = 2, .key_columns = 1, COLUMNS(media_columns) },
     { .name = "attachment", .since = 2, .key_columns = 2, COLUMNS(attachment_columns) },

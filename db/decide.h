@@ -50,6 +50,9 @@ void media_attach(struct state *state, const struct command *command, struct mes
 /* Takes a message's references away; media that nothing refers to any more begin their grace. After chain_seal(). */
 void media_detach(struct state *state, struct message_entry *message);
 
+/* What a member had begun to write in a chat goes with the stay. */
+void drop_draft(struct state *state, uint64_t user_id, uint64_t chat_id);
+
 /* Ends a session: its row and tickets go, its user's devices learn why. */
 void remove_device(struct state *state, const struct device *device, enum removal reason);
 
@@ -71,6 +74,8 @@ void decide_message_post(struct state *state, struct slot *slot);
 void decide_message_edit(struct state *state, struct slot *slot);
 void decide_message_delete(struct state *state, struct slot *slot);
 void decide_events_ack(struct state *state, struct slot *slot);
+void decide_marks(struct state *state, struct slot *slot);
+void decide_settings(struct state *state, struct slot *slot);
 void decide_media_create(struct state *state, struct slot *slot);
 void decide_media_begin(struct state *state, struct slot *slot);
 void decide_media_complete(struct state *state, struct slot *slot);

@@ -76,23 +76,34 @@ static void user_changed(struct state *state, struct user_entry *user) {
     state_push(state, &state->changed_users, user);
 }
 
+/* Whether anything is different now. */
+static bool update_user(const struct command *command, struct user *user) {
+    const char *name = command->in.user_update.display_name;
+    bool renamed = name && strcmp(name, user->display_name) != 0;
+    bool switched = command->in.user_update.set_receipts && command->in.user_update.receipts == user->hides_receipts;
+    if (renamed)
+        user->display_name = name;
+    if (switched)
+        user->hides_receipts = !command->in.user_update.receipts;
+    return renamed || switched;
+}
+
 void decide_user_update(struct state *state, struct slot *slot) {
     struct command *command = slot->command;
     struct user_entry *user = state_user(state, command->actor_id);
     if (!user || !user->found)
         return refuse(command, ERR_NOT_FOUND, NULL, NULL);
-    if (command->in.user_update.display_name && strcmp(command->in.user_update.display_name, user->user.display_name) != 0) {
-        user->user.display_name = command->in.user_update.display_name;
+    if (update_user(command, &user->user)) {
         user_changed(state, user);
         struct event_entry *event = append_user_event(state, user->user.id, EVENT_USER_UPDATED, user->user.id);
         if (!event)
             return;
         struct buf body = BUF_INIT;
         buf_string(&body, "\"user\":");
-        render_user(&body, &user->user);
+        render_own_user(&body, &user->user);
         event_body(state, event, &body);
     }
-    render_user(&command->out.json, &user->user);
+    render_own_user(&command->out.json, &user->user);
 }
 
 void remove_device(struct state *state, const struct device *device, enum removal reason) {

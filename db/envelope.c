@@ -176,6 +176,7 @@ static bool is_type(uint64_t type) {
     case EVENT_USER_UPDATED:
     case EVENT_DEVICE_ADDED:
     case EVENT_DEVICE_REMOVED:
+    case EVENT_CHAT_SETTINGS:
         return true;
     }
     return false;

@@ -28,6 +28,7 @@ enum event_type {
     EVENT_USER_UPDATED = 30,
     EVENT_DEVICE_ADDED = 31,
     EVENT_DEVICE_REMOVED = 32,
+    EVENT_CHAT_SETTINGS = 34,
 };
 
 /* Why a device's session ended; the last event on its streams says it. */
@@ -40,6 +41,7 @@ struct user {
     const char *password; /* core/crypto.h's text form; NULL: cannot log in */
     int64_t created_ms;
     int64_t media_bytes; /* of all media, also of what is being uploaded or deleted */
+    bool hides_receipts; /* others are not told what this user has and has read, nor is this user of others */
 };
 
 /* A device is a session: one log-in, one token. */
@@ -72,6 +74,13 @@ struct chat {
     bool until_delivered;             /* messages go when every device of every member has acknowledged them */
 };
 
+/* What a member has set for a chat, for all of its own devices. */
+struct chat_settings {
+    int64_t muted_until_ms; /* 0: not; may be past */
+    int64_t pinned_ms;      /* since when; 0: not */
+    bool archived;
+};
+
 #define STAY_OPEN ((uint64_t)INT64_MAX)
 
 /* One stay of a user in a chat: the ids of events from joined_id to left_id, both inclusive, are its feed. */
@@ -82,6 +91,10 @@ struct stay {
     uint64_t left_id; /* STAY_OPEN while a member */
     int64_t joined_ms;
     enum role role;
+    /* As in the row, which follows db/marks.h within a second: the writer does not decide on these two. */
+    uint64_t read_seq;
+    uint64_t mentioned_seq; /* of the last message that mentions the user */
+    struct chat_settings settings;
 };
 
 /* A message as it is now. `text` is NULL when deleted or withheld. */
@@ -129,6 +142,8 @@ struct event {
     enum removal removal; /* device.removed */
     const char *body;     /* JSON members (without braces) that follow the common ones; NULL for message events */
     size_t body_size;
+    const char *draft; /* chat.settings: what it is now; NULL: none */
+    size_t draft_size;
     struct message message; /* message events only: what the message is now */
 };
 

@@ -12,6 +12,7 @@ static const struct {
     { EVENT_CHAT_CREATED, "chat.created" },       { EVENT_CHAT_UPDATED, "chat.updated" },     { EVENT_CHAT_DELETED, "chat.deleted" },
     { EVENT_MEMBER_ADDED, "member.added" },       { EVENT_MEMBER_UPDATED, "member.updated" }, { EVENT_MEMBER_REMOVED, "member.removed" },
     { EVENT_USER_UPDATED, "user.updated" },       { EVENT_DEVICE_ADDED, "device.added" },     { EVENT_DEVICE_REMOVED, "device.removed" },
+    { EVENT_CHAT_SETTINGS, "chat.settings" },
 };
 
 static const char *const role_names[] = { [ROLE_NONE] = "none", [ROLE_MEMBER] = "member", [ROLE_ADMIN] = "admin", [ROLE_OWNER] = "owner" };
@@ -41,12 +42,22 @@ enum role role_parse(const char *name) {
 
 const char *removal_name(enum removal removal) { return removal_names[removal]; }
 
-void render_user(struct buf *buf, const struct user *user) {
+static void render_user_open(struct buf *buf, const struct user *user) {
     buf_char(buf, '{');
     json_member_id(buf, "id", user->id);
     json_member_string(buf, "username", user->username);
     json_member_string(buf, "display_name", user->display_name);
     json_member_time(buf, "created_at", user->created_ms);
+}
+
+void render_user(struct buf *buf, const struct user *user) {
+    render_user_open(buf, user);
+    buf_char(buf, '}');
+}
+
+void render_own_user(struct buf *buf, const struct user *user) {
+    render_user_open(buf, user);
+    json_member_bool(buf, "receipts", !user->hides_receipts);
     buf_char(buf, '}');
 }
 
@@ -70,7 +81,7 @@ static void render_pair(struct buf *buf, const struct chat *chat, uint64_t reade
         json_member_id(buf, "peer_id", reader_id == chat->direct_low ? chat->direct_high : chat->direct_low);
 }
 
-void render_chat(struct buf *buf, const struct chat *chat, uint64_t reader_id, enum role role) {
+void render_chat_open(struct buf *buf, const struct chat *chat, uint64_t reader_id, enum role role) {
     buf_char(buf, '{');
     json_member_id(buf, "id", chat->id);
     json_member_string(buf, "type", chat->type == CHAT_DIRECT ? "direct" : "group");
@@ -92,7 +103,33 @@ void render_chat(struct buf *buf, const struct chat *chat, uint64_t reader_id, e
         render_pair(buf, chat, reader_id);
     if (role != ROLE_NONE)
         json_member_string(buf, "my_role", role_name(role));
+}
+
+void render_chat(struct buf *buf, const struct chat *chat, uint64_t reader_id, enum role role) {
+    render_chat_open(buf, chat, reader_id, role);
     buf_char(buf, '}');
+}
+
+static void render_moment(struct buf *buf, const char *name, int64_t time_ms) {
+    if (time_ms)
+        json_member_time(buf, name, time_ms);
+    else
+        json_member_null(buf, name);
+}
+
+void render_settings(struct buf *buf, const struct chat_settings *settings) {
+    buf_char(buf, '{');
+    render_moment(buf, "muted_until", settings->muted_until_ms);
+    json_member_bool(buf, "archived", settings->archived);
+    render_moment(buf, "pinned_at", settings->pinned_ms);
+    buf_char(buf, '}');
+}
+
+void render_draft(struct buf *buf, const char *text, size_t size) {
+    if (text)
+        json_member_text(buf, "draft", text, size);
+    else
+        json_member_null(buf, "draft");
 }
 
 void render_stay(struct buf *buf, const struct stay *stay) {
@@ -230,6 +267,8 @@ static void render_data(struct buf *buf, const struct event *event, struct frame
         json_comma(buf);
         buf_append(buf, event->body, event->body_size);
     }
+    if (event->type == EVENT_CHAT_SETTINGS)
+        render_draft(buf, event->draft, event->draft_size);
     buf_char(buf, '}');
 }
 
@@ -250,7 +289,7 @@ struct frame *frame_new(const struct event *event) {
     struct frame_parts parts = { 0 };
     struct buf buf = BUF_INIT;
     if (!buf_reserve(&buf, sizeof(struct frame) + event->message.text_size + event->message.attachments_size + event->body_size +
-                               FRAME_OVERHEAD_BYTES))
+                               event->draft_size + FRAME_OVERHEAD_BYTES))
         return NULL;
     buf.size = sizeof(struct frame);
     render_frame(&buf, event, &parts);

@@ -4,14 +4,16 @@
 #include "db/driver.h"
 #include "db/model.h"
 
-#define USER_COLUMNS "u.id, u.username, u.display_name, u.password, u.created_ms, u.media_bytes"
+#define USER_COLUMNS "u.id, u.username, u.display_name, u.password, u.created_ms, u.media_bytes, u.hides_receipts"
 #define DEVICE_COLUMNS "d.id, d.user_id, d.name, d.created_ms, d.seen_ms, d.acked_id"
 #define CHAT_COLUMNS                                                                                                                \
     "c.id, c.type, c.history, c.title, c.created_by, c.created_ms, c.deleted_ms, c.last_id, c.last_rev, c.last_seq, c.changed_rev," \
     " c.chain, c.member_count, c.owner_count, c.direct_low, c.direct_high, c.message_ttl_ms, c.until_delivered"
 #define CHAT_COLUMN_COUNT 18
-#define STAY_COLUMNS "s.chat_id, s.user_id, s.joined_id, s.left_id, s.role, s.joined_ms"
-#define STAY_COLUMN_COUNT 6
+#define STAY_COLUMNS                                                                                                                \
+    "s.chat_id, s.user_id, s.joined_id, s.left_id, s.role, s.joined_ms, s.read_seq, s.mentioned_seq, s.muted_until_ms, s.archived," \
+    " s.pinned_ms"
+#define STAY_COLUMN_COUNT 11
 /* Of a message's own row in the log, named m. */
 #define MESSAGE_COLUMNS                                                                                                                \
     "m.id, m.owner_id, m.actor_id, m.seq, m.changed_rev, m.changed_id, m.body, m.client_key, m.created_ms, m.edited_ms, m.deleted_ms," \

@@ -11,13 +11,13 @@ void state_init(struct state *state, struct arena *arena, const struct config *c
 void state_release(struct state *state) {
     for (size_t i = 0; i < state->events.count; i++)
         frame_drop(((struct event_entry *)state->events.items[i])->frame);
-    struct map *maps[] = { &state->users,    &state->names, &state->chats, &state->stays, &state->pairs,
-                           &state->messages, &state->keys,  &state->media, &state->sights };
+    struct map *maps[] = { &state->users,    &state->names, &state->chats, &state->stays,  &state->pairs,
+                           &state->messages, &state->keys,  &state->media, &state->sights, &state->drafts };
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         map_release(maps[i]);
     struct buf *bufs[] = { &state->need_users, &state->need_names,    &state->need_devices, &state->need_counts,   &state->need_pending,
                            &state->need_chats, &state->need_stays,    &state->need_pairs,   &state->need_messages, &state->need_keys,
-                           &state->need_media, &state->need_attached, &state->need_sights };
+                           &state->need_media, &state->need_attached, &state->need_sights,  &state->need_drafts };
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
         buf_release(bufs[i]);
 }
@@ -241,5 +241,21 @@ struct sight_entry *state_sight(struct state *state, uint64_t media_id, uint64_t
     *entry = (struct sight_entry){ .media_id = media_id, .user_id = user_id, .next = first };
     put(state, &state->sights, mixed, entry);
     need_pair(&state->need_sights, media_id, user_id);
+    return entry;
+}
+
+struct draft_entry *state_draft(struct state *state, uint64_t user_id, uint64_t chat_id) {
+    uint64_t mixed = state_mix(user_id, chat_id);
+    struct draft_entry *first = map_get(&state->drafts, mixed);
+    for (struct draft_entry *entry = first; entry; entry = entry->next) {
+        if (entry->user_id == user_id && entry->chat_id == chat_id)
+            return entry;
+    }
+    struct draft_entry *entry = state_alloc(state, sizeof *entry);
+    if (!entry)
+        return NULL;
+    *entry = (struct draft_entry){ .user_id = user_id, .chat_id = chat_id, .next = first };
+    put(state, &state->drafts, mixed, entry);
+    need_pair(&state->need_drafts, user_id, chat_id);
     return entry;
 }

@@ -51,7 +51,16 @@ struct stay_entry {
     struct stay stay;
     bool found;
     bool listed;
+    bool settings_listed; /* in changed_settings */
     struct stay_entry *next;
+};
+
+struct draft_entry { /* of a member in a chat */
+    uint64_t user_id, chat_id;
+    const char *text; /* NULL: none */
+    size_t size;
+    bool listed; /* in changed_drafts */
+    struct draft_entry *next;
 };
 
 struct pair_entry { /* a direct chat's pair */
@@ -121,6 +130,9 @@ enum bulk_kind {
     BULK_REMOVE_DEVICE,
     BULK_TOUCH_DEVICE,
     BULK_ACK_DEVICE,
+    BULK_DELIVER_USER,
+    BULK_DROP_DRAFT,
+    BULK_DROP_DRAFTS, /* of a chat */
     BULK_PRUNE_TICKETS,
     BULK_DROP_ATTACHMENTS, /* of a message */
     BULK_ADD_EXPIRY,
@@ -147,11 +159,12 @@ struct state {
     uint16_t tag;              /* of this commit */
     bool failed;
 
-    struct map users, names, chats, stays, pairs, messages, keys, media, sights;
+    struct map users, names, chats, stays, pairs, messages, keys, media, sights, drafts;
     struct buf need_users, need_names, need_devices, need_counts, need_pending, need_chats, need_stays, need_pairs, need_messages,
-        need_keys, need_media, need_attached, need_sights; /* JSON arrays */
+        need_keys, need_media, need_attached, need_sights, need_drafts; /* JSON arrays */
 
     struct vec new_users, changed_users, new_devices, new_chats, changed_chats, new_stays, changed_stays, events, changed_messages;
+    struct vec read_marks, changed_settings, changed_drafts;
     struct vec new_keys, invites, new_invites, new_tickets, used_tickets;
     struct vec new_media, changed_media, changed_bytes, new_attachments, changed_deliveries, leases;
     struct vec bulk[BULK_KINDS];
@@ -181,6 +194,7 @@ struct key_entry *state_key(struct state *state, uint64_t user_id, uint64_t key)
 void state_need_pending_count(struct state *state, uint64_t user_id);
 struct media_entry *state_media(struct state *state, uint64_t media_id);
 void state_need_attached(struct state *state, uint64_t message_id);
+struct draft_entry *state_draft(struct state *state, uint64_t user_id, uint64_t chat_id);
 struct sight_entry *state_sight(struct state *state, uint64_t media_id, uint64_t user_id);
 
 /* Loads all that was asked for: a constant number of statements. Call again after asking for more. */

@@ -36,6 +36,8 @@ static const struct query load_media = { "SELECT " MEDIA_COLUMNS ", " REFERENCE_
 static const struct query load_attached = { "SELECT " MEDIA_COLUMNS ", " REFERENCE_COUNT ", a.message_id FROM {ids} i"
                                             " {straight} attachment a ON a.message_id = i.id {straight} media x ON x.id = a.media_id" };
 static const struct query load_sights = { "SELECT p.a, p.b FROM {pairs} p WHERE " MEDIA_IS_SEEN("p.a", "p.b") };
+static const struct query load_drafts = { "SELECT d.user_id, d.chat_id, d.text FROM {pairs} p"
+                                          " {straight} draft d ON d.user_id = p.a AND d.chat_id = p.b" };
 static const struct query load_lease = { "SELECT holder, until_ms FROM lease WHERE name = ?1" };
 static const struct query load_successor = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL
                                              " AND s.user_id <> ?2 ORDER BY s.role DESC, s.joined_id, s.user_id LIMIT 1" };
@@ -157,6 +159,14 @@ static enum err take_sight(struct state *state, struct db *db, struct statement 
     return OK;
 }
 
+static enum err take_draft(struct state *state, struct db *db, struct statement *row) {
+    struct draft_entry *entry = state_draft(state, db->driver->column_id(row, 0), db->driver->column_id(row, 1));
+    if (!entry)
+        return ERR_NO_MEMORY;
+    entry->text = db_column_text(db, row, 2, state->arena, &entry->size);
+    return entry->text ? OK : ERR_NO_MEMORY;
+}
+
 /* Keys hold for the running period and the two before it. */
 static void bind_periods(const struct state *state, struct db *db, struct statement *statement) {
     uint64_t period = (uint64_t)(state->now_ms / IDEMPOTENCY_PERIOD_MS);
@@ -194,6 +204,7 @@ static const struct {
     { offsetof(struct state, need_media), &load_media, take_media, bind_most_references },
     { offsetof(struct state, need_attached), &load_attached, take_attached, bind_most_references },
     { offsetof(struct state, need_sights), &load_sights, take_sight, bind_times },
+    { offsetof(struct state, need_drafts), &load_drafts, take_draft, NULL },
 };
 
 static enum err run_load(struct state *state, struct db *db, size_t load, struct buf *need) {
