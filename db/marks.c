@@ -94,9 +94,9 @@ static enum err add(struct marks *marks, const struct mark *mark, struct mark_en
     return OK;
 }
 
-static void count_waiting(struct marks *marks, size_t count) {
-    marks->waiting_count = count;
-    metric_set(GAUGE_MARKS_WAITING, (int64_t)count);
+/* For all to see: what is being written waits, too. */
+static void show_counts(const struct marks *marks) {
+    metric_set(GAUGE_MARKS_WAITING, (int64_t)(marks->waiting_count + marks->writing_count));
 }
 
 /* Due times are in the order of this list, because the pause is always the same. */
@@ -106,7 +106,8 @@ static void wait_again(struct marks *marks, struct mark_entry *entry, int64_t no
     entry->phase = PHASE_WAITING;
     entry->due_ms = now_ms + MARKS_PAUSE_MS;
     list_append(&marks->waiting, &entry->list);
-    count_waiting(marks, marks->waiting_count + 1);
+    marks->waiting_count++;
+    show_counts(marks);
 }
 
 static enum err move(struct marks *marks, const struct mark *mark, int64_t now_ms, bool *ret_first) {
@@ -160,7 +161,9 @@ size_t marks_take(struct marks *marks, int64_t until_ms, struct mark *ret_marks,
         entry->phase = PHASE_WRITING;
         ret_marks[count++] = entry->mark;
     }
-    count_waiting(marks, marks->waiting_count - count);
+    marks->waiting_count -= count;
+    marks->writing_count = count;
+    show_counts(marks);
     pthread_mutex_unlock(&marks->mutex);
     return count;
 }
@@ -188,6 +191,8 @@ void marks_written(struct marks *marks, struct mark *written, size_t count, bool
     pthread_mutex_lock(&marks->mutex);
     for (size_t i = 0; i < count; i++)
         note_outcome(marks, &written[i], stored, now_ms);
+    marks->writing_count = 0;
+    show_counts(marks);
     forget_old(marks, now_ms);
     pthread_mutex_unlock(&marks->mutex);
     if (stored)
@@ -207,7 +212,7 @@ void marks_clear(struct marks *marks) {
     map_release(&marks->entries);
     list_init(&marks->waiting);
     list_init(&marks->kept);
-    marks->count = 0;
-    count_waiting(marks, 0);
+    marks->count = marks->waiting_count = marks->writing_count = 0;
+    show_counts(marks);
     pthread_mutex_unlock(&marks->mutex);
 }

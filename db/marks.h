@@ -35,6 +35,7 @@ struct marks {
     size_t count;
     struct list_node waiting; /* by when they are due */
     size_t waiting_count;
+    size_t writing_count;  /* taken, and not told about yet: by one at a time */
     struct list_node kept; /* by when they may be forgotten */
 };
 

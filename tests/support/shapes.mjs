@@ -13,6 +13,13 @@ export function checkUser(user) {
   assert.match(user.created_at, TIME);
 }
 
+// As the user itself sees it.
+export function checkOwnUser(user) {
+  const { receipts, ...shown } = user;
+  checkUser(shown);
+  assert.equal(typeof receipts, 'boolean');
+}
+
 export function checkDevice(device, extra = []) {
   checkKeys(device, ['id', 'name', 'created_at', ...extra]);
   assert.match(device.id, ID);
@@ -40,6 +47,30 @@ export function checkChat(chat) {
   const own = chat.type === 'direct' ? ['my_role', 'peer_id', 'member_ids'] : ['my_role'];
   checkKeys(chat, [...CHAT_KEYS, ...own]);
   checkChatValues(chat);
+}
+
+// A chat as lists and GET show it, with what is the reader's own.
+export function checkOwnChat(chat) {
+  const { read_seq, unread, mentioned, settings, draft, last_message, ...shared } = chat;
+  checkChat(shared);
+  checkSettings(settings);
+  assert.equal(read_seq + unread, shared.last_seq);
+  assert.equal(typeof mentioned, 'boolean');
+  assert.ok(draft === null || typeof draft === 'string');
+  if (last_message !== null) assert.equal(last_message.chat_id, shared.id);
+}
+
+export function checkSettings(settings) {
+  checkKeys(settings, ['muted_until', 'archived', 'pinned_at']);
+  assert.equal(typeof settings.archived, 'boolean');
+  for (const time of ['muted_until', 'pinned_at']) if (settings[time] !== null) assert.match(settings[time], TIME);
+}
+
+export function checkChatList(list) {
+  const { unread_total, ...rest } = list;
+  checkList(rest);
+  assert.ok(Number.isInteger(unread_total) && unread_total >= 0);
+  list.items.forEach(checkOwnChat);
 }
 
 // A chat inside an event, which is the same for every recipient.
