@@ -443,7 +443,7 @@ static void check_members(struct check *check, uint64_t user_id, const struct ch
             after_id = stays[i].user_id;
         }
         total += count;
-    } while (more);
+    } while (count == limit);
     assert_int_equal(total, chat->member_count);
     assert_int_equal(owners, chat->owner_count);
     assert_true(owners > 0 || chat->type == CHAT_DIRECT);
@@ -468,7 +468,7 @@ static void check_chat_list(struct check *check, uint64_t user_id) {
             before_id = chats[i].chat.last_id;
         }
         total += count;
-    } while (count == limit);
+    } while (more);
     assert_int_equal(total, expected);
 }
 
