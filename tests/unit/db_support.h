@@ -41,6 +41,13 @@ void mariadb_drop(const char *url);
 /* Opens what `url` names; fails the test when that is not possible. */
 struct db *open_database(const char *url, enum db_mode mode);
 
+/* Takes the schema's steps from the fourth on back, on either database. */
+#define UNDO_STEP_4                                                                                                                   \
+    "ALTER TABLE stay DROP COLUMN read_seq; ALTER TABLE stay DROP COLUMN mentioned_seq; ALTER TABLE stay DROP COLUMN muted_until_ms;" \
+    "ALTER TABLE stay DROP COLUMN archived; ALTER TABLE stay DROP COLUMN pinned_ms; ALTER TABLE stay DROP COLUMN touched_id;"         \
+    "ALTER TABLE user DROP COLUMN delivered_id; ALTER TABLE user DROP COLUMN hides_receipts; DROP TABLE draft;"
+#define UNDO_STEPS_FROM_4 UNDO_STEP_4
+
 /* Opens a store with default settings in a fresh folder (cmocka group or test set-up and tear-down). */
 int fixture_set_up(void **state);
 int fixture_tear_down(void **state);

@@ -328,12 +328,9 @@ static void execute(const struct fixture *fixture, const char *sql) {
 }
 
 /* A database as the first release left it. */
-static const char undo_later_steps[] =
+static const char undo_later_steps[] = UNDO_STEPS_FROM_4
     "ALTER TABLE user DROP COLUMN media_bytes; ALTER TABLE device DROP COLUMN acked_id; ALTER TABLE chat DROP COLUMN message_ttl_ms;"
     "ALTER TABLE chat DROP COLUMN until_delivered; ALTER TABLE event DROP COLUMN attachments; ALTER TABLE event DROP COLUMN expires_ms;"
-    "ALTER TABLE stay DROP COLUMN read_seq; ALTER TABLE stay DROP COLUMN mentioned_seq; ALTER TABLE stay DROP COLUMN muted_until_ms;"
-    "ALTER TABLE stay DROP COLUMN archived; ALTER TABLE stay DROP COLUMN pinned_ms; ALTER TABLE stay DROP COLUMN touched_id;"
-    "ALTER TABLE user DROP COLUMN delivered_id; ALTER TABLE user DROP COLUMN hides_receipts; DROP TABLE draft;"
     "DROP TABLE media; DROP TABLE attachment; DROP TABLE expiry; DROP TABLE delivery; DROP TABLE lease;"
     "DELETE FROM meta WHERE name = 'head'; DELETE FROM migration WHERE step >= 2;";
 
