@@ -11,6 +11,7 @@ struct auth;
 struct http;
 struct rate;
 struct rate_shared;
+struct receipt_sender;
 struct storage;
 struct typing;
 struct workers;
@@ -23,6 +24,7 @@ struct server {
     struct http *http;
     struct auth *auth;
     struct typing *typing;
+    struct receipt_sender *receipt_sender;
     struct rate *rate;               /* the loop's, */
     struct rate_shared *rate_shared; /* or that of these; NULL: limits are this node's alone */
     struct workers *readers;

@@ -55,6 +55,7 @@
 #define MARKS_PAUSE_MS 1000              /* between two writes of the same one */
 #define MARKS_KEPT_MS 10000              /* in memory after that: longer than a reader keeps a snapshot */
 #define LIMIT_RECEIPTS_QUEUE (16 * 1024) /* marks that moved, of which others are still to be told */
+#define LIMIT_RECEIPTS_ROUND 128         /* told of in one snapshot */
 #define LIMIT_RECEIPT_CHATS 32           /* that are told of one user's delivered mark at once */
 #define LIMIT_RECEIPT_POSITIONS 65536    /* of the log: messages from before are not looked for then */
 

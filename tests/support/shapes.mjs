@@ -60,6 +60,12 @@ export function checkOwnChat(chat) {
   if (last_message !== null) assert.equal(last_message.chat_id, shared.id);
 }
 
+export function checkReceipt(receipt) {
+  checkKeys(receipt, ['type', 'chat_id', 'user_id'], ['read_seq', 'delivered_id', 'unread_total']);
+  assert.ok('read_seq' in receipt !== 'delivered_id' in receipt);
+  for (const id of ['chat_id', 'user_id']) assert.match(receipt[id], ID);
+}
+
 export function checkSettings(settings) {
   checkKeys(settings, ['muted_until', 'archived', 'pinned_at']);
   assert.equal(typeof settings.archived, 'boolean');
