@@ -112,7 +112,10 @@ enum err read_audience(struct reader *reader, uint64_t chat_id, size_t members, 
         else
             err = ERR_NO_MEMORY;
     }
-    if (err == OK)
-        *ret_audience = count > members ? (struct audience){ .too_large = true } : audience;
-    return err;
+    if (err != OK)
+        return err;
+    if (count > members)
+        audience = (struct audience){ .too_large = true };
+    *ret_audience = audience;
+    return OK;
 }

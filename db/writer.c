@@ -23,7 +23,7 @@
 #define SETTLE_PAUSE_MS 100     /* at most, before the database is asked again */
 
 struct batch {
-    struct slot slots[LIMIT_BATCH_COMMANDS];
+    struct slot slots[LIMIT_BATCH_COMMANDS + 1]; /* marks go behind a full one, too */
     size_t count;
     struct arena arena;
     struct state state;
@@ -124,7 +124,7 @@ static void fill(struct store *store, struct batch *batch) {
         return;
     fill_from_queue(store, batch);
     bool is_sweep = batch->count > 0 && batch->slots[0].command->type == COMMAND_SWEEP;
-    if (batch->count < LIMIT_BATCH_COMMANDS && !is_sweep)
+    if (!is_sweep)
         add_marks(store, batch, store->stopping ? INT64_MAX : clock_monotonic_ms());
 }
 
