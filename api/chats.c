@@ -1,8 +1,10 @@
 /* Owns the handlers for chats. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "api/handlers.h"
 #include "api/server_internal.h"
+#include "core/id.h"
 
 static const struct choice CHAT_TYPES[] = { { "direct", CHAT_DIRECT }, { "group", CHAT_GROUP }, { NULL, 0 } };
 
@@ -133,29 +135,76 @@ enum err chat_created(struct request *request) {
 
 /* ---- Reading ---- */
 
+/* A chat as one of its members sees it, with what is that member's own. */
+static void render_own_chat(struct buf *buf, const struct chat_of_member *chat, uint64_t user_id) {
+    render_chat_open(buf, &chat->chat, user_id, chat->role);
+    json_member_number(buf, "read_seq", chat->read_seq);
+    json_member_number(buf, "unread", chat->chat.last_seq - chat->read_seq);
+    json_member_bool(buf, "mentioned", chat->mentioned);
+    json_comma(buf);
+    json_key(buf, "settings");
+    render_settings(buf, &chat->settings);
+    render_draft(buf, chat->draft, chat->draft_size);
+    if (chat->last_message) {
+        json_comma(buf);
+        json_key(buf, "last_message");
+        render_message(buf, chat->last_message);
+    } else {
+        json_member_null(buf, "last_message");
+    }
+    buf_char(buf, '}');
+}
+
+/* A stream's token, or "0": `as_of` of an empty log. */
+static enum err query_since(struct request *request, uint64_t *ret_id) {
+    const char *text = query_text(request, "since");
+    *ret_id = 0;
+    if (text == NULL || strcmp(text, "0") == 0 || id_parse(text, strlen(text), ret_id))
+        return OK;
+    return request_refuse(request, ERR_BAD_CURSOR, "since", "must be the as_of of an earlier answer");
+}
+
 static enum err list_chats(struct request *request, uint64_t cursor, size_t limit, uint64_t head_id) {
-    struct chat_of_member *chats;
-    size_t count;
-    enum err err = read_chats(request->reader, request->session.user_id, cursor, limit + 1, &request->arena, &chats, &count);
+    uint64_t user_id = request->session.user_id, unread_total = 0;
+    struct chat_page page = { .before_id = cursor, .limit = limit };
+    struct chat_of_member *chats = NULL;
+    size_t count = 0;
+    bool more = false;
+    enum err err = query_since(request, &page.since_id);
+    if (err == OK)
+        err = read_chats(request->reader, user_id, &page, &request->arena, &chats, &count, &more);
+    if (err == OK)
+        err = read_unread_total(request->reader, user_id, &unread_total);
     if (err != OK)
         return err;
-    size_t shown = count < limit ? count : limit;
     struct buf *buf = list_begin(request);
-    for (size_t i = 0; i < shown; i++) {
+    for (size_t i = 0; i < count; i++) {
         json_comma(buf);
-        render_chat(buf, &chats[i].chat, request->session.user_id, chats[i].role);
+        render_own_chat(buf, &chats[i], user_id);
     }
-    list_end(buf, count > limit ? chats[shown - 1].chat.last_id : 0, head_id);
+    list_end_open(buf, more ? chats[count - 1].chat.last_id : 0, head_id);
+    json_member_number(buf, "unread_total", unread_total);
+    buf_char(buf, '}');
     return OK;
 }
 
 enum err chat_list(struct request *request) { return list_page(request, LIMIT_PAGE_ITEMS_DEFAULT, LIMIT_PAGE_ITEMS, list_chats); }
 
-enum err chat_show(struct request *request) {
+static enum err show_chat(struct request *request) {
     struct chat_of_member chat;
     enum err err = read_chat(request->reader, request->session.user_id, request->ids[PATH_CHAT_ID], &request->arena, &chat);
     if (err == OK)
-        render_chat(answer_json(request, 200), &chat.chat, request->session.user_id, chat.role);
+        render_own_chat(answer_json(request, 200), &chat, request->session.user_id);
+    return err;
+}
+
+enum err chat_show(struct request *request) {
+    uint64_t head_id;
+    enum err err = read_begin(request->reader, &head_id);
+    if (err != OK)
+        return err;
+    err = show_chat(request);
+    read_end(request->reader);
     return err;
 }
 
@@ -179,10 +228,18 @@ static void update_group(struct command *command, const struct chat_update_form 
     command->in.chat_update.permissions = form->permissions.members;
 }
 
+static enum err answer_unchanged(struct request *request) {
+    struct chat_of_member chat;
+    enum err err = read_membership(request->reader, request->session.user_id, request->ids[PATH_CHAT_ID], &request->arena, &chat);
+    if (err == OK)
+        render_chat(answer_json(request, 200), &chat.chat, request->session.user_id, chat.role);
+    return err;
+}
+
 enum err chat_update(struct request *request) {
     const struct chat_update_form *form = REQUEST_FORM(request, chat_update_form);
     if (is_empty(form))
-        return chat_show(request);
+        return answer_unchanged(request);
     struct command *command = request_command(request, COMMAND_CHAT_UPDATE);
     command->in.chat_update.chat_id = request->ids[PATH_CHAT_ID];
     update_group(command, form);

@@ -9,6 +9,7 @@
 #include "api/rate.h"
 #include "api/server_internal.h"
 #include "core/id.h"
+#include "core/metrics.h"
 #include "core/random.h"
 
 #define STREAM_TYPE "text/event-stream"
@@ -59,6 +60,18 @@ static void write_head(struct request *request, struct buf *head) {
     head_format(head, request, -1);
 }
 
+static enum err note(const struct request *request, enum mark_kind kind, uint64_t owner_id, uint64_t id) {
+    return store_move_mark(request->server->store, &(struct mark){ .kind = kind, .owner_id = owner_id, .value = id });
+}
+
+/* Whoever comes back with a token has what is before it. When there is no room to note that, a later one will say so, too. */
+static void note_resumed(const struct request *request, const struct stream_request *stream) {
+    if (stream->start != START_AFTER || stream->after_id > store_head(request->server->store))
+        return;
+    if (note(request, MARK_DELIVERED, stream->user_id, stream->after_id) != OK)
+        metric_add(COUNTER_WHISPERS_DROPPED_RECEIPT, 1);
+}
+
 struct opening {
     struct hub *hub;
     struct stream_request stream;
@@ -94,6 +107,8 @@ enum err stream_open(struct request *request, int fd) {
         err = ERR_CONFLICT;
     if (err != OK)
         request->answer.header_count = header_count;
+    else
+        note_resumed(request, &opening.stream);
     buf_release(&head);
     return err;
 }
@@ -165,7 +180,20 @@ static const struct field EVENTS_ACK_FIELDS[] = {
 };
 const struct form events_ack_form = FORM(events_ack_form, EVENTS_ACK_FIELDS);
 
+/* An id beyond this node's head may be one that another has just given: the writer knows. */
 enum err events_ack(struct request *request) {
-    request_command(request, COMMAND_EVENTS_ACK)->in.events_ack.id = REQUEST_FORM(request, events_ack_form)->id;
-    return OK;
+    uint64_t id = REQUEST_FORM(request, events_ack_form)->id;
+    if (id > store_head(request->server->store)) {
+        request_command(request, COMMAND_EVENTS_ACK)->in.events_ack.id = id;
+        return OK;
+    }
+    enum err err = note(request, MARK_ACKED, request->session.device_id, id);
+    if (err == OK)
+        err = note(request, MARK_DELIVERED, request->session.user_id, id);
+    return err == OK ? finish_empty(request) : err;
+}
+
+enum err events_acked(struct request *request) {
+    enum err err = note(request, MARK_DELIVERED, request->session.user_id, request->command.in.events_ack.id);
+    return err == OK ? finish_empty(request) : err;
 }

@@ -70,6 +70,16 @@ enum err presence_say(struct request *request);
 enum err presence_show(struct request *request);
 enum err presence_subscribe(struct request *request);
 
+/* receipts.c */
+extern const struct form read_form;
+enum err chat_read(struct request *request);
+enum err receipt_list(struct request *request);
+enum err message_receipts(struct request *request);
+
+/* settings.c */
+extern const struct form settings_form;
+enum err settings_change(struct request *request);
+
 /* messages.c */
 extern const struct form message_form, message_edit_form;
 enum err message_post(struct request *request);
@@ -116,6 +126,7 @@ enum err stream_admit(struct request *request);
 enum err ticket_create(struct request *request);
 enum err ticket_created(struct request *request);
 enum err events_ack(struct request *request);
+enum err events_acked(struct request *request);
 
 /* blobs.c */
 enum err blob_put_admit(struct request *request);

@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/id.h"
 #include "core/random.h"
 #include "core/text.h"
@@ -78,6 +79,20 @@ static const struct choice *find_choice(const struct choice *choices, const char
     while (choices->name != NULL && strcmp(choices->name, name) != 0)
         choices++;
     return choices->name != NULL ? choices : NULL;
+}
+
+static enum err read_text_or_null(struct request *request, const struct field *field, const json_t *value, struct text_or_null *ret_text) {
+    ret_text->given = true;
+    return json_is_null(value) ? OK : read_string(request, field, value, &ret_text->text);
+}
+
+static enum err read_moment(struct request *request, const struct field *field, const json_t *value, struct moment *ret_moment) {
+    ret_moment->given = true;
+    if (json_is_null(value))
+        return OK;
+    if (!json_is_string(value) || !clock_parse(json_string_value(value), json_string_length(value), &ret_moment->time_ms))
+        return bad_field(request, field, "must be a time as in RFC 3339, such as 2026-11-21T01:02:03.456Z, or null");
+    return OK;
 }
 
 static enum err read_choice(struct request *request, const struct field *field, const json_t *value, int *ret_choice) {
@@ -270,6 +285,10 @@ static enum err read_field(struct request *request, const struct field *field, j
     case FIELD_LINE:
     case FIELD_BYTES:
         return read_string(request, field, value, place);
+    case FIELD_TEXT_OR_NULL:
+        return read_text_or_null(request, field, value, place);
+    case FIELD_MOMENT:
+        return read_moment(request, field, value, place);
     case FIELD_BOOL:
         return read_bool(request, field, value, place);
     case FIELD_FLAG:

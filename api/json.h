@@ -31,6 +31,18 @@ struct flag {
     bool value;
 };
 
+/* A string or null; bytes NULL: null. */
+struct text_or_null {
+    bool given;
+    struct text text;
+};
+
+/* A moment or null, in milliseconds; 0: null. */
+struct moment {
+    bool given;
+    int64_t time_ms;
+};
+
 /* A part of an upload: its number and what its bytes are. */
 struct part_digest {
     unsigned number; /* 1..STORAGE_PARTS_MAX, each once in a list */
@@ -66,21 +78,23 @@ struct message_place {
 };
 
 enum field_type {
-    FIELD_TEXT,       /* struct text; min and max in characters */
-    FIELD_LINE,       /* the same without control characters */
-    FIELD_BYTES,      /* struct text; min and max in bytes */
-    FIELD_BOOL,       /* bool; absent: false */
-    FIELD_FLAG,       /* struct flag */
-    FIELD_CHOICE,     /* int: one of `choices`; absent: 0 */
-    FIELD_INTEGER,    /* struct integer; min and max its values */
-    FIELD_HEX,        /* const uint8_t *: `min` bytes, sent as twice as many hex digits; absent: NULL */
-    FIELD_ID,         /* uint64_t; absent: 0 */
-    FIELD_ID_OR_NULL, /* struct optional_id */
-    FIELD_IDS,        /* struct id_list; min and max in items, max 0: as many as fit the body */
-    FIELD_PARTS,      /* struct part_list: objects {number, md5}; min and max in items */
-    FIELD_WHO_MAY,    /* struct who_may: an object, for some of `choices`, whose values are bits, "members" or "admins" */
-    FIELD_MENTIONS,   /* struct mention_list: objects {user_id, offset, length}; min and max in items */
-    FIELD_MESSAGE,    /* struct message_place: an object {chat_id, message_id} */
+    FIELD_TEXT,         /* struct text; min and max in characters */
+    FIELD_LINE,         /* the same without control characters */
+    FIELD_BYTES,        /* struct text; min and max in bytes */
+    FIELD_BOOL,         /* bool; absent: false */
+    FIELD_FLAG,         /* struct flag */
+    FIELD_CHOICE,       /* int: one of `choices`; absent: 0 */
+    FIELD_INTEGER,      /* struct integer; min and max its values */
+    FIELD_HEX,          /* const uint8_t *: `min` bytes, sent as twice as many hex digits; absent: NULL */
+    FIELD_ID,           /* uint64_t; absent: 0 */
+    FIELD_ID_OR_NULL,   /* struct optional_id */
+    FIELD_IDS,          /* struct id_list; min and max in items, max 0: as many as fit the body */
+    FIELD_PARTS,        /* struct part_list: objects {number, md5}; min and max in items */
+    FIELD_WHO_MAY,      /* struct who_may: an object, for some of `choices`, whose values are bits, "members" or "admins" */
+    FIELD_MENTIONS,     /* struct mention_list: objects {user_id, offset, length}; min and max in items */
+    FIELD_MESSAGE,      /* struct message_place: an object {chat_id, message_id} */
+    FIELD_TEXT_OR_NULL, /* struct text_or_null; min and max in characters */
+    FIELD_MOMENT,       /* struct moment: RFC 3339 or null */
 };
 
 struct choice {

@@ -201,13 +201,17 @@ struct buf *list_begin(struct request *request) {
     return buf;
 }
 
-void list_end(struct buf *buf, uint64_t next_id, uint64_t head_id) {
+void list_end_open(struct buf *buf, uint64_t next_id, uint64_t head_id) {
     buf_char(buf, ']');
     if (next_id == 0)
         json_member_null(buf, "next");
     else
         json_member_id(buf, "next", next_id);
     json_member_id(buf, "as_of", head_id);
+}
+
+void list_end(struct buf *buf, uint64_t next_id, uint64_t head_id) {
+    list_end_open(buf, next_id, head_id);
     buf_char(buf, '}');
 }
 

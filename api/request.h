@@ -209,6 +209,8 @@ enum err query_cursor(struct request *request, const char *name, uint64_t *ret_i
 /* Lists: `{"items":[` … `],"next":…,"as_of":…}`. `next_id` 0: null. */
 struct buf *list_begin(struct request *request);
 void list_end(struct buf *buf, uint64_t next_id, uint64_t head_id);
+/* The same without the closing brace. */
+void list_end_open(struct buf *buf, uint64_t next_id, uint64_t head_id);
 /* Reads `cursor` and `limit`, and calls `fill` in one snapshot of the database, whose head is the list's as_of. On a reader. */
 typedef enum err (*list_filler)(struct request *request, uint64_t cursor, size_t limit, uint64_t head_id);
 enum err list_page(struct request *request, size_t standard, size_t max, list_filler fill) MUST_USE;

@@ -29,7 +29,7 @@ const struct route ROUTES[] = {
     { METHOD_DELETE, "/v1/devices/{device_id}", AUTH_USER, ON_LOOP, RATE_NORMAL, 204, 0, NULL, NULL, NULL, device_remove, finish_empty },
 
     { METHOD_POST,   "/v1/chats",             AUTH_USER, ON_LOOP,   RATE_NORMAL, 201, 0, &chat_create_form, NULL, NULL, chat_create, chat_created },
-    { METHOD_GET,    "/v1/chats",             AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, "limit cursor", NULL, chat_list, NULL },
+    { METHOD_GET,    "/v1/chats",             AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, "limit cursor since", NULL, chat_list, NULL },
     { METHOD_GET,    "/v1/chats/{chat_id}",   AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, NULL, NULL, chat_show, NULL },
     { METHOD_PATCH,  "/v1/chats/{chat_id}",   AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, &chat_update_form, NULL, NULL, chat_update, finish_json },
     { METHOD_DELETE, "/v1/chats/{chat_id}",   AUTH_USER, ON_LOOP,   RATE_NORMAL, 204, 0, NULL, NULL, NULL, chat_delete, finish_empty },
@@ -66,6 +66,10 @@ const struct route ROUTES[] = {
     { METHOD_DELETE, "/v1/chats/{chat_id}/pins/{message_id}", AUTH_USER, ON_LOOP, RATE_NORMAL, 204, 0, NULL, NULL, NULL, pin_delete, finish_empty },
 
     { METHOD_POST,   "/v1/chats/{chat_id}/typing",   AUTH_USER, ON_READER, RATE_NORMAL, 204, 0, NULL, NULL, NULL, typing_say, NULL },
+    { METHOD_PUT,    "/v1/chats/{chat_id}/read",     AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, &read_form, NULL, NULL, chat_read, NULL },
+    { METHOD_GET,    "/v1/chats/{chat_id}/receipts", AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, "limit cursor", NULL, receipt_list, NULL },
+    { METHOD_GET,    "/v1/chats/{chat_id}/messages/{message_id}/receipts", AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, NULL, NULL, message_receipts, NULL },
+    { METHOD_PATCH,  "/v1/chats/{chat_id}/me",       AUTH_USER, ON_LOOP,   RATE_NORMAL, 200, 0, &settings_form, NULL, NULL, settings_change, finish_json },
 
     { METHOD_PUT,    "/v1/presence",          AUTH_USER, ON_LOOP,   RATE_NORMAL, 204, 0, &presence_form, NULL, NULL, presence_say, NULL },
     { METHOD_GET,    "/v1/presence",          AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, "user_ids", NULL, presence_show, NULL },
@@ -81,7 +85,7 @@ const struct route ROUTES[] = {
 
     { METHOD_GET,    "/v1/events",            AUTH_STREAM, ON_LOOP, RATE_NORMAL, 200, 0, NULL, "last_event_id lastEventId ticket named", stream_admit, NULL, NULL },
     { METHOD_POST,   "/v1/events/ticket",     AUTH_USER, ON_LOOP,   RATE_NORMAL, 201, 0, NULL, NULL, NULL, ticket_create, ticket_created },
-    { METHOD_POST,   "/v1/events/ack",        AUTH_USER, ON_LOOP,   RATE_NORMAL, 204, 0, &events_ack_form, NULL, NULL, events_ack, finish_empty },
+    { METHOD_POST,   "/v1/events/ack",        AUTH_USER, ON_LOOP,   RATE_NORMAL, 204, 0, &events_ack_form, NULL, NULL, events_ack, events_acked },
 
     { METHOD_PUT,    "/blobs/{object}",       AUTH_NONE, ON_UPLOAD, RATE_NORMAL, 200, HUGE, NULL, SIGNATURE "partNumber uploadId", blob_put_admit, blob_put, NULL },
     { METHOD_GET,    "/blobs/{object}",       AUTH_NONE, ON_STORAGE, RATE_NORMAL, 200, 0, NULL, SIGNATURE "response-content-type response-content-disposition", blob_get_admit, blob_get, NULL },

@@ -11,6 +11,7 @@
 #include "api/presence.h"
 #include "api/rate.h"
 #include "api/rate_shared.h"
+#include "api/receipt_sender.h"
 #include "api/routes.h"
 #include "api/server_internal.h"
 #include "api/typing.h"
@@ -27,6 +28,7 @@ static void release(struct server *server) {
     auth_free(server->auth);
     typing_free(server->typing);
     presence_free(server->presence);
+    receipt_sender_free(server->receipt_sender);
     free(server);
 }
 
@@ -65,6 +67,8 @@ static enum err start_parts(struct server *server, char *problem, size_t problem
     if (err == OK)
         err = start_rates(server);
     if (err == OK)
+        err = receipt_sender_start(server->config, server->store, server->hub, &server->receipt_sender);
+    if (err == OK)
         err = http_open(server, &server->http, problem, problem_size);
     if (err == OK)
         err = workers_start(server->store, &READERS, &server->readers);
@@ -76,6 +80,7 @@ static enum err start_parts(struct server *server, char *problem, size_t problem
         store_on_commit(server->store, hear_commit, server);
         store_on_break(server->store, hear_break, server);
         store_on_whisper(server->store, presence_hear, server->presence);
+        store_on_marks(server->store, receipt_sender_hear, server->receipt_sender);
     }
     return err == OK ? http_start(server->http) : err;
 }
@@ -114,6 +119,7 @@ void server_drain(struct server *server) {
     server_quiesce(server);
     http_drain(server->http);
     presence_stop(server->presence);
+    receipt_sender_stop(server->receipt_sender); /* the hub ends before the server does */
 }
 
 /* The loop waits for what runs, so the workers must still work while it ends. */

@@ -12,6 +12,7 @@ struct http;
 struct presence;
 struct rate;
 struct rate_shared;
+struct receipt_sender;
 struct storage;
 struct typing;
 struct workers;
@@ -25,6 +26,7 @@ struct server {
     struct auth *auth;
     struct typing *typing;
     struct presence *presence;
+    struct receipt_sender *receipt_sender;
     struct rate *rate;               /* the loop's, */
     struct rate_shared *rate_shared; /* or that of these; NULL: limits are this node's alone */
     struct workers *readers;

@@ -122,7 +122,7 @@ void typing_break(void *context, enum log_break kind, uint64_t head_id) {
 
 static enum err look_up(struct request *request, const struct typist *typist, uint64_t generation, enum typing_verdict *ret_verdict) {
     struct chat_of_member chat;
-    enum err err = read_chat(request->reader, typist->user_id, typist->chat_id, &request->arena, &chat);
+    enum err err = read_membership(request->reader, typist->user_id, typist->chat_id, &request->arena, &chat);
     if (err != OK)
         return err;
     bool is_told = chat.chat.member_count <= (uint64_t)request->server->config->typing_members_max;

@@ -30,6 +30,7 @@ const struct form user_create_form = FORM(user_create_form, USER_CREATE_FIELDS);
 struct user_update_form {
     struct text display_name;
     int presence;
+    struct flag receipts;
 };
 
 enum { PRESENCE_SHARED_CHATS = 1, PRESENCE_NOBODY };
@@ -38,6 +39,7 @@ static const struct choice PRESENCES[] = { { "shared_chats", PRESENCE_SHARED_CHA
 static const struct field USER_UPDATE_FIELDS[] = {
     { "display_name", FIELD_LINE, false, 1, LIMIT_NAME_CHARACTERS, offsetof(struct user_update_form, display_name), NULL },
     { "presence", FIELD_CHOICE, false, 0, 0, offsetof(struct user_update_form, presence), PRESENCES },
+    { "receipts", FIELD_FLAG, false, 0, 0, offsetof(struct user_update_form, receipts), NULL },
 };
 const struct form user_update_form = FORM(user_update_form, USER_UPDATE_FIELDS);
 
@@ -181,12 +183,14 @@ enum err user_find(struct request *request) {
 
 enum err user_update(struct request *request) {
     const struct user_update_form *form = REQUEST_FORM(request, user_update_form);
-    if (form->display_name.bytes == NULL && form->presence == 0)
+    if (form->display_name.bytes == NULL && form->presence == 0 && !form->receipts.given)
         return user_show_me(request);
     struct command *command = request_command(request, COMMAND_USER_UPDATE);
     command->in.user_update.display_name = form->display_name.bytes;
     command->in.user_update.set_presence = form->presence != 0;
     command->in.user_update.presence = form->presence == PRESENCE_SHARED_CHATS;
+    command->in.user_update.set_receipts = form->receipts.given;
+    command->in.user_update.receipts = form->receipts.value;
     return OK;
 }
 

@@ -91,3 +91,96 @@ size_t clock_format(int64_t time_ms, char out[CLOCK_RFC3339_SIZE]) {
     put_digits(out + 23, 3, ms_of_day % 1000);
     return CLOCK_RFC3339_SIZE - 1;
 }
+
+/* ---- Reading ---- */
+
+/* Exactly `count` digits; false when there are others. Moves on behind them. */
+static bool take_digits(const char **cursor, const char *end, unsigned count, unsigned *ret_number) {
+    unsigned number = 0;
+    for (; count > 0 && *cursor < end && **cursor >= '0' && **cursor <= '9'; count--)
+        number = number * 10 + (unsigned)(*(*cursor)++ - '0');
+    *ret_number = number;
+    return count == 0;
+}
+
+static bool take_one_of(const char **cursor, const char *end, const char *characters) {
+    return *cursor < end && **cursor != '\0' && strchr(characters, *(*cursor)++) != NULL;
+}
+
+static unsigned days_of_month(const struct date *date) {
+    static const unsigned char DAYS[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+    bool leap = date->year % 4 == 0 && (date->year % 100 != 0 || date->year % 400 == 0);
+    return DAYS[date->month - 1] + (date->month == 2 && leap);
+}
+
+/* Days since 1970-01-01 of a date from then on. */
+static int64_t day_of_date(const struct date *date) {
+    int64_t years = (int64_t)date->year - 1970;
+    int64_t leaps = (int64_t)(date->year - 1) / 4 - (date->year - 1) / 100 + (date->year - 1) / 400 - 477; /* before 1970 there were 477 */
+    int64_t day = years * 365 + leaps + date->day - 1;
+    for (struct date month = { date->year, 1, 1 }; month.month < date->month; month.month++)
+        day += days_of_month(&month);
+    return day;
+}
+
+static bool take_date(const char **cursor, const char *end, int64_t *ret_day) {
+    struct date date;
+    bool shaped = take_digits(cursor, end, 4, &date.year) && take_one_of(cursor, end, "-") && take_digits(cursor, end, 2, &date.month) &&
+                  take_one_of(cursor, end, "-") && take_digits(cursor, end, 2, &date.day);
+    if (!shaped || date.year < 1970 || date.month < 1 || date.month > 12 || date.day < 1 || date.day > days_of_month(&date))
+        return false;
+    *ret_day = day_of_date(&date);
+    return true;
+}
+
+/* A fraction of a second, if there is one. */
+static bool take_fraction(const char **cursor, const char *end, unsigned *ret_ms) {
+    unsigned weight = 100, digit;
+    *ret_ms = 0;
+    if (*cursor == end || **cursor != '.')
+        return true;
+    (*cursor)++;
+    const char *first = *cursor;
+    for (; take_digits(cursor, end, 1, &digit); weight /= 10)
+        *ret_ms += digit * weight;
+    return *cursor > first;
+}
+
+static bool take_time(const char **cursor, const char *end, int64_t *ret_ms) {
+    unsigned hour, minute, second, ms;
+    bool shaped = take_digits(cursor, end, 2, &hour) && take_one_of(cursor, end, ":") && take_digits(cursor, end, 2, &minute) &&
+                  take_one_of(cursor, end, ":") && take_digits(cursor, end, 2, &second) && take_fraction(cursor, end, &ms);
+    if (!shaped || hour > 23 || minute > 59 || second > 59)
+        return false;
+    *ret_ms = ((int64_t)hour * 3600 + minute * 60 + second) * 1000 + ms;
+    return true;
+}
+
+/* Z, or how far the local time is ahead of UTC. */
+static bool take_offset(const char **cursor, const char *end, int64_t *ret_ms) {
+    unsigned hour, minute;
+    const char *sign = *cursor;
+    *ret_ms = 0;
+    if (!take_one_of(cursor, end, "Zz+-"))
+        return false;
+    if (*sign == 'Z' || *sign == 'z')
+        return true;
+    if (!take_digits(cursor, end, 2, &hour) || !take_one_of(cursor, end, ":") || !take_digits(cursor, end, 2, &minute) || hour > 23 ||
+        minute > 59)
+        return false;
+    *ret_ms = (*sign == '-' ? -1 : 1) * ((int64_t)hour * 3600 + minute * 60) * 1000;
+    return true;
+}
+
+bool clock_parse(const char *text, size_t size, int64_t *ret_time_ms) {
+    const char *cursor = text, *end = text + size;
+    int64_t day, ms, offset_ms;
+    if (!take_date(&cursor, end, &day) || !take_one_of(&cursor, end, "Tt ") || !take_time(&cursor, end, &ms) ||
+        !take_offset(&cursor, end, &offset_ms))
+        return false;
+    int64_t time_ms = day * MS_PER_DAY + ms - offset_ms;
+    if (cursor != end || time_ms <= 0)
+        return false;
+    *ret_time_ms = time_ms;
+    return true;
+}

@@ -3,6 +3,7 @@
  * Wall time is in milliseconds since 1970-01-01 UTC. In builds with PARLEY_FAULTS tests can move it. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
@@ -19,3 +20,5 @@ void clock_sleep_ms(int64_t duration_ms);
 #define CLOCK_RFC3339_SIZE 25 /* "2026-11-21T01:02:03.456Z" and a NUL */
 /* Writes RFC 3339 UTC with milliseconds; returns the length without NUL (24). */
 size_t clock_format(int64_t time_ms, char out[CLOCK_RFC3339_SIZE]);
+/* Reads RFC 3339 of 1970 and later, in any offset from UTC; what is finer than milliseconds is cut off. Leap seconds are not known. */
+bool clock_parse(const char *text, size_t size, int64_t *ret_time_ms);

@@ -158,6 +158,8 @@ static const struct setting settings[] = {
       .meaning = "users are shown as online for so long after they were active" },
     { "PARLEY_PRESENCE_SUBSCRIPTIONS_MAX", INTEGER(presence_subscriptions_max, "200", 1, LIMIT_PRESENCE_SUBSCRIPTIONS),
       .meaning = "people of whose coming and going one device is told" },
+    { "PARLEY_RECEIPTS_MEMBERS_MAX", INTEGER(receipts_members_max, "256", 0, 10000),
+      .meaning = "members of the largest chat in which who has what, and has read it, is told by name; above, messages show counts" },
     { "PARLEY_EDIT_WINDOW", DURATION(edit_window_ms, "24h", SECOND_MS, 36500 * DAY_MS), .may_be_zero = true,
       .meaning = "messages may be edited for so long; 0: always" },
     { "PARLEY_DELETE_WINDOW", DURATION(delete_window_ms, "0", SECOND_MS, 36500 * DAY_MS), .may_be_zero = true,

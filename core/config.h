@@ -37,7 +37,8 @@ struct config {
     bool edit_history;       /* earlier texts of edited messages are kept */
     int64_t presence_ttl_ms; /* after their last activity users count as online for so long */
     int64_t presence_subscriptions_max;
-    int64_t typing_members_max;  /* in larger chats nobody is told who types */
+    int64_t typing_members_max; /* in larger chats nobody is told who types */
+    int64_t receipts_members_max;
     int64_t edit_window_ms;      /* 0: no limit */
     int64_t delete_window_ms;    /* 0: no limit */
     int64_t retention_ms;        /* CONFIG_FOREVER: nothing expires */

@@ -26,6 +26,7 @@
 #define LIMIT_KEY_BYTES 128 /* Idempotency-Key */
 #define LIMIT_NODE_BYTES 64 /* PARLEY_NODE */
 #define LIMIT_CLIENT_KEY_CHARACTERS 64
+#define LIMIT_DRAFT_CHARACTERS 10000
 
 /* Chats */
 #define LIMIT_SLOW_MODE_MS (INT64_C(3600) * 1000) /* the longest pause between two messages of a member */
@@ -66,6 +67,16 @@
 #define LIMIT_WAL_AHEAD_PAGES 24000  /* posts wait for a checkpoint when the log is so much longer */
 #define LIMIT_SWEEP_ROWS 100         /* rows one cleanup command touches: less than 1 ms, for which posts wait */
 #define LIMIT_SWEEP_OBJECTS 200      /* media that one cleanup step dooms, deletes and forgets */
+
+/* Marks: how far users have read, and what their devices have */
+#define LIMIT_MARKS (64 * 1024)          /* in memory, 6 MB */
+#define LIMIT_MARKS_AT_ONCE 1024         /* written by one batch, some ms on MariaDB */
+#define MARKS_PAUSE_MS 1000              /* between two writes of the same one */
+#define MARKS_KEPT_MS 10000              /* in memory after that: longer than a reader keeps a snapshot */
+#define LIMIT_RECEIPTS_QUEUE (16 * 1024) /* marks that moved, of which others are still to be told */
+#define LIMIT_RECEIPTS_ROUND 128         /* told of in one snapshot */
+#define LIMIT_RECEIPT_CHATS 32           /* that are told of one user's delivered mark at once */
+#define LIMIT_RECEIPT_POSITIONS 65536    /* of the log: messages from before are not looked for then */
 
 /* Backups */
 #define LIMIT_BACKUP_PAGE_ROWS 128                     /* read at once: 50 MB when all are of the longest text */

@@ -29,6 +29,7 @@ enum counter {
     COUNTER_WHISPERS_DROPPED_PRESENCE,
     COUNTER_WHISPERS_DROPPED_RECEIPT,
     COUNTER_WHISPERS_DROPPED_OTHER,
+    COUNTER_MARKS_WRITTEN, /* marks of what was read and delivered */
     COUNTER_RATE_LIMITED,
     COUNTER_RATE_NOTES_SENT,    /* buckets of which other nodes were told */
     COUNTER_RATE_NOTES_DROPPED, /* tokens of which they were not: too many buckets at once */
@@ -45,6 +46,7 @@ enum gauge {
     GAUGE_STREAMS_BEHIND,
     GAUGE_STREAM_LAG_POSITIONS, /* head minus the position of the slowest stream */
     GAUGE_WRITER_QUEUE_LENGTH,
+    GAUGE_MARKS_WAITING, /* moved, and not written yet */
     GAUGE_CONNECTIONS,
     GAUGE_LOG_HEAD_POSITION,
     GAUGE_LOG_FLOOR_POSITION,

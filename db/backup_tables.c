@@ -11,8 +11,8 @@
     { name, CELL_BYTES, since }
 
 static const struct backup_column user_columns[] = {
-    NUMBER("id", 1),         TEXT("username", 1),      TEXT("display_name", 1), TEXT("password", 1),
-    NUMBER("created_ms", 1), NUMBER("media_bytes", 2), NUMBER("active_ms", 6),  NUMBER("hides_presence", 6),
+    NUMBER("id", 1),          TEXT("username", 1),    TEXT("display_name", 1),     TEXT("password", 1),       NUMBER("created_ms", 1),
+    NUMBER("media_bytes", 2), NUMBER("active_ms", 6), NUMBER("hides_presence", 6), NUMBER("delivered_id", 7), NUMBER("hides_receipts", 7),
 };
 static const struct backup_column device_columns[] = {
     NUMBER("id", 1),         NUMBER("user_id", 1), TEXT("name", 1),       BYTES("token", 1),
@@ -37,8 +37,15 @@ static const struct backup_column chat_columns[] = {
 };
 static const struct backup_column purge_columns[] = { NUMBER("chat_id", 1), NUMBER("purged_id", 1) };
 static const struct backup_column stay_columns[] = {
-    NUMBER("chat_id", 1), NUMBER("user_id", 1),   NUMBER("joined_id", 1),    NUMBER("left_id", 1),
-    NUMBER("role", 1),    NUMBER("joined_ms", 1), NUMBER("last_post_ms", 4), NUMBER("mentioned_seq", 5),
+    NUMBER("chat_id", 1),   NUMBER("user_id", 1),      NUMBER("joined_id", 1),     NUMBER("left_id", 1),  NUMBER("role", 1),
+    NUMBER("joined_ms", 1), NUMBER("last_post_ms", 4), NUMBER("mentioned_seq", 5), NUMBER("read_seq", 7), NUMBER("muted_until_ms", 7),
+    NUMBER("archived", 7),  NUMBER("pinned_ms", 7),    NUMBER("touched_id", 7),
+};
+static const struct backup_column draft_columns[] = {
+    NUMBER("user_id", 7),
+    NUMBER("chat_id", 7),
+    TEXT("text", 7),
+    NUMBER("updated_ms", 7),
 };
 static const struct backup_column event_columns[] = {
     NUMBER("id", 1),
@@ -135,6 +142,7 @@ const struct backup_table backup_tables[] = {
     { .name = "chat", .since = 1, .key_columns = 1, COLUMNS(chat_columns) },
     { .name = "purge", .since = 1, .key_columns = 1, COLUMNS(purge_columns) },
     { .name = "stay", .since = 1, .key_columns = 3, COLUMNS(stay_columns) },
+    { .name = "draft", .since = 7, .key_columns = 2, COLUMNS(draft_columns) },
     { .name = "event", .since = 1, .key_columns = 1, COLUMNS(event_columns) },
     { .name = "media", .since = 2, .key_columns = 1, COLUMNS(media_columns) },
     { .name = "attachment", .since = 2, .key_columns = 2, COLUMNS(attachment_columns) },

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "core/buf.h"
+#include "db/marks.h"
 #include "db/model.h"
 #include "db/render.h"
 
@@ -38,6 +39,8 @@ enum command_type {
     COMMAND_MESSAGE_PIN,
     COMMAND_MESSAGE_HIDE,
     COMMAND_EVENTS_ACK,
+    COMMAND_MARKS,
+    COMMAND_SETTINGS,
     COMMAND_MEDIA_CREATE,
     COMMAND_MEDIA_BEGIN,
     COMMAND_MEDIA_COMPLETE,
@@ -95,6 +98,8 @@ struct command {
             const char *display_name; /* NULL: as it is */
             bool set_presence;
             bool presence; /* shown to those who share a chat */
+            bool set_receipts;
+            bool receipts;
         } user_update;
         /* Ends every other device. `expected` is the stored text that was verified: the command is refused when it changed meanwhile. */
         struct {
@@ -246,6 +251,24 @@ struct command {
         struct {
             uint64_t id; /* refused (BAD_FIELD "id") beyond the log's head */
         } events_ack;    /* device_id's */
+        /* Stores marks, those of open stays, each unless its row has a higher one. The writer's own. */
+        struct {
+            const struct mark *marks;
+            size_t count; /* at most LIMIT_MARKS_AT_ONCE */
+        } marks;
+        /* The actor's own of a chat. What is not given stays as it is. */
+        struct {
+            uint64_t chat_id;
+            bool set_muted;
+            int64_t muted_until_ms; /* 0: not muted */
+            bool set_archived;
+            bool archived;
+            bool set_pinned;
+            bool pinned;
+            bool set_draft;
+            const char *draft; /* NULL: none */
+            size_t draft_size;
+        } settings;
         /* Reserves an object: `media` without what the store gives it (id, owner, state, token, times). Refuses what does not fit the limits of the user;
          * thumbnail_id must be a READY image of the actor's. A repeated key: out.existed, and the media as it is now; NOT_FOUND when it is gone. */
         struct {

@@ -158,6 +158,11 @@ static void needs_message_hide(struct state *state, struct slot *slot) {
     state_hidden(state, slot->command->actor_id, slot->command->in.message_hide.message_id);
 }
 
+static void needs_settings(struct state *state, struct slot *slot) {
+    needs_own_stay(state, slot->command, slot->command->in.settings.chat_id);
+    state_draft(state, slot->command->actor_id, slot->command->in.settings.chat_id);
+}
+
 static void needs_media_create(struct state *state, struct slot *slot) {
     state_need_pending_count(state, slot->command->actor_id);
     if (slot->command->in.media_create.media.thumbnail_id)
@@ -216,6 +221,8 @@ static const struct {
     [COMMAND_MESSAGE_PIN] = { needs_message_pin, decide_message_pin },
     [COMMAND_MESSAGE_HIDE] = { needs_message_hide, decide_message_hide },
     [COMMAND_EVENTS_ACK] = { needs_none, decide_events_ack },
+    [COMMAND_MARKS] = { needs_none, decide_marks },
+    [COMMAND_SETTINGS] = { needs_settings, decide_settings },
     [COMMAND_MEDIA_CREATE] = { needs_media_create, decide_media_create, .makes_ids = true },
     [COMMAND_MEDIA_BEGIN] = { needs_media_begin, decide_media_begin },
     [COMMAND_MEDIA_COMPLETE] = { needs_media_complete, decide_media_complete },
@@ -369,6 +376,8 @@ uint64_t decide_list_key(const struct command *command) {
     case COMMAND_MESSAGE_REACT:
     case COMMAND_MESSAGE_HIDE:
     case COMMAND_EVENTS_ACK:
+    case COMMAND_MARKS:
+    case COMMAND_SETTINGS:
     case COMMAND_MEDIA_CREATE:
     case COMMAND_MEDIA_BEGIN:
     case COMMAND_MEDIA_COMPLETE:

@@ -95,6 +95,9 @@ bool may_show_avatar(struct state *state, struct command *command, uint64_t medi
 /* Makes it the chat's avatar, in place of the one that was; 0: none. */
 void show_avatar(struct state *state, struct chat_entry *chat, uint64_t media_id);
 
+/* What a member had begun to write in a chat goes with the stay. */
+void drop_draft(struct state *state, uint64_t user_id, uint64_t chat_id);
+
 /* Ends a session: its row and tickets go, its user's devices learn why. */
 void remove_device(struct state *state, const struct device *device, enum removal reason);
 
@@ -126,6 +129,8 @@ void decide_message_react(struct state *state, struct slot *slot);
 void decide_message_pin(struct state *state, struct slot *slot);
 void decide_message_hide(struct state *state, struct slot *slot);
 void decide_events_ack(struct state *state, struct slot *slot);
+void decide_marks(struct state *state, struct slot *slot);
+void decide_settings(struct state *state, struct slot *slot);
 void decide_media_create(struct state *state, struct slot *slot);
 void decide_media_begin(struct state *state, struct slot *slot);
 void decide_media_complete(struct state *state, struct slot *slot);

@@ -81,11 +81,14 @@ static bool update_user(const struct command *command, struct user *user) {
     const char *name = command->in.user_update.display_name;
     bool renamed = name && strcmp(name, user->display_name) != 0;
     bool hidden = command->in.user_update.set_presence && command->in.user_update.presence == user->hides_presence;
+    bool switched = command->in.user_update.set_receipts && command->in.user_update.receipts == user->hides_receipts;
     if (renamed)
         user->display_name = name;
     if (hidden)
         user->hides_presence = !command->in.user_update.presence;
-    return renamed || hidden;
+    if (switched)
+        user->hides_receipts = !command->in.user_update.receipts;
+    return renamed || hidden || switched;
 }
 
 void decide_user_update(struct state *state, struct slot *slot) {

@@ -27,9 +27,13 @@ static void add_stay(struct state *state, struct chat_entry *chat, uint64_t user
         return;
     entry->found = true;
     entry->listed = true;
-    entry->stay = (struct stay){
-        .chat_id = chat->chat.id, .user_id = user_id, .joined_id = joined_id, .left_id = STAY_OPEN, .joined_ms = state->now_ms, .role = role
-    };
+    entry->stay = (struct stay){ .chat_id = chat->chat.id,
+                                 .user_id = user_id,
+                                 .joined_id = joined_id,
+                                 .left_id = STAY_OPEN,
+                                 .joined_ms = state->now_ms,
+                                 .role = role,
+                                 .read_seq = chat->chat.last_seq };
     chat->chat.member_count++;
     chat->chat.owner_count += role == ROLE_OWNER;
     struct user_entry *user = state_user(state, user_id);
@@ -294,6 +298,7 @@ static void end_chat(struct state *state, struct chat_entry *chat, uint64_t acto
     *purge = (struct bulk){ chat->chat.id, 0 };
     state_push(state, &state->bulk[BULK_CLOSE_STAYS], close);
     state_push(state, &state->bulk[BULK_PURGE_CHAT], purge);
+    push_bulk(state, BULK_DROP_DRAFTS, chat->chat.id, 0);
 }
 
 void decide_chat_delete(struct state *state, struct slot *slot) {
@@ -414,6 +419,7 @@ void leave_chat(struct state *state, struct chat_entry *chat, struct stay_entry 
     member->stay.left_id = event->event.id;
     member->found = false;
     stay_changed(state, member);
+    drop_draft(state, member->stay.user_id, chat->chat.id);
     struct buf body = BUF_INIT;
     buf_string(&body, "\"member\":{");
     json_member_id(&body, "user_id", member->stay.user_id);

@@ -182,6 +182,7 @@ static bool is_type(uint64_t type) {
     case EVENT_MESSAGE_HIDDEN:
     case EVENT_JOIN_REQUESTED:
     case EVENT_JOIN_DECLINED:
+    case EVENT_CHAT_SETTINGS:
         return true;
     }
     return false;

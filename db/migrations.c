@@ -33,6 +33,7 @@ static_assert(PERMISSIONS_DEFAULT == 1, "chat.permissions");
 static_assert(LIMIT_CLIENT_KEY_CHARACTERS <= 64, "event.client_key");
 static_assert(LIMIT_FILE_NAME_BYTES <= 255, "media.file_name");
 static_assert(LIMIT_BLURHASH_CHARACTERS <= 128, "media.blurhash");
+static_assert(LIMIT_DRAFT_CHARACTERS * 4 <= 65535, "draft.text");
 static_assert(SHA256_SIZE <= 32, "what tokens and codes are stored as");
 static_assert(HASH128_SIZE <= 16, "chains, seals and requests");
 static_assert(MEDIA_TOKEN_BYTES <= 16, "media.token");
@@ -275,10 +276,41 @@ static const char sqlite_6[] = "ALTER TABLE user ADD COLUMN active_ms BIGINT NOT
 static const char mariadb_6[] = "ALTER TABLE user ADD COLUMN IF NOT EXISTS active_ms BIGINT NOT NULL DEFAULT 0;"
                                 "ALTER TABLE user ADD COLUMN IF NOT EXISTS hides_presence BIGINT NOT NULL DEFAULT 0;";
 
+/* A member's own values of a chat live with the stay. What was there before counts as read. */
+#define READ_UNTIL_NOW                                                                                                                      \
+    "UPDATE stay SET read_seq = coalesce((SELECT c.last_seq FROM chat c WHERE c.id = stay.chat_id), 0) WHERE left_id = 9223372036854775807" \
+    " AND read_seq = 0;"
+static const char sqlite_7[] =
+    "ALTER TABLE stay ADD COLUMN read_seq BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE stay ADD COLUMN muted_until_ms BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE stay ADD COLUMN archived BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE stay ADD COLUMN pinned_ms BIGINT NOT NULL DEFAULT 0;"
+    /* The log's last id when the values above were written. */
+    "ALTER TABLE stay ADD COLUMN touched_id BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE user ADD COLUMN delivered_id BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE user ADD COLUMN hides_receipts BIGINT NOT NULL DEFAULT 0;"
+
+    /* What somebody has begun to write in a chat; goes with the stay. */
+    "CREATE TABLE draft(user_id BIGINT NOT NULL, chat_id BIGINT NOT NULL, text TEXT NOT NULL, updated_ms BIGINT NOT NULL,"
+    " PRIMARY KEY(user_id, chat_id)) WITHOUT ROWID;"
+    "CREATE INDEX draft_by_chat ON draft(chat_id);" READ_UNTIL_NOW;
+
+static const char mariadb_7[] =
+    "ALTER TABLE stay ADD COLUMN IF NOT EXISTS read_seq BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE stay ADD COLUMN IF NOT EXISTS muted_until_ms BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE stay ADD COLUMN IF NOT EXISTS archived BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE stay ADD COLUMN IF NOT EXISTS pinned_ms BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE stay ADD COLUMN IF NOT EXISTS touched_id BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE user ADD COLUMN IF NOT EXISTS delivered_id BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE user ADD COLUMN IF NOT EXISTS hides_receipts BIGINT NOT NULL DEFAULT 0;"
+
+    "CREATE TABLE IF NOT EXISTS draft(user_id BIGINT NOT NULL, chat_id BIGINT NOT NULL, text TEXT NOT NULL, updated_ms BIGINT NOT NULL,"
+    " PRIMARY KEY(user_id, chat_id), INDEX draft_by_chat(chat_id))" INNODB READ_UNTIL_NOW;
+
 static const struct step {
     const char *sqlite, *mariadb;
-} steps[] = { { sqlite_1, mariadb_1 }, { sqlite_2, mariadb_2 }, { sqlite_3, mariadb_3 },
-              { sqlite_4, mariadb_4 }, { sqlite_5, mariadb_5 }, { sqlite_6, mariadb_6 } };
+} steps[] = { { sqlite_1, mariadb_1 }, { sqlite_2, mariadb_2 }, { sqlite_3, mariadb_3 }, { sqlite_4, mariadb_4 },
+              { sqlite_5, mariadb_5 }, { sqlite_6, mariadb_6 }, { sqlite_7, mariadb_7 } };
 #define STEP_COUNT (sizeof steps / sizeof *steps)
 
 static const struct step step_table = {

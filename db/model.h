@@ -40,6 +40,7 @@ enum event_type {
     EVENT_DEVICE_ADDED = 31,
     EVENT_DEVICE_REMOVED = 32,
     EVENT_MESSAGE_HIDDEN = 33,
+    EVENT_CHAT_SETTINGS = 34,
     EVENT_JOIN_REQUESTED = 35,
     EVENT_JOIN_DECLINED = 36,
 };
@@ -55,6 +56,7 @@ struct user {
     int64_t created_ms;
     int64_t media_bytes; /* of all media, also of what is being uploaded or deleted */
     bool hides_presence; /* others are not told whether and when this user is there, nor is this user of others */
+    bool hides_receipts; /* others are not told what this user has and has read, nor is this user of others */
 };
 
 /* A device is a session: one log-in, one token. */
@@ -91,6 +93,13 @@ struct chat {
     uint64_t avatar_id;               /* media; 0: none */
 };
 
+/* What a member has set for a chat, for all of its own devices. */
+struct chat_settings {
+    int64_t muted_until_ms; /* 0: not; may be past */
+    int64_t pinned_ms;      /* since when; 0: not */
+    bool archived;
+};
+
 #define STAY_OPEN ((uint64_t)INT64_MAX)
 
 /* One stay of a user in a chat: the ids of events from joined_id to left_id, both inclusive, are its feed. */
@@ -102,6 +111,10 @@ struct stay {
     int64_t joined_ms;
     enum role role;
     int64_t last_post_ms; /* where the chat is in slow mode: of the last message that it held for */
+    /* As in the row, which follows db/marks.h within a second: the writer does not decide on these two. */
+    uint64_t read_seq;
+    uint64_t mentioned_seq; /* of the last message that mentions the user */
+    struct chat_settings settings;
 };
 
 /* An invitation to a group: who has its token may join, or ask to. It works until expires_ms, and that moment comes at once when it is revoked or used up. */
@@ -227,6 +240,8 @@ struct event {
     const char
         *body; /* JSON members (without braces) that follow the common ones; NULL for message events, and for message.reacted withheld */
     size_t body_size;
+    const char *draft; /* chat.settings: what it is now; NULL: none */
+    size_t draft_size;
     struct message message; /* message events only: what the message is now */
 };
 

@@ -46,12 +46,29 @@ enum err read_presence(struct reader *reader, uint64_t user_id, const uint64_t *
 struct chat_of_member {
     struct chat chat;
     enum role role;
+    uint64_t joined_id;
+    uint64_t read_seq; /* at most chat.last_seq */
+    bool mentioned;    /* in a message that was not read yet */
+    struct chat_settings settings;
+    const char *draft; /* NULL: none */
+    size_t draft_size;
+    const struct message *last_message; /* of read_chats() and read_chat(): as the reader may see it; NULL: none that the reader may see */
 };
 enum err read_chat(struct reader *reader, uint64_t user_id, uint64_t chat_id, struct arena *arena,
                    struct chat_of_member *ret_chat) MUST_USE;
-/* Those with last_id < before_id (0: from the top), most recent activity first, at most `limit`. */
-enum err read_chats(struct reader *reader, uint64_t user_id, uint64_t before_id, size_t limit, struct arena *arena,
-                    struct chat_of_member **ret_chats, size_t *ret_count) MUST_USE;
+/* The same without draft and last message. */
+enum err read_membership(struct reader *reader, uint64_t user_id, uint64_t chat_id, struct arena *arena,
+                         struct chat_of_member *ret_chat) MUST_USE;
+struct chat_page {
+    uint64_t before_id; /* those with a lower last_id; 0: from the top */
+    uint64_t since_id;  /* those with events after it, or of which the reader's own marks or settings were stored since; 0: all */
+    size_t limit;
+};
+/* Most recent activity first. A page also ends when its last messages are of LIMIT_PAGE_BYTES. */
+enum err read_chats(struct reader *reader, uint64_t user_id, const struct chat_page *page, struct arena *arena,
+                    struct chat_of_member **ret_chats, size_t *ret_count, bool *ret_more) MUST_USE;
+/* Messages that the user has not read, over all chats. */
+enum err read_unread_total(struct reader *reader, uint64_t user_id, uint64_t *ret_total) MUST_USE;
 /* Current members with user_id > after_id, ascending. */
 enum err read_members(struct reader *reader, uint64_t user_id, uint64_t chat_id, uint64_t after_id, size_t limit, struct arena *arena,
                       struct stay **ret_stays, size_t *ret_count) MUST_USE;
@@ -122,6 +139,38 @@ struct pin {
 };
 enum err read_pins(struct reader *reader, uint64_t user_id, uint64_t chat_id, struct arena *arena, struct pin **ret_pins,
                    size_t *ret_count) MUST_USE;
+
+/* How far somebody has come in a chat. */
+struct receipt {
+    uint64_t user_id;
+    uint64_t joined_id;
+    uint64_t delivered_id; /* of the log */
+    uint64_t delivered_seq;
+    uint64_t read_seq;
+    bool hidden; /* the user does not want others to know */
+};
+/* Of current members with user_id > after_id who do not hide them, ascending. */
+enum err read_receipts(struct reader *reader, const struct chat *chat, uint64_t after_id, size_t limit, struct arena *arena,
+                       struct receipt **ret_receipts, size_t *ret_count) MUST_USE;
+/* Who was to get a message: of all current members but its sender who were there when it was posted, without delivered_seq. Ascending by user_id. */
+enum err read_recipients(struct reader *reader, const struct message *message, struct arena *arena, struct receipt **ret_receipts,
+                         size_t *ret_count) MUST_USE;
+/* The chats of at most `members` members of which a user has got messages in (after_id, up_to_id], the latest first, at most LIMIT_RECEIPT_CHATS. */
+struct delivery_range {
+    uint64_t after_id, up_to_id;
+    uint64_t members;
+};
+enum err read_delivered_chats(struct reader *reader, uint64_t user_id, const struct delivery_range *range, uint64_t ret_chat_ids[],
+                              size_t *ret_count) MUST_USE;
+/* Who in a chat tells of receipts and is told of them: the current members who do not hide theirs, ascending. */
+struct audience {
+    uint64_t *user_ids;
+    size_t count;
+    bool everybody;
+    bool too_large; /* the chat has more than `members` members: nobody is listed */
+};
+enum err read_audience(struct reader *reader, uint64_t chat_id, size_t members, struct arena *arena,
+                       struct audience *ret_audience) MUST_USE;
 
 /* Media. */
 /* The user's own, PENDING or READY, or a READY one that the user can see in a message or as a chat's avatar; anything else is ERR_NOT_FOUND. Strings in the arena. */

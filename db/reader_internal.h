@@ -21,6 +21,10 @@ enum err reader_horizon(struct reader *reader, uint64_t *ret_id) MUST_USE;
 enum err reader_membership(struct reader *reader, uint64_t user_id, uint64_t chat_id, struct arena *arena, struct chat *ret_chat,
                            struct stay *ret_stay) MUST_USE;
 
+/* What a member has begun to write in a chat, in the arena; `*ret_text` NULL: nothing. */
+enum err reader_draft(struct reader *reader, uint64_t user_id, uint64_t chat_id, struct arena *arena, const char **ret_text,
+                      size_t *ret_size) MUST_USE;
+
 /* Binds ids from ?1 on and returns the statement. */
 struct statement *reader_query(struct reader *reader, const struct query *query, const uint64_t *ids, int count);
 /* A growing array in the arena: room for one more item of `size` bytes; NULL when memory is out. */

@@ -97,6 +97,11 @@ static enum err take_event(struct reader *reader, struct statement *row, struct 
         ret_event->removal = (enum removal)driver->column_id(row, 6);
     if (ret_event->type == EVENT_MESSAGE_REACTED && !message_is_there(reader, row, horizon_id, ret_event))
         return OK;
+    if (ret_event->type == EVENT_CHAT_SETTINGS) {
+        enum err err = reader_draft(reader, ret_event->owner_id, ret_event->ref_id, arena, &ret_event->draft, &ret_event->draft_size);
+        if (err != OK)
+            return err;
+    }
     ret_event->body = db_column_text(reader->db, row, 7, arena, &ret_event->body_size);
     return !ret_event->body && !driver->is_null(row, 7) ? ERR_NO_MEMORY : OK;
 }

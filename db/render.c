@@ -17,6 +17,7 @@ static const struct {
     { EVENT_USER_UPDATED, "user.updated" },       { EVENT_DEVICE_ADDED, "device.added" },
     { EVENT_DEVICE_REMOVED, "device.removed" },   { EVENT_MESSAGE_HIDDEN, "message.hidden" },
     { EVENT_JOIN_REQUESTED, "join.requested" },   { EVENT_JOIN_DECLINED, "join.declined" },
+    { EVENT_CHAT_SETTINGS, "chat.settings" },
 };
 
 static const char *const role_names[] = { [ROLE_NONE] = "none", [ROLE_MEMBER] = "member", [ROLE_ADMIN] = "admin", [ROLE_OWNER] = "owner" };
@@ -62,6 +63,7 @@ void render_user(struct buf *buf, const struct user *user) {
 void render_own_user(struct buf *buf, const struct user *user) {
     render_user_open(buf, user);
     json_member_string(buf, "presence", user->hides_presence ? "nobody" : "shared_chats");
+    json_member_bool(buf, "receipts", !user->hides_receipts);
     buf_char(buf, '}');
 }
 
@@ -113,7 +115,7 @@ static void render_pair(struct buf *buf, const struct chat *chat, uint64_t reade
         json_member_id(buf, "peer_id", reader_id == chat->direct_low ? chat->direct_high : chat->direct_low);
 }
 
-void render_chat(struct buf *buf, const struct chat *chat, uint64_t reader_id, enum role role) {
+void render_chat_open(struct buf *buf, const struct chat *chat, uint64_t reader_id, enum role role) {
     buf_char(buf, '{');
     json_member_id(buf, "id", chat->id);
     json_member_string(buf, "type", chat->type == CHAT_DIRECT ? "direct" : "group");
@@ -137,7 +139,33 @@ void render_chat(struct buf *buf, const struct chat *chat, uint64_t reader_id, e
         render_group(buf, chat);
     if (role != ROLE_NONE)
         json_member_string(buf, "my_role", role_name(role));
+}
+
+void render_chat(struct buf *buf, const struct chat *chat, uint64_t reader_id, enum role role) {
+    render_chat_open(buf, chat, reader_id, role);
     buf_char(buf, '}');
+}
+
+static void render_moment(struct buf *buf, const char *name, int64_t time_ms) {
+    if (time_ms)
+        json_member_time(buf, name, time_ms);
+    else
+        json_member_null(buf, name);
+}
+
+void render_settings(struct buf *buf, const struct chat_settings *settings) {
+    buf_char(buf, '{');
+    render_moment(buf, "muted_until", settings->muted_until_ms);
+    json_member_bool(buf, "archived", settings->archived);
+    render_moment(buf, "pinned_at", settings->pinned_ms);
+    buf_char(buf, '}');
+}
+
+void render_draft(struct buf *buf, const char *text, size_t size) {
+    if (text)
+        json_member_text(buf, "draft", text, size);
+    else
+        json_member_null(buf, "draft");
 }
 
 void render_stay(struct buf *buf, const struct stay *stay) {
@@ -372,6 +400,8 @@ static void render_data(struct buf *buf, const struct event *event, struct frame
         json_member_id(buf, "message_id", event->ref_id);
         json_member_bool(buf, "withheld", true);
     }
+    if (event->type == EVENT_CHAT_SETTINGS)
+        render_draft(buf, event->draft, event->draft_size);
     buf_char(buf, '}');
 }
 
@@ -392,7 +422,8 @@ struct frame *frame_new(const struct event *event) {
     struct frame_parts parts = { 0 };
     struct buf buf = BUF_INIT;
     if (!buf_reserve(&buf, sizeof(struct frame) + event->message.text_size + event->message.attachments_size +
-                               event->message.mentions_size + event->message.reactions_size + event->body_size + FRAME_OVERHEAD_BYTES))
+                               event->message.mentions_size + event->message.reactions_size + event->body_size + event->draft_size +
+                               FRAME_OVERHEAD_BYTES))
         return NULL;
     buf.size = sizeof(struct frame);
     render_frame(&buf, event, &parts);

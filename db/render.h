@@ -19,6 +19,12 @@ void render_own_user(struct buf *buf, const struct user *user);
 void render_device(struct buf *buf, const struct device *device, uint64_t current_device_id);
 /* `reader_id` and `role` are the reader's; 0 and ROLE_NONE (in events) leave my_role and peer_id out. */
 void render_chat(struct buf *buf, const struct chat *chat, uint64_t reader_id, enum role role);
+/* The same without the closing brace. */
+void render_chat_open(struct buf *buf, const struct chat *chat, uint64_t reader_id, enum role role);
+/* {muted_until, archived, pinned_at} */
+void render_settings(struct buf *buf, const struct chat_settings *settings);
+/* The member `draft`, null without one. */
+void render_draft(struct buf *buf, const char *text, size_t size);
 void render_stay(struct buf *buf, const struct stay *stay); /* {user_id, role, joined_at} */
 /* As those see it who may make links; `token` NULL: without. */
 void render_link(struct buf *buf, const struct link *link, const char *token);

@@ -29,6 +29,7 @@ enum err row_user(struct db *db, struct statement *row, int column, struct arena
         .created_ms = (int64_t)db->driver->column_id(row, column + 4),
         .media_bytes = (int64_t)db->driver->column_id(row, column + 5),
         .hides_presence = db->driver->column_id(row, column + 6) != 0,
+        .hides_receipts = db->driver->column_id(row, column + 7) != 0,
     };
     if (err == OK)
         *ret_user = user;
@@ -83,14 +84,22 @@ enum err row_chat(struct db *db, struct statement *row, int column, struct arena
 }
 
 void row_stay(struct db *db, struct statement *row, int column, struct stay *ret_stay) {
+    uint64_t (*number)(struct statement *, int) = db->driver->column_id;
     *ret_stay = (struct stay){
-        .chat_id = db->driver->column_id(row, column),
-        .user_id = db->driver->column_id(row, column + 1),
-        .joined_id = db->driver->column_id(row, column + 2),
-        .left_id = db->driver->column_id(row, column + 3),
-        .role = (enum role)db->driver->column_id(row, column + 4),
-        .joined_ms = (int64_t)db->driver->column_id(row, column + 5),
-        .last_post_ms = (int64_t)db->driver->column_id(row, column + 6),
+        .chat_id = number(row, column),
+        .user_id = number(row, column + 1),
+        .joined_id = number(row, column + 2),
+        .left_id = number(row, column + 3),
+        .role = (enum role)number(row, column + 4),
+        .joined_ms = (int64_t)number(row, column + 5),
+        .last_post_ms = (int64_t)number(row, column + 6),
+        .read_seq = number(row, column + 7),
+        .mentioned_seq = number(row, column + 8),
+        .settings = {
+            .muted_until_ms = (int64_t)number(row, column + 9),
+            .archived = number(row, column + 10) != 0,
+            .pinned_ms = (int64_t)number(row, column + 11),
+        },
     };
 }
 

@@ -4,15 +4,17 @@
 #include "db/driver.h"
 #include "db/model.h"
 
-#define USER_COLUMNS "u.id, u.username, u.display_name, u.password, u.created_ms, u.media_bytes, u.hides_presence"
+#define USER_COLUMNS "u.id, u.username, u.display_name, u.password, u.created_ms, u.media_bytes, u.hides_presence, u.hides_receipts"
 #define DEVICE_COLUMNS "d.id, d.user_id, d.name, d.created_ms, d.seen_ms, d.acked_id"
 #define CHAT_COLUMNS                                                                                                                \
     "c.id, c.type, c.history, c.title, c.created_by, c.created_ms, c.deleted_ms, c.last_id, c.last_rev, c.last_seq, c.changed_rev," \
     " c.chain, c.member_count, c.owner_count, c.direct_low, c.direct_high, c.message_ttl_ms, c.until_delivered,"                    \
     " c.description, c.slow_mode_ms, c.permissions, c.avatar_id"
 #define CHAT_COLUMN_COUNT 22
-#define STAY_COLUMNS "s.chat_id, s.user_id, s.joined_id, s.left_id, s.role, s.joined_ms, s.last_post_ms"
-#define STAY_COLUMN_COUNT 7
+#define STAY_COLUMNS                                                                                                  \
+    "s.chat_id, s.user_id, s.joined_id, s.left_id, s.role, s.joined_ms, s.last_post_ms, s.read_seq, s.mentioned_seq," \
+    " s.muted_until_ms, s.archived, s.pinned_ms"
+#define STAY_COLUMN_COUNT 12
 #define LINK_COLUMNS "l.id, l.chat_id, l.created_by, l.created_ms, l.expires_ms, l.uses_max, l.uses, l.needs_approval"
 #define LINK_COLUMN_COUNT 8
 #define BAN_COLUMNS "b.chat_id, b.user_id, b.by_id, b.created_ms"

@@ -11,18 +11,17 @@ void state_init(struct state *state, struct arena *arena, const struct config *c
 void state_release(struct state *state) {
     for (size_t i = 0; i < state->events.count; i++)
         frame_drop(((struct event_entry *)state->events.items[i])->frame);
-    struct map *maps[] = {
-        &state->users, &state->names,  &state->chats, &state->stays,    &state->pairs, &state->messages, &state->keys,
-        &state->media, &state->sights, &state->links, &state->requests, &state->bans,  &state->reactors, &state->hidden
-    };
+    struct map *maps[] = { &state->users,    &state->names, &state->chats,    &state->stays,  &state->pairs,
+                           &state->messages, &state->keys,  &state->media,    &state->sights, &state->links,
+                           &state->requests, &state->bans,  &state->reactors, &state->hidden, &state->drafts };
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         map_release(maps[i]);
-    struct buf *bufs[] = { &state->need_users,          &state->need_names, &state->need_devices,     &state->need_counts,
-                           &state->need_pending,        &state->need_chats, &state->need_stays,       &state->need_pairs,
-                           &state->need_messages,       &state->need_keys,  &state->need_media,       &state->need_attached,
-                           &state->need_sights,         &state->need_links, &state->need_link_counts, &state->need_requests,
-                           &state->need_request_counts, &state->need_bans,  &state->need_ban_counts,  &state->need_reactors,
-                           &state->need_pins,           &state->need_hidden };
+    struct buf *bufs[] = { &state->need_users,          &state->need_names,  &state->need_devices,     &state->need_counts,
+                           &state->need_pending,        &state->need_chats,  &state->need_stays,       &state->need_pairs,
+                           &state->need_messages,       &state->need_keys,   &state->need_media,       &state->need_attached,
+                           &state->need_sights,         &state->need_links,  &state->need_link_counts, &state->need_requests,
+                           &state->need_request_counts, &state->need_bans,   &state->need_ban_counts,  &state->need_reactors,
+                           &state->need_pins,           &state->need_hidden, &state->need_drafts };
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
         buf_release(bufs[i]);
 }
@@ -352,5 +351,21 @@ struct hidden_entry *state_hidden(struct state *state, uint64_t user_id, uint64_
     *entry = (struct hidden_entry){ .user_id = user_id, .message_id = message_id, .next = first };
     put(state, &state->hidden, mixed, entry);
     need_pair(&state->need_hidden, user_id, message_id);
+    return entry;
+}
+
+struct draft_entry *state_draft(struct state *state, uint64_t user_id, uint64_t chat_id) {
+    uint64_t mixed = state_mix(user_id, chat_id);
+    struct draft_entry *first = map_get(&state->drafts, mixed);
+    for (struct draft_entry *entry = first; entry; entry = entry->next) {
+        if (entry->user_id == user_id && entry->chat_id == chat_id)
+            return entry;
+    }
+    struct draft_entry *entry = state_alloc(state, sizeof *entry);
+    if (!entry)
+        return NULL;
+    *entry = (struct draft_entry){ .user_id = user_id, .chat_id = chat_id, .next = first };
+    put(state, &state->drafts, mixed, entry);
+    need_pair(&state->need_drafts, user_id, chat_id);
     return entry;
 }

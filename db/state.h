@@ -65,6 +65,7 @@ struct stay_entry {
     struct stay stay;
     bool found;
     bool listed;
+    bool settings_listed; /* in changed_settings */
     struct stay_entry *next;
 };
 
@@ -87,6 +88,14 @@ struct ban_entry {
     struct ban ban;
     bool found;
     struct ban_entry *next;
+};
+
+struct draft_entry { /* of a member in a chat */
+    uint64_t user_id, chat_id;
+    const char *text; /* NULL: none */
+    size_t size;
+    bool listed; /* in changed_drafts */
+    struct draft_entry *next;
 };
 
 struct pair_entry { /* a direct chat's pair */
@@ -194,6 +203,9 @@ enum bulk_kind {
     BULK_TOUCH_DEVICE,
     BULK_TOUCH_USER,
     BULK_ACK_DEVICE,
+    BULK_DELIVER_USER,
+    BULK_DROP_DRAFT,
+    BULK_DROP_DRAFTS, /* of a chat */
     BULK_PRUNE_TICKETS,
     BULK_DROP_ATTACHMENTS, /* of a message */
     BULK_DROP_REACTIONS,   /* of a message */
@@ -226,12 +238,13 @@ struct state {
     uint16_t tag;              /* of this commit */
     bool failed;
 
-    struct map users, names, chats, stays, pairs, messages, keys, media, sights, links, requests, bans, reactors, hidden;
+    struct map users, names, chats, stays, pairs, messages, keys, media, sights, links, requests, bans, reactors, hidden, drafts;
     struct buf need_users, need_names, need_devices, need_counts, need_pending, need_chats, need_stays, need_pairs, need_messages,
         need_keys, need_media, need_attached, need_sights, need_links, need_link_counts, need_requests, need_request_counts, need_bans,
-        need_ban_counts, need_reactors, need_pins, need_hidden; /* JSON arrays */
+        need_ban_counts, need_reactors, need_pins, need_hidden, need_drafts; /* JSON arrays */
 
     struct vec new_users, changed_users, new_devices, new_chats, changed_chats, new_stays, changed_stays, events, changed_messages;
+    struct vec read_marks, changed_settings, changed_drafts;
     struct vec new_keys, invites, new_invites, new_tickets, used_tickets;
     struct vec new_media, changed_media, changed_bytes, new_attachments, changed_deliveries, changed_avatars, leases;
     struct vec new_links, changed_links, new_requests, new_bans;
@@ -273,6 +286,7 @@ struct media_entry *state_media(struct state *state, uint64_t media_id);
 void state_need_attached(struct state *state, uint64_t message_id);
 struct reactor_entry *state_reactor(struct state *state, uint64_t message_id, uint64_t user_id);
 struct hidden_entry *state_hidden(struct state *state, uint64_t user_id, uint64_t message_id);
+struct draft_entry *state_draft(struct state *state, uint64_t user_id, uint64_t chat_id);
 struct sight_entry *state_sight(struct state *state, uint64_t media_id, uint64_t user_id);
 
 /* Loads all that was asked for: a constant number of statements. Call again after asking for more. */

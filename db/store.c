@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/limits.h"
 #include "core/metrics.h"
 #include "core/random.h"
@@ -99,6 +100,7 @@ enum err store_open(const struct config *config, struct store **ret_store, char 
     pthread_mutex_init(&store->mutex, NULL);
     pthread_mutex_init(&store->whispering, NULL);
     pthread_cond_init(&store->wake, NULL);
+    marks_init(&store->marks);
     snprintf(problem, problem_size, "out of memory");
     snprintf(store->writer, sizeof store->writer, "writer.%016" PRIx64, random_u64());
     store->url = strdup(config->db);
@@ -119,6 +121,7 @@ void store_close(struct store *store) {
     store_stop(store);
     db_close(store->db);
     cache_release(&store->cache);
+    marks_release(&store->marks);
     if (store->lock_fd >= 0)
         close(store->lock_fd);
     pthread_mutex_destroy(&store->mutex);
@@ -145,7 +148,10 @@ void store_on_break(struct store *store, break_listener listener, void *context)
     store->break_listener_count++;
 }
 
-void store_tell_break(const struct store *store, enum log_break kind, uint64_t head_id) {
+/* Marks are positions in the log. */
+void store_tell_break(struct store *store, enum log_break kind, uint64_t head_id) {
+    if (kind == LOG_REPLACED)
+        marks_clear(&store->marks);
     for (size_t i = 0; i < store->break_listener_count; i++)
         store->break_listeners[i].call(store->break_listeners[i].context, kind, head_id);
 }
@@ -166,6 +172,11 @@ static void hear_whisper(void *context, const struct whisper *whisper) {
     const struct store *store = context;
     for (size_t i = 0; i < store->whisper_listener_count; i++)
         store->whisper_listeners[i].call(store->whisper_listeners[i].context, whisper);
+}
+
+void store_on_marks(struct store *store, marks_listener listener, void *context) {
+    store->marks_listener.call = listener;
+    store->marks_listener.context = context;
 }
 
 static void hear(void *context, const struct envelope *envelope) { follow_hear(((struct store *)context)->follow, envelope); }
@@ -308,6 +319,25 @@ bool store_touch_device(struct store *store, uint64_t user_id, uint64_t device_i
 bool store_touch_user(struct store *store, uint64_t user_id, int64_t active_ms) {
     return submit_and_forget(store,
                              &(struct command){ .type = COMMAND_USER_TOUCH, .actor_id = user_id, .in.user_touch.active_ms = active_ms });
+}
+
+/* The writer may sleep until something is due, and does not know of this one. */
+static void wake_writer(struct store *store) {
+    pthread_mutex_lock(&store->mutex);
+    pthread_cond_signal(&store->wake);
+    pthread_mutex_unlock(&store->mutex);
+}
+
+enum err store_move_mark(struct store *store, const struct mark *mark) {
+    bool first = false;
+    enum err err = mark->value ? marks_move(&store->marks, mark, clock_monotonic_ms(), &first) : OK;
+    if (first)
+        wake_writer(store);
+    return err;
+}
+
+uint64_t store_mark(struct store *store, enum mark_kind kind, uint64_t chat_id, uint64_t owner_id) {
+    return marks_value(&store->marks, kind, chat_id, owner_id);
 }
 
 int64_t store_touch_interval_ms(const struct config *config) {

@@ -5,6 +5,7 @@
 
 #include "core/config.h"
 #include "db/command.h"
+#include "db/marks.h"
 
 struct store;
 
@@ -39,6 +40,10 @@ void store_on_whisper(struct store *store, whisper_listener listener, void *cont
 /* Passes one on to the other nodes, where there are such and they can be told; else it does nothing. Never blocks; any thread. */
 void store_whisper(struct store *store, const struct whisper *whisper);
 
+/* Called on the writer's thread after each commit that stored marks, with those (borrowed). Must not block. Set before store_start(); one. */
+typedef void (*marks_listener)(void *context, const struct mark *marks, size_t count);
+void store_on_marks(struct store *store, marks_listener listener, void *context);
+
 /* Starts the writer thread. */
 enum err store_start(struct store *store) MUST_USE;
 /* Refuses new commands (ERR_DRAINING), finishes those queued, and ends the thread. */
@@ -58,6 +63,12 @@ bool store_touch_device(struct store *store, uint64_t user_id, uint64_t device_i
 bool store_touch_user(struct store *store, uint64_t user_id, int64_t active_ms);
 /* How old what is stored may get while the device is in use: at most an hour, less with a short idle lifetime. */
 int64_t store_touch_interval_ms(const struct config *config);
+
+/* Moves a mark forward, in memory; it is stored soon (db/marks.h). Whether the owner may move it there is the caller's to know. Never blocks; any
+ * thread. ERR_OVERLOADED: too many wait to be stored. */
+enum err store_move_mark(struct store *store, const struct mark *mark) MUST_USE;
+/* The value of a mark as far as this process has moved it lately; 0: not. */
+uint64_t store_mark(struct store *store, enum mark_kind kind, uint64_t chat_id, uint64_t owner_id);
 
 /* The last committed id and the floor (0: nothing was ever cut), from memory; any thread. */
 uint64_t store_head(const struct store *store);

@@ -34,6 +34,7 @@ enum err store_inspect(const struct config *config, struct store **ret_store, ch
     pthread_mutex_init(&store->mutex, NULL);
     pthread_mutex_init(&store->whispering, NULL);
     pthread_cond_init(&store->wake, NULL);
+    marks_init(&store->marks);
     snprintf(problem, problem_size, "out of memory");
     enum err err = open_for_reading(store, problem, problem_size);
     if (err != OK) {

@@ -5,7 +5,9 @@
 #include <stdatomic.h>
 
 #include "db/cache.h"
+#include "core/limits.h"
 #include "db/driver.h"
+#include "db/marks.h"
 #include "db/place.h"
 #include "db/store.h"
 
@@ -37,6 +39,10 @@ struct store {
         void *context;
     } whisper_listeners[STORE_LISTENERS];
     size_t whisper_listener_count;
+    struct {
+        marks_listener call; /* NULL: nobody listens */
+        void *context;
+    } marks_listener;
 
     /* The queue; all under `mutex`. */
     pthread_mutex_t mutex;
@@ -49,7 +55,12 @@ struct store {
     struct bus *bus;            /* likewise */
     pthread_mutex_t whispering; /* a bus that is whispered to is not closed; `bus` changes under it alone */
 
+    struct marks marks;
+
     /* The writer's own. */
+    struct command marks_command; /* writes the marks that are due: one batch at a time */
+    struct mark marks_due[LIMIT_MARKS_AT_ONCE];
+    int64_t sweep_seen_ms; /* since when a sweep that looks at marks waits for those that moved before it; 0: none does */
     struct place place;
     struct cache cache;
     struct {
@@ -79,7 +90,7 @@ enum err store_load_secret(struct store *store) MUST_USE;
 
 /* Calls the listeners. One thread at a time: on a shared database under the follower's mutex. db/store.c */
 void store_tell(const struct store *store, uint64_t previous_id, struct frame *const *frames, size_t count);
-void store_tell_break(const struct store *store, enum log_break kind, uint64_t head_id);
+void store_tell_break(struct store *store, enum log_break kind, uint64_t head_id);
 
 /* The writer's thread: takes batches until the store stops. db/writer.c */
 void *writer_main(void *store);

@@ -52,6 +52,8 @@ static const struct query load_reactors = { "SELECT r.message_id, r.user_id, r.e
 static const struct query load_pins = { "SELECT n.chat_id, n.message_id FROM {ids} i {straight} pin n ON n.chat_id = i.id" };
 static const struct query load_hidden = { "SELECT h.user_id, h.message_id FROM {pairs} p"
                                           " {straight} hidden h ON h.user_id = p.a AND h.message_id = p.b" };
+static const struct query load_drafts = { "SELECT d.user_id, d.chat_id, d.text FROM {pairs} p"
+                                          " {straight} draft d ON d.user_id = p.a AND d.chat_id = p.b" };
 static const struct query load_lease = { "SELECT holder, until_ms FROM lease WHERE name = ?1" };
 static const struct query load_successor = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL
                                              " AND s.user_id <> ?2 ORDER BY s.role DESC, s.joined_id, s.user_id LIMIT 1" };
@@ -257,6 +259,14 @@ static enum err take_hidden(struct state *state, struct db *db, struct statement
     return OK;
 }
 
+static enum err take_draft(struct state *state, struct db *db, struct statement *row) {
+    struct draft_entry *entry = state_draft(state, db->driver->column_id(row, 0), db->driver->column_id(row, 1));
+    if (!entry)
+        return ERR_NO_MEMORY;
+    entry->text = db_column_text(db, row, 2, state->arena, &entry->size);
+    return entry->text ? OK : ERR_NO_MEMORY;
+}
+
 /* Keys hold for the running period and the two before it. */
 static void bind_periods(const struct state *state, struct db *db, struct statement *statement) {
     uint64_t period = (uint64_t)(state->now_ms / IDEMPOTENCY_PERIOD_MS);
@@ -307,6 +317,7 @@ static const struct {
     { offsetof(struct state, need_reactors), &load_reactors, take_reaction, NULL },
     { offsetof(struct state, need_pins), &load_pins, take_pin, NULL },
     { offsetof(struct state, need_hidden), &load_hidden, take_hidden, NULL },
+    { offsetof(struct state, need_drafts), &load_drafts, take_draft, NULL },
 };
 
 static enum err run_load(struct state *state, struct db *db, size_t load, struct buf *need) {

@@ -5,7 +5,9 @@
 #include <string.h>
 
 static const struct query insert_user = { "INSERT INTO user(id, username, display_name, password, created_ms) VALUES(?1,?2,?3,?4,?5)" };
-static const struct query update_user = { "UPDATE user SET display_name = ?2, password = ?3, hides_presence = ?4 WHERE id = ?1" };
+static const struct query update_user = {
+    "UPDATE user SET display_name = ?2, password = ?3, hides_presence = ?4, hides_receipts = ?5 WHERE id = ?1"
+};
 static const struct query insert_device = { "INSERT INTO device(id, user_id, name, token, created_ms, seen_ms, acked_id)"
                                             " VALUES(?1,?2,?3,?4,?5,?6,?7)" };
 static const struct query delete_device = { "DELETE FROM device WHERE id = ?1" };
@@ -42,7 +44,7 @@ static const struct query merge_chat = {
     " avatar_id = value(avatar_id)"
 };
 static const struct query insert_stay = {
-    "INSERT INTO stay(chat_id, user_id, joined_id, left_id, role, last_post_ms, joined_ms) VALUES(?1,?2,?3,?4,?5,?6,?7)"
+    "INSERT INTO stay(chat_id, user_id, joined_id, left_id, role, last_post_ms, joined_ms, read_seq) VALUES(?1,?2,?3,?4,?5,?6,?7,?8)"
 };
 static const struct query update_stay = {
     "UPDATE stay SET left_id = ?4, role = ?5, last_post_ms = ?6 WHERE chat_id = ?1 AND user_id = ?2 AND joined_id = ?3"
@@ -56,6 +58,16 @@ static const struct query insert_request = { "INSERT INTO join_request(chat_id, 
 static const struct query drop_request = { "DELETE FROM join_request WHERE chat_id = ?1 AND user_id = ?2" };
 static const struct query insert_ban = { "INSERT INTO ban(chat_id, user_id, by_id, created_ms) VALUES(?1,?2,?3,?4)" };
 static const struct query drop_ban = { "DELETE FROM ban WHERE chat_id = ?1 AND user_id = ?2" };
+/* A mark that is beyond the chat is of a log that was lost. */
+static const struct query read_stay = { "UPDATE stay SET read_seq = ?3, touched_id = ?4 WHERE chat_id = ?1 AND user_id = ?2"
+                                        " AND left_id = 9223372036854775807 AND read_seq < ?3"
+                                        " AND ?3 <= (SELECT c.last_seq FROM chat c WHERE c.id = ?1)" };
+static const struct query set_stay = {
+    "UPDATE stay SET muted_until_ms = ?4, archived = ?5, pinned_ms = ?6, touched_id = ?7 WHERE chat_id = ?1 AND user_id = ?2 AND joined_id = ?3"
+};
+static const struct query drop_draft_of_user = { "DELETE FROM draft WHERE user_id = ?1 AND chat_id = ?2" };
+static const struct query drop_drafts_of_chat = { "DELETE FROM draft WHERE chat_id = ?1" };
+static const struct query set_draft = { "REPLACE INTO draft(user_id, chat_id, text, updated_ms) VALUES(?1,?2,?3,?4)" };
 static const struct query insert_purge = { "INSERT INTO \"purge\"(chat_id, purged_id) VALUES(?1, ?2)" };
 static const struct query insert_thin = { "INSERT INTO event(id, owner_id, is_message, type, actor_id, ref_id, rev, seq, created_ms, body)"
                                           " VALUES(?1,?2,0,?3,?4,?5,?6,?7,?8,?9)" };
@@ -86,6 +98,9 @@ static const struct query note_mention = { "UPDATE stay SET mentioned_seq = CASE
                                            " WHERE chat_id = ?1 AND user_id = ?2 AND joined_id = ?3" };
 static const struct query set_media_bytes = { "UPDATE user SET media_bytes = ?2 WHERE id = ?1" };
 static const struct query ack_device = { "UPDATE device SET acked_id = CASE WHEN acked_id < ?2 THEN ?2 ELSE acked_id END WHERE id = ?1" };
+static const struct query deliver_user = {
+    "UPDATE user SET delivered_id = CASE WHEN delivered_id < ?2 THEN ?2 ELSE delivered_id END WHERE id = ?1"
+};
 static const struct query insert_media = {
     "INSERT INTO media(id, owner_id, state, token, content_type, size, md5, sha256, file_name, width, height, duration_ms, blurhash,"
     " thumbnail_id, part_size, upload_id, created_ms, expires_ms, upload_until_ms)"
@@ -136,6 +151,7 @@ static void bind_user_update(struct statement *statement, const void *context, s
     bind_text(rows, statement, 2, user->display_name);
     bind_text(rows, statement, 3, user->password);
     rows->driver->bind_id(statement, 4, user->hides_presence);
+    rows->driver->bind_id(statement, 5, user->hides_receipts);
 }
 
 static void bind_device(struct statement *statement, const void *context, size_t index) {
@@ -220,6 +236,7 @@ static void bind_new_stay(struct statement *statement, const void *context, size
     const struct rows *rows = context;
     bind_stay(statement, context, index);
     rows->driver->bind_id(statement, 7, (uint64_t)((struct stay_entry *)rows->items[index])->stay.joined_ms);
+    rows->driver->bind_id(statement, 8, ((struct stay_entry *)rows->items[index])->stay.read_seq);
 }
 
 static void bind_link(struct statement *statement, const void *context, size_t index) {
@@ -260,6 +277,42 @@ static void bind_ban(struct statement *statement, const void *context, size_t in
     rows->driver->bind_id(statement, 2, ban->user_id);
     rows->driver->bind_id(statement, 3, ban->by_id);
     rows->driver->bind_id(statement, 4, (uint64_t)ban->created_ms);
+}
+
+static void bind_read_mark(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct mark *mark = rows->items[index];
+    rows->driver->bind_id(statement, 1, mark->chat_id);
+    rows->driver->bind_id(statement, 2, mark->owner_id);
+    rows->driver->bind_id(statement, 3, mark->value);
+    rows->driver->bind_id(statement, 4, rows->state->last_id);
+}
+
+static void bind_settings(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct stay *stay = &((struct stay_entry *)rows->items[index])->stay;
+    rows->driver->bind_id(statement, 1, stay->chat_id);
+    rows->driver->bind_id(statement, 2, stay->user_id);
+    rows->driver->bind_id(statement, 3, stay->joined_id);
+    rows->driver->bind_id(statement, 4, (uint64_t)stay->settings.muted_until_ms);
+    rows->driver->bind_id(statement, 5, stay->settings.archived);
+    rows->driver->bind_id(statement, 6, (uint64_t)stay->settings.pinned_ms);
+    rows->driver->bind_id(statement, 7, rows->state->last_id);
+}
+
+static void bind_draft_key(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct draft_entry *draft = rows->items[index];
+    rows->driver->bind_id(statement, 1, draft->user_id);
+    rows->driver->bind_id(statement, 2, draft->chat_id);
+}
+
+static void bind_draft(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct draft_entry *draft = rows->items[index];
+    bind_draft_key(statement, context, index);
+    rows->driver->bind_text(statement, 3, draft->text, draft->size);
+    rows->driver->bind_id(statement, 4, (uint64_t)rows->state->now_ms);
 }
 
 static void bind_thin(struct statement *statement, const void *context, size_t index) {
@@ -503,6 +556,7 @@ static enum err write_accounts(struct state *state, struct db *db) {
         { &touch_device, &state->bulk[BULK_TOUCH_DEVICE], bind_bulk },
         { &touch_user, &state->bulk[BULK_TOUCH_USER], bind_bulk },
         { &ack_device, &state->bulk[BULK_ACK_DEVICE], bind_bulk },
+        { &deliver_user, &state->bulk[BULK_DELIVER_USER], bind_bulk },
         { &insert_ticket, &state->new_tickets, bind_ticket },
         { &use_ticket, &state->used_tickets, bind_ticket_use },
         { &prune_tickets, &state->bulk[BULK_PRUNE_TICKETS], bind_prune },
@@ -576,6 +630,29 @@ static enum err write_chats(struct state *state, struct db *db) {
     return state->failed ? ERR_NO_MEMORY : write_all(state, db, writes, sizeof writes / sizeof *writes);
 }
 
+/* Drafts that were emptied, and those that were not; after that a stay that has ended takes its own away. */
+static void split_drafts(struct state *state, struct vec *emptied, struct vec *written) {
+    for (size_t i = 0; i < state->changed_drafts.count; i++) {
+        struct draft_entry *draft = state->changed_drafts.items[i];
+        state_push(state, draft->text ? written : emptied, draft);
+    }
+}
+
+/* After the chats, because marks are held against them. */
+static enum err write_own(struct state *state, struct db *db) {
+    struct vec emptied = { 0 }, written = { 0 };
+    split_drafts(state, &emptied, &written);
+    const struct table_write writes[] = {
+        { &read_stay, &state->read_marks, bind_read_mark },
+        { &set_stay, &state->changed_settings, bind_settings },
+        { &drop_draft_of_user, &emptied, bind_draft_key },
+        { &set_draft, &written, bind_draft },
+        { &drop_draft_of_user, &state->bulk[BULK_DROP_DRAFT], bind_bulk },
+        { &drop_drafts_of_chat, &state->bulk[BULK_DROP_DRAFTS], bind_bulk_id },
+    };
+    return state->failed ? ERR_NO_MEMORY : write_all(state, db, writes, sizeof writes / sizeof *writes);
+}
+
 /* A chat may have changed its mind within the batch: a mode that ended once begins from the chat's start. */
 static void find_begun(struct state *state, struct vec *begun) {
     for (size_t i = 0; i < state->changed_deliveries.count; i++) {
@@ -620,5 +697,7 @@ enum err state_write(struct state *state, struct db *db) {
         err = write_chats(state, db);
     if (err == OK)
         err = write_additions(state, db);
+    if (err == OK)
+        err = write_own(state, db);
     return err == OK ? write_media(state, db) : err;
 }

@@ -23,7 +23,7 @@
 #define SETTLE_PAUSE_MS 100     /* at most, before the database is asked again */
 
 struct batch {
-    struct slot slots[LIMIT_BATCH_COMMANDS];
+    struct slot slots[LIMIT_BATCH_COMMANDS + 1]; /* marks go behind a full one, too */
     size_t count;
     struct arena arena;
     struct state state;
@@ -51,7 +51,7 @@ static bool ends_batch(const struct command *next, const uint64_t *list_keys, si
 }
 
 /* Moves commands from the queue into the batch, in order. Under the mutex. */
-static void fill(struct store *store, struct batch *batch) {
+static void fill_from_queue(struct store *store, struct batch *batch) {
     uint64_t list_keys[LIMIT_BATCH_COMMANDS];
     size_t list_key_count = 0, bytes = 0;
     batch->count = 0;
@@ -73,13 +73,71 @@ static void fill(struct store *store, struct batch *batch) {
     metric_set(GAUGE_WRITER_QUEUE_LENGTH, (int64_t)store->queued);
 }
 
-/* For a command or the end; while the database fails, no longer than to the next trial. Under the mutex. */
+/* ---- Marks ---- */
+
+/* What was not stored waits again, but for the last ones: nobody would come for them. */
+static void marks_done(struct command *command) {
+    struct store *store = command->context;
+    struct mark *marks = store->marks_due;
+    size_t count = command->in.marks.count;
+    bool stored = command->refusal.err == OK;
+    pthread_mutex_lock(&store->mutex);
+    bool is_last = store->stopping;
+    pthread_mutex_unlock(&store->mutex);
+    marks_written(&store->marks, marks, count, stored, clock_monotonic_ms());
+    if (!stored && is_last)
+        marks_clear(&store->marks);
+    if (stored && store->marks_listener.call)
+        store->marks_listener.call(store->marks_listener.context, marks, count);
+    command_release(command);
+}
+
+/* Marks that are due by then go behind what the batch holds. */
+static void add_marks(struct store *store, struct batch *batch, int64_t until_ms) {
+    struct command *command = &store->marks_command;
+    size_t count = marks_take(&store->marks, until_ms, store->marks_due, LIMIT_MARKS_AT_ONCE);
+    if (count == 0)
+        return;
+    *command = (struct command){ .type = COMMAND_MARKS, .done = marks_done, .context = store };
+    command->in.marks.marks = store->marks_due;
+    command->in.marks.count = count;
+    batch->slots[batch->count++] = (struct slot){ .command = command };
+}
+
+/* The sweep of messages that everybody has goes by what devices have acknowledged: those that did before it came are stored first. */
+static bool add_marks_before_sweep(struct store *store, struct batch *batch) {
+    const struct command *first = store->first;
+    if (!first || first->type != COMMAND_SWEEP || first->in.sweep.kind != SWEEP_DELIVERED)
+        return false;
+    if (store->sweep_seen_ms == 0)
+        store->sweep_seen_ms = clock_monotonic_ms();
+    add_marks(store, batch, store->sweep_seen_ms + MARKS_PAUSE_MS);
+    if (batch->count == 0)
+        store->sweep_seen_ms = 0;
+    return batch->count > 0;
+}
+
+/* Under the mutex. The store stops with nothing left to do, marks included. */
+static void fill(struct store *store, struct batch *batch) {
+    batch->count = 0;
+    if (add_marks_before_sweep(store, batch))
+        return;
+    fill_from_queue(store, batch);
+    bool is_sweep = batch->count > 0 && batch->slots[0].command->type == COMMAND_SWEEP;
+    if (!is_sweep)
+        add_marks(store, batch, store->stopping ? INT64_MAX : clock_monotonic_ms());
+}
+
+/* For a command, for marks that are due, or the end; while the database fails, no longer than to the next trial. Under the mutex. */
 static void wait_for_work(struct store *store) {
-    int64_t until_ms = clock_monotonic_ms() + LIMIT_TRIAL_PAUSE_MS;
-    const struct timespec until = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
+    int64_t trial_ms = clock_monotonic_ms() + LIMIT_TRIAL_PAUSE_MS;
     int timed_out = 0;
     while (!store->first && !store->stopping && timed_out == 0) {
-        if (atomic_load(&store->healthy))
+        int64_t until_ms = marks_due_ms(&store->marks);
+        if (!atomic_load(&store->healthy) && until_ms > trial_ms)
+            until_ms = trial_ms;
+        const struct timespec until = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
+        if (until_ms == INT64_MAX)
             pthread_cond_wait(&store->wake, &store->mutex);
         else
             timed_out = pthread_cond_clockwait(&store->wake, &store->mutex, CLOCK_MONOTONIC, &until);
@@ -273,6 +331,18 @@ static void tell(struct store *store, const struct batch *batch, size_t count) {
     store_tell(store, batch->previous_id, batch->frames, count);
 }
 
+/* Who posts has read what is there up to the own message. When there is no room for the mark, that is told by the client's next one. */
+static void move_marks(struct store *store, const struct vec *events) {
+    for (size_t i = 0; i < events->count; i++) {
+        const struct event *event = &((struct event_entry *)events->items[i])->event;
+        const struct mark mark = {
+            .kind = MARK_READ, .chat_id = event->owner_id, .owner_id = event->actor_id, .value = event->message.seq, .silent = true
+        };
+        if (event->type == EVENT_MESSAGE_CREATED && store_move_mark(store, &mark) != OK)
+            break;
+    }
+}
+
 /* After the commit: the new head is visible first, then the streams learn of it, then whoever asked. */
 static void publish(struct store *store, struct batch *batch) {
     const struct vec *events = &batch->state.events;
@@ -285,6 +355,7 @@ static void publish(struct store *store, struct batch *batch) {
     metric_set(GAUGE_LOG_FLOOR_POSITION, (int64_t)log_position(batch->place.floor));
     if (events->count == 0)
         return;
+    move_marks(store, events);
     tell(store, batch, events->count);
     bus_publish(store->bus, batch->previous_id, batch->frames, events->count);
 }
@@ -299,7 +370,8 @@ static void count_commit(const struct batch *batch, int64_t started_us) {
 /* What was deleted or replaced is gone from the tables now, but not from the write-ahead log. */
 static bool leaves_residue(const struct state *state) {
     return state->changed_messages.count || state->changed_users.count || state->bulk[BULK_REMOVE_DEVICE].count ||
-           state->bulk[BULK_PURGE_CHAT].count || state->bulk[BULK_FORGET_MEDIA].count;
+           state->bulk[BULK_PURGE_CHAT].count || state->changed_drafts.count || state->bulk[BULK_DROP_DRAFT].count ||
+           state->bulk[BULK_FORGET_MEDIA].count;
 }
 
 static void note_residue(struct store *store, struct batch *batch) {
@@ -440,7 +512,8 @@ void *writer_main(void *context) {
     struct batch batch = { .count = 0 }; /* 60 KB of this thread's stack */
     while (take_batch(store, &batch)) {
         if (batch.count == 0) {
-            note_health(store, store_trial(store));
+            if (!store_healthy(store))
+                note_health(store, store_trial(store));
             continue;
         }
         run_batch(store, &batch);

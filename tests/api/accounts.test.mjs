@@ -24,7 +24,7 @@ test('registering answers the user, the device and a token that works', async ()
   assert.equal(device.name, 'device');
   assert.equal(answer.headers['set-cookie'], undefined);
   const me = expectStatus(await new Client(server, access_token).get('/v1/users/me'), 200);
-  assert.deepEqual(me, { ...user, presence: 'shared_chats' });
+  assert.deepEqual(me, { ...user, presence: 'shared_chats', receipts: true });
 });
 
 test('registering takes a display name and a device name', async () => {
@@ -116,7 +116,7 @@ test('changing the display name is seen by everybody and by own devices at once'
   const [alice, bob] = [await register(server, 'alice'), await register(server, 'bob')];
   const phone = await openReadyFor(t, server, { token: (await logIn(alice)).token });
   const changed = expectStatus(await alice.patch('/v1/users/me', { display_name: 'Alice Liddell' }), 200);
-  assert.deepEqual(changed, { ...alice.user, display_name: 'Alice Liddell', presence: 'shared_chats' });
+  assert.deepEqual(changed, { ...alice.user, display_name: 'Alice Liddell', presence: 'shared_chats', receipts: true });
   const event = await phone.next('user.updated');
   assert.deepEqual(event.user, changed);
   assert.deepEqual(expectStatus(await bob.get(`/v1/users/${alice.id}`), 200), { ...alice.user, display_name: 'Alice Liddell' });

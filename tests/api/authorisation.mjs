@@ -172,6 +172,16 @@ export const MATRIX = [
     other: { chat_id: { anotherUsers: 404, nobodys: 404, ofOwn: 404, aUser: 404 }, message_id: { anotherUsers: 404, ofOwn: 404, nobodys: 404, aUser: 404 } },
   },
 
+  // how far members have come, and what they have set
+  { route: 'PUT /v1/chats/{chat_id}/read', body: { seq: 0 }, expect: [401, 404, 200, 404, 200, 200, 401], other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 } } },
+  { route: 'GET /v1/chats/{chat_id}/receipts', expect: [401, 404, 200, 404, 200, 200, 401], other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 } } },
+  {
+    route: 'GET /v1/chats/{chat_id}/messages/{message_id}/receipts', message: 'aMembers',
+    expect: [401, 404, 200, 404, 200, 200, 401],
+    other: { chat_id: { anotherUsers: 404, nobodys: 404, ofOwn: 404, aUser: 404 }, message_id: { anotherUsers: 404, ofOwn: 404, nobodys: 404, aUser: 404 } },
+  },
+  { route: 'PATCH /v1/chats/{chat_id}/me', body: { archived: true }, expect: [401, 404, 200, 404, 200, 200, 401], other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 } } },
+
   // media
   { route: 'POST /v1/media', expect: loggedIn(201), body: ANNOUNCEMENT },
   { route: 'GET /v1/media/{media_id}', variant: 'own', media: 'ready', by: 'own', expect: [401, 404, 200, 200, 200, 200, 401], other: { media_id: OTHER_MEDIA } },

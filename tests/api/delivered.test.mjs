@@ -7,6 +7,7 @@ import { NO_CLOCK, cleanUp, startManual } from '../support/cleanup.mjs';
 import {
   addMember, createGroup, expectProblem, expectStatus, logIn, postMany, postMessage, register, registerMany, removeMember, wholeHistory,
 } from '../support/client.mjs';
+import { allStored } from '../support/marks.mjs';
 import { openReadyFor } from '../support/events.mjs';
 import { DAY_MS, advance } from '../support/expiring.mjs';
 import { getMedia, upload } from '../support/media.mjs';
@@ -174,15 +175,21 @@ test('text and file are gone from the disk', async (t) => {
   expectProblem(await bob.get(`/v1/media/${media.id}`), 404, 'not_found');
 });
 
-test('acknowledgements survive a kill', async (t) => {
+test('acknowledgements survive a stop and, within a second, a kill', async (t) => {
   const own = await startManual(t);
   const { alice, bob, chat } = await scene(own);
   const message = await postMessage(alice, chat, SECRET);
   for (const device of [alice, bob]) await acknowledge(device, message.id);
+  await allStored(own);
   await own.kill();
   await own.restart();
   assert.deepEqual(await textsLeft(own, bob, chat), [null]);
   assert.equal(own.dataContains(SECRET), false);
+  const later = await postMessage(alice, chat, SECRET);
+  for (const device of [alice, bob]) await acknowledge(device, later.id);
+  await own.stop();
+  await own.restart();
+  assert.deepEqual(await textsLeft(own, bob, chat), [null, null]);
 });
 
 test('a device that was not seen for long is not waited for', { skip: NO_CLOCK }, async (t) => {

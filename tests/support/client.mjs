@@ -178,8 +178,23 @@ export async function postMany(sender, chat, count, prefix = 'message') {
   return messages;
 }
 
+// A chat without what is the reader's own of it.
+export function sharedPart(chat) {
+  const { read_seq, unread, mentioned, settings, draft, last_message, ...shared } = chat;
+  return shared;
+}
+
 export async function getChat(reader, chat) {
+  return sharedPart(await getOwnChat(reader, chat));
+}
+
+export async function getOwnChat(reader, chat) {
   return expectStatus(await reader.get(`/v1/chats/${chat.id}`), 200);
+}
+
+// {read_seq, unread, unread_total}.
+export async function markRead(reader, chat, seq) {
+  return expectStatus(await reader.put(`/v1/chats/${chat.id}/read`, { seq }), 200);
 }
 
 // One page: {items, next, as_of}.

@@ -15,9 +15,10 @@ export function checkUser(user) {
 
 // As users see themselves.
 export function checkOwnUser(user) {
-  const { presence, ...shown } = user;
+  const { presence, receipts, ...shown } = user;
   checkUser(shown);
   assert.ok(['shared_chats', 'nobody'].includes(presence));
+  assert.equal(typeof receipts, 'boolean');
 }
 
 // {user_id, online, last_seen_at}: an item of an answer, or a whisper without its type and frame.
@@ -57,6 +58,36 @@ export function checkChat(chat) {
   const own = chat.type === 'direct' ? ['peer_id', 'member_ids'] : GROUP_KEYS;
   checkKeys(chat, [...CHAT_KEYS, 'my_role', ...own]);
   checkChatValues(chat);
+}
+
+// A chat as lists and GET show it, with what is the reader's own.
+export function checkOwnChat(chat) {
+  const { read_seq, unread, mentioned, settings, draft, last_message, ...shared } = chat;
+  checkChat(shared);
+  checkSettings(settings);
+  assert.equal(read_seq + unread, shared.last_seq);
+  assert.equal(typeof mentioned, 'boolean');
+  assert.ok(draft === null || typeof draft === 'string');
+  if (last_message !== null) assert.equal(last_message.chat_id, shared.id);
+}
+
+export function checkReceipt(receipt) {
+  checkKeys(receipt, ['type', 'chat_id', 'user_id'], ['read_seq', 'delivered_id', 'unread_total']);
+  assert.ok('read_seq' in receipt !== 'delivered_id' in receipt);
+  for (const id of ['chat_id', 'user_id']) assert.match(receipt[id], ID);
+}
+
+export function checkSettings(settings) {
+  checkKeys(settings, ['muted_until', 'archived', 'pinned_at']);
+  assert.equal(typeof settings.archived, 'boolean');
+  for (const time of ['muted_until', 'pinned_at']) if (settings[time] !== null) assert.match(settings[time], TIME);
+}
+
+export function checkChatList(list) {
+  const { unread_total, ...rest } = list;
+  checkList(rest);
+  assert.ok(Number.isInteger(unread_total) && unread_total >= 0);
+  list.items.forEach(checkOwnChat);
 }
 
 // A chat inside an event, which is the same for every recipient.

@@ -1,6 +1,7 @@
 #include "core/clock.h"
 #include "tests/unit/unit.h"
 
+#include <string.h>
 #include <time.h>
 
 static void assert_formats(int64_t time_ms, const char *expected) {
@@ -50,6 +51,69 @@ static void agrees_with_the_c_library(void **state) {
     }
 }
 
+static void assert_reads(const char *text, int64_t expected_ms) {
+    int64_t time_ms = 0;
+    if (!clock_parse(text, strlen(text), &time_ms))
+        fail_msg("%s is not read", text);
+    assert_int_equal(time_ms, expected_ms);
+}
+
+static void what_is_written_is_read(void **state) {
+    (void)state;
+    char text[CLOCK_RFC3339_SIZE];
+    for (int64_t time_ms = 1; time_ms < INT64_C(253402300799999); time_ms += INT64_C(86399999) * 3) {
+        clock_format(time_ms, text);
+        assert_reads(text, time_ms);
+    }
+    assert_reads("9999-12-31T23:59:59.999Z", INT64_C(253402300799999));
+}
+
+static void offsets_and_fractions_are_read(void **state) {
+    (void)state;
+    assert_reads("1970-01-01T00:00:01Z", 1000);
+    assert_reads("1970-01-01t00:00:01.5z", 1500);
+    assert_reads("1970-01-01 00:00:01.0019999Z", 1001);
+    assert_reads("1970-01-01T02:00:01+02:00", 1000);
+    assert_reads("1970-01-01T23:29:59-00:30", 86399000);
+    assert_reads("2024-02-29T00:00:00Z", INT64_C(1709164800000));
+}
+
+static void other_texts_are_no_times(void **state) {
+    (void)state;
+    static const char *const wrong[] = {
+        "",
+        "1970",
+        "1970-01-01",
+        "1970-01-01T00:00:00Z", /* the moment that stands for none */
+        "1969-12-31T23:59:59Z",
+        "1970-01-01T00:00:01+00:01",
+        "2023-02-29T00:00:00Z",
+        "2100-02-29T00:00:00Z",
+        "2024-00-10T00:00:00Z",
+        "2024-13-10T00:00:00Z",
+        "2024-04-31T00:00:00Z",
+        "2024-04-00T00:00:00Z",
+        "2024-04-01T24:00:00Z",
+        "2024-04-01T00:60:00Z",
+        "2024-04-01T00:00:60Z",
+        "2024-04-01T00:00:00",
+        "2024-04-01T00:00:00.Z",
+        "2024-04-01T00:00:00+0200",
+        "2024-04-01T00:00:00+24:00",
+        "2024-04-01T00:00:00Z ",
+        " 2024-04-01T00:00:00Z",
+        "2024-4-1T00:00:00Z",
+        "20240401T000000Z",
+        "+024-04-01T00:00:00Z",
+    };
+    int64_t time_ms = 7;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        if (clock_parse(wrong[i], strlen(wrong[i]), &time_ms))
+            fail_msg("%s is read", wrong[i]);
+    assert_false(clock_parse("2024-04-01T00:00:00\0Z", 21, &time_ms));
+    assert_int_equal(time_ms, 7);
+}
+
 static void monotonic_time_does_not_go_back(void **state) {
     (void)state;
     int64_t last_us = clock_monotonic_us(), last_ms = clock_monotonic_ms();
@@ -83,6 +147,9 @@ int main(void) {
         cmocka_unit_test(the_year_2100_is_no_leap_year),
         cmocka_unit_test(years_outside_the_format_are_its_ends),
         cmocka_unit_test(agrees_with_the_c_library),
+        cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(offsets_and_fractions_are_read),
+        cmocka_unit_test(other_texts_are_no_times),
         cmocka_unit_test(monotonic_time_does_not_go_back),
         cmocka_unit_test(sleeping_reaches_the_deadline),
         cmocka_unit_test(wall_time_is_the_machines),

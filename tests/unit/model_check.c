@@ -453,11 +453,13 @@ static void check_members(struct check *check, uint64_t user_id, const struct ch
 static void check_chat_list(struct check *check, uint64_t user_id) {
     size_t expected = 0, total = 0, count, limit = 1 + roll(check->dice, 5);
     uint64_t before_id = 0;
+    bool more = false;
     for (size_t i = 0; i < check->model->stay_count; i++)
         expected += check->model->stays[i].stay.user_id == user_id && check->model->stays[i].stay.left_id == STAY_OPEN;
     do {
         struct chat_of_member *chats = NULL;
-        assert_int_equal(read_chats(check->reader, user_id, before_id, limit, &check->arena, &chats, &count), OK);
+        const struct chat_page page = { .before_id = before_id, .limit = limit };
+        assert_int_equal(read_chats(check->reader, user_id, &page, &check->arena, &chats, &count, &more), OK);
         for (size_t i = 0; i < count; i++) {
             const struct stay *stay = model_membership(check->model, chats[i].chat.id, user_id);
             assert_true(stay && (before_id == 0 || chats[i].chat.last_id < before_id));
@@ -466,7 +468,7 @@ static void check_chat_list(struct check *check, uint64_t user_id) {
             before_id = chats[i].chat.last_id;
         }
         total += count;
-    } while (count == limit);
+    } while (more);
     assert_int_equal(total, expected);
 }
 

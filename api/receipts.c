@@ -1,0 +1,177 @@
+/* Owns the handlers for what was delivered and read: one's own mark in a chat, and those of others. */
+#include "api/handlers.h"
+#include "api/server_internal.h"
+
+struct read_form {
+    struct integer seq;
+};
+
+static const struct field READ_FIELDS[] = {
+    { "seq", FIELD_INTEGER, true, 0, INT64_MAX, offsetof(struct read_form, seq), NULL },
+};
+const struct form read_form = FORM(read_form, READ_FIELDS);
+
+/* ---- One's own mark ---- */
+
+static enum err move_mark(struct request *request, const struct chat_of_member *chat, uint64_t seq) {
+    const struct mark mark = { .kind = MARK_READ, .chat_id = chat->chat.id, .owner_id = request->session.user_id, .value = seq };
+    if (seq > chat->chat.last_seq)
+        return request_refuse(request, ERR_BAD_FIELD, "seq", "no message of the chat has this number yet");
+    return seq > chat->read_seq ? store_move_mark(request->server->store, &mark) : OK;
+}
+
+static enum err read_up_to(struct request *request, uint64_t seq) {
+    struct chat_of_member chat;
+    uint64_t total = 0;
+    enum err err = read_membership(request->reader, request->session.user_id, request->ids[PATH_CHAT_ID], &request->arena, &chat);
+    if (err == OK)
+        err = move_mark(request, &chat, seq);
+    if (err == OK)
+        err = read_unread_total(request->reader, request->session.user_id, &total);
+    if (err != OK)
+        return err;
+    uint64_t read_seq = seq > chat.read_seq ? seq : chat.read_seq;
+    struct buf *buf = answer_json(request, 200);
+    buf_char(buf, '{');
+    json_member_number(buf, "read_seq", read_seq);
+    json_member_number(buf, "unread", chat.chat.last_seq - read_seq);
+    json_member_number(buf, "unread_total", total);
+    buf_char(buf, '}');
+    return OK;
+}
+
+enum err chat_read(struct request *request) {
+    uint64_t head_id;
+    enum err err = read_begin(request->reader, &head_id);
+    if (err != OK)
+        return err;
+    err = read_up_to(request, (uint64_t)REQUEST_FORM(request, read_form)->seq.value);
+    read_end(request->reader);
+    return err;
+}
+
+/* ---- Those of others ---- */
+
+/* Who tells nobody is told of nobody. */
+static enum err admit(struct request *request, struct chat_of_member *ret_chat) {
+    struct user user;
+    enum err err = read_membership(request->reader, request->session.user_id, request->ids[PATH_CHAT_ID], &request->arena, ret_chat);
+    if (err == OK)
+        err = read_user(request->reader, request->session.user_id, &request->arena, &user);
+    if (err == OK && user.hides_receipts)
+        return request_refuse(request, ERR_FORBIDDEN, NULL, "who has switched receipts off does not see those of others");
+    return err;
+}
+
+static bool is_by_name(const struct request *request, const struct chat *chat) {
+    return (int64_t)chat->member_count <= request->server->config->receipts_members_max;
+}
+
+static void render_receipt(struct buf *buf, const struct receipt *receipt) {
+    json_comma(buf);
+    buf_char(buf, '{');
+    json_member_id(buf, "user_id", receipt->user_id);
+    json_member_number(buf, "delivered_seq", receipt->delivered_seq);
+    json_member_number(buf, "read_seq", receipt->read_seq);
+    buf_char(buf, '}');
+}
+
+static enum err list_receipts(struct request *request, uint64_t cursor, size_t limit, uint64_t head_id) {
+    struct chat_of_member chat;
+    struct receipt *receipts = NULL;
+    size_t count = 0;
+    enum err err = admit(request, &chat);
+    if (err == OK && is_by_name(request, &chat.chat))
+        err = read_receipts(request->reader, &chat.chat, cursor, limit + 1, &request->arena, &receipts, &count);
+    if (err != OK)
+        return err;
+    size_t shown = count < limit ? count : limit;
+    struct buf *buf = list_begin(request);
+    for (size_t i = 0; i < shown; i++)
+        render_receipt(buf, &receipts[i]);
+    list_end(buf, count > limit ? receipts[shown - 1].user_id : 0, head_id);
+    return OK;
+}
+
+enum err receipt_list(struct request *request) {
+    return list_page(request, LIMIT_MEMBERS_PAGE_ITEMS_DEFAULT, LIMIT_MEMBERS_PAGE_ITEMS, list_receipts);
+}
+
+/* ---- Of one message ---- */
+
+static bool has_read(const struct receipt *receipt, const struct message *message) {
+    return !receipt->hidden && message->seq && receipt->read_seq >= message->seq;
+}
+
+static bool has_got(const struct receipt *receipt, const struct message *message) {
+    return has_read(receipt, message) || (!receipt->hidden && receipt->delivered_id >= message->id);
+}
+
+typedef bool (*receipt_test)(const struct receipt *receipt, const struct message *message);
+
+struct recipients {
+    const struct message *message;
+    const struct receipt *receipts;
+    size_t count;
+};
+
+static void render_count(struct buf *buf, const char *name, const struct recipients *recipients, receipt_test test) {
+    size_t count = 0;
+    for (size_t i = 0; i < recipients->count; i++)
+        count += test(&recipients->receipts[i], recipients->message);
+    json_member_number(buf, name, count);
+}
+
+static void render_names(struct buf *buf, const char *name, const struct recipients *recipients, receipt_test test) {
+    json_comma(buf);
+    json_key(buf, name);
+    buf_char(buf, '[');
+    for (size_t i = 0; i < recipients->count; i++) {
+        if (!test(&recipients->receipts[i], recipients->message))
+            continue;
+        json_comma(buf);
+        buf_printf(buf, "\"%llu\"", (unsigned long long)recipients->receipts[i].user_id);
+    }
+    buf_char(buf, ']');
+}
+
+static void answer_recipients(struct request *request, const struct recipients *recipients, bool by_name) {
+    struct buf *buf = answer_json(request, 200);
+    buf_char(buf, '{');
+    json_member_id(buf, "message_id", recipients->message->id);
+    json_member_number(buf, "member_count", recipients->count);
+    render_count(buf, "delivered_count", recipients, has_got);
+    render_count(buf, "read_count", recipients, has_read);
+    if (by_name) {
+        render_names(buf, "delivered", recipients, has_got);
+        render_names(buf, "read", recipients, has_read);
+    }
+    buf_char(buf, '}');
+}
+
+static enum err show_receipts(struct request *request) {
+    struct chat_of_member chat;
+    struct message message;
+    struct receipt *receipts = NULL;
+    size_t count = 0;
+    enum err err = admit(request, &chat);
+    if (err == OK)
+        err =
+            read_message(request->reader, request->session.user_id, chat.chat.id, request->ids[PATH_MESSAGE_ID], &request->arena, &message);
+    if (err == OK)
+        err = read_recipients(request->reader, &message, &request->arena, &receipts, &count);
+    if (err != OK)
+        return err;
+    answer_recipients(request, &(struct recipients){ &message, receipts, count }, is_by_name(request, &chat.chat));
+    return OK;
+}
+
+enum err message_receipts(struct request *request) {
+    uint64_t head_id;
+    enum err err = read_begin(request->reader, &head_id);
+    if (err != OK)
+        return err;
+    err = show_receipts(request);
+    read_end(request->reader);
+    return err;
+}

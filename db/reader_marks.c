@@ -1,0 +1,121 @@
+/* Reading marks: how far the members of a chat have come. What is in memory goes before what is in rows (db/marks.h). Whether the reader may know is
+ * the caller's to ask, by a read that authorises. */
+#include "core/arena.h"
+#include "core/limits.h"
+#include "db/reader_internal.h"
+
+#define RECEIPT_COLUMNS "s.user_id, s.joined_id, s.read_seq, u.delivered_id, u.hides_receipts"
+
+static const struct query receipts_of_chat = { "SELECT " RECEIPT_COLUMNS " FROM stay s {straight} user u ON u.id = s.user_id"
+                                               " WHERE s.chat_id = ?1 AND s.user_id > ?2 AND s.left_id = " STAY_OPEN_SQL
+                                               " AND u.hides_receipts = 0 ORDER BY s.user_id LIMIT ?3" };
+static const struct query recipients_of_message = { "SELECT " RECEIPT_COLUMNS " FROM stay s {straight} user u ON u.id = s.user_id"
+                                                    " WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL
+                                                    " AND s.joined_id <= ?2 AND s.user_id <> ?3 ORDER BY s.user_id" };
+static const struct query seq_at = { "SELECT seq FROM event WHERE owner_id = ?1 AND is_message = 1 AND id <= ?2 ORDER BY id DESC LIMIT 1" };
+static const struct query delivered_chats = {
+    "SELECT c.id FROM stay s {straight} chat c ON c.id = s.chat_id WHERE s.user_id = ?1 AND s.left_id = " STAY_OPEN_SQL
+    " AND c.last_id > ?2 AND s.joined_id <= ?3 AND c.member_count <= ?4 AND EXISTS (SELECT 1 FROM event e WHERE e.owner_id = c.id"
+    " AND e.is_message = 1 AND e.id > ?2 AND e.id <= ?3) ORDER BY c.last_id DESC LIMIT ?5"
+};
+static const struct query members_and_wishes = { "SELECT s.user_id, u.hides_receipts FROM stay s {straight} user u ON u.id = s.user_id"
+                                                 " WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL " ORDER BY s.user_id LIMIT ?2" };
+
+static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
+static void take_receipt(struct reader *reader, struct statement *row, uint64_t chat_id, struct receipt *ret_receipt) {
+    uint64_t (*number)(struct statement *, int) = reader->db->driver->column_id;
+    uint64_t user_id = number(row, 0);
+    *ret_receipt = (struct receipt){
+        .user_id = user_id,
+        .joined_id = number(row, 1),
+        .read_seq = larger(number(row, 2), store_mark(reader->store, MARK_READ, chat_id, user_id)),
+        .delivered_id = larger(number(row, 3), store_mark(reader->store, MARK_DELIVERED, 0, user_id)),
+        .hidden = number(row, 4) != 0,
+    };
+}
+
+static enum err take_receipts(struct reader *reader, struct statement *statement, uint64_t chat_id, struct arena *arena,
+                              struct receipt **ret_receipts, size_t *ret_count) {
+    struct receipt *receipts = NULL;
+    size_t count = 0;
+    enum err err = OK;
+    for (bool row; rows_next(reader->db, statement, &err, &row);) {
+        receipts = reader_grow(arena, receipts, count, sizeof *receipts);
+        if (receipts)
+            take_receipt(reader, statement, chat_id, &receipts[count++]);
+        else
+            err = ERR_NO_MEMORY;
+    }
+    if (err != OK)
+        return err;
+    *ret_receipts = receipts;
+    *ret_count = count;
+    return OK;
+}
+
+/* Who has read a message has it, too; and who has the chat's last event has all of them, which is nearly everybody. */
+static enum err find_delivered(struct reader *reader, const struct chat *chat, struct receipt *receipt) {
+    uint64_t seq = chat->last_seq;
+    enum err err = OK;
+    if (receipt->read_seq > chat->last_seq)
+        receipt->read_seq = chat->last_seq;
+    if (receipt->delivered_id < chat->last_id) {
+        struct statement *statement = reader_query(reader, &seq_at, (uint64_t[]){ chat->id, receipt->delivered_id }, 2);
+        seq = 0;
+        for (bool row; rows_next(reader->db, statement, &err, &row);)
+            seq = reader->db->driver->column_id(statement, 0);
+    }
+    receipt->delivered_seq = larger(seq, receipt->read_seq);
+    return err;
+}
+
+enum err read_receipts(struct reader *reader, const struct chat *chat, uint64_t after_id, size_t limit, struct arena *arena,
+                       struct receipt **ret_receipts, size_t *ret_count) {
+    struct statement *statement = reader_query(reader, &receipts_of_chat, (uint64_t[]){ chat->id, after_id, limit }, 3);
+    enum err err = take_receipts(reader, statement, chat->id, arena, ret_receipts, ret_count);
+    for (size_t i = 0; err == OK && i < *ret_count; i++)
+        err = find_delivered(reader, chat, &(*ret_receipts)[i]);
+    return err;
+}
+
+enum err read_recipients(struct reader *reader, const struct message *message, struct arena *arena, struct receipt **ret_receipts,
+                         size_t *ret_count) {
+    uint64_t ids[] = { message->chat_id, message->id, message->sender_id };
+    return take_receipts(reader, reader_query(reader, &recipients_of_message, ids, 3), message->chat_id, arena, ret_receipts, ret_count);
+}
+
+enum err read_delivered_chats(struct reader *reader, uint64_t user_id, const struct delivery_range *range, uint64_t ret_chat_ids[],
+                              size_t *ret_count) {
+    uint64_t ids[] = { user_id, range->after_id, range->up_to_id, range->members, LIMIT_RECEIPT_CHATS };
+    struct statement *statement = reader_query(reader, &delivered_chats, ids, 5);
+    enum err err = OK;
+    *ret_count = 0;
+    for (bool row; rows_next(reader->db, statement, &err, &row);)
+        ret_chat_ids[(*ret_count)++] = reader->db->driver->column_id(statement, 0);
+    return err;
+}
+
+enum err read_audience(struct reader *reader, uint64_t chat_id, size_t members, struct arena *arena, struct audience *ret_audience) {
+    struct statement *statement = reader_query(reader, &members_and_wishes, (uint64_t[]){ chat_id, members + 1 }, 2);
+    struct audience audience = { .everybody = true };
+    size_t count = 0;
+    enum err err = OK;
+    for (bool row; rows_next(reader->db, statement, &err, &row); count++) {
+        if (reader->db->driver->column_id(statement, 1)) {
+            audience.everybody = false;
+            continue;
+        }
+        audience.user_ids = reader_grow(arena, audience.user_ids, audience.count, sizeof *audience.user_ids);
+        if (audience.user_ids)
+            audience.user_ids[audience.count++] = reader->db->driver->column_id(statement, 0);
+        else
+            err = ERR_NO_MEMORY;
+    }
+    if (err != OK)
+        return err;
+    if (count > members)
+        audience = (struct audience){ .too_large = true };
+    *ret_audience = audience;
+    return OK;
+}
