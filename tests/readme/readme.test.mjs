@@ -115,3 +115,31 @@ test('every make goal and command that README.md shows exists', () => {
     assert.equal(status, 0, `parley ${words}`);
   }
 });
+
+// `POST` `GET /v1/x` is two operations on one path.
+function* operationsOf(cell) {
+  let methods = [];
+  for (const [, text] of cell.matchAll(/`([^`]+)`/g)) {
+    const [method, route] = text.split(' ');
+    methods.push(method);
+    if (!route) continue;
+    const full = route.replaceAll('{c}', '{chat_id}').replaceAll('{m}', '{message_id}').replaceAll('{u}', '{user_id}');
+    for (const each of methods) yield `${each} ${full}`;
+    methods = [];
+  }
+  assert.deepEqual(methods, [], `methods without a path: ${cell}`);
+}
+
+test('the operations, events and tests in the table of what it does exist', () => {
+  const routes = spawnSync(path.join(REPOSITORY, 'build/parley'), ['routes'], { env: plainEnvironment(), encoding: 'utf8' }).stdout.split('\n');
+  const known = new Set(routes.map((line) => line.split(' ').slice(0, 2).join(' ')));
+  const contract = readFileSync(path.join(REPOSITORY, 'openapi.yaml'), 'utf8');
+  const rows = /## What it does\n(.*?)\n## /s.exec(README)[1].split('\n').filter((line) => /^\|.*`/.test(line));
+  assert.ok(rows.length > 20);
+  for (const row of rows) {
+    const [, , operations, events, file] = row.split('|');
+    for (const operation of operationsOf(operations)) assert.ok(known.has(operation), `there is no ${operation}`);
+    for (const [, event] of events.matchAll(/`([^`]+)`/g)) assert.match(contract, new RegExp(`^ +${event}: '#/components/schemas/Event`, 'm'));
+    assert.ok(existsSync(path.join(REPOSITORY, 'tests/api', `${file.match(/`([^`]+)`/)[1]}.test.mjs`)), `no test: ${row}`);
+  }
+});
