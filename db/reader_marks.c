@@ -13,10 +13,11 @@ static const struct query recipients_of_message = { "SELECT " RECEIPT_COLUMNS " 
                                                     " WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL
                                                     " AND s.joined_id <= ?2 AND s.user_id <> ?3 ORDER BY s.user_id" };
 static const struct query seq_at = { "SELECT seq FROM event WHERE owner_id = ?1 AND is_message = 1 AND id <= ?2 ORDER BY id DESC LIMIT 1" };
+/* The limit keeps MariaDB from making one list of all messages of these chats. */
 static const struct query delivered_chats = {
     "SELECT c.id FROM stay s {straight} chat c ON c.id = s.chat_id WHERE s.user_id = ?1 AND s.left_id = " STAY_OPEN_SQL
-    " AND c.last_id > ?2 AND s.joined_id <= ?3 AND c.member_count <= ?4 AND EXISTS (SELECT 1 FROM event e WHERE e.owner_id = c.id"
-    " AND e.is_message = 1 AND e.id > ?2 AND e.id <= ?3) ORDER BY c.last_id DESC LIMIT ?5"
+    " AND c.last_id > ?2 AND s.joined_id <= ?3 AND c.member_count <= ?4 AND (SELECT 1 FROM event e WHERE e.owner_id = c.id"
+    " AND e.is_message = 1 AND e.id > ?2 AND e.id <= ?3 LIMIT 1) = 1 ORDER BY c.last_id DESC LIMIT ?5"
 };
 static const struct query members_and_wishes = { "SELECT s.user_id, u.hides_receipts FROM stay s {straight} user u ON u.id = s.user_id"
                                                  " WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL " ORDER BY s.user_id LIMIT ?2" };

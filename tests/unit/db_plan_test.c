@@ -147,6 +147,86 @@ static void presence_reads_the_chats_of_those_asked_for(void **state) {
     }
 }
 
+static void check_chat_list(struct fixture *fixture, uint64_t user_id) {
+    struct chat_of_member *chats;
+    size_t count;
+    bool more;
+    struct meter meter = meter_start(fixture->reader->db);
+    assert_int_equal(read_chats(fixture->reader, user_id, &(struct chat_page){ .limit = 2 }, &fixture->arena, &chats, &count, &more), OK);
+    assert_in_range(meter_end(&meter), 0, 50);
+    assert_int_equal(count, 2);
+    assert_true(more);
+    assert_non_null(chats[0].last_message);
+}
+
+static void check_unread(struct fixture *fixture, uint64_t user_id) {
+    uint64_t total;
+    struct meter meter = meter_start(fixture->reader->db);
+    assert_int_equal(read_unread_total(fixture->reader, user_id, &total), OK);
+    assert_in_range(meter_end(&meter), 0, 20);
+    assert_int_equal(total, CHATS * MESSAGES);
+}
+
+static void a_list_of_chats_reads_the_own_ones(void **state) {
+    struct fixture *fixture = *state;
+    uint64_t strangers[STRANGERS];
+    skip_without_mariadb();
+    const struct filled *filled = fill(fixture);
+    fill_with_strangers(fixture, make_user(fixture, "eve"), strangers);
+    for (int i = 0; i < 2; i++) {
+        check_chat_list(fixture, filled->bob);
+        check_unread(fixture, filled->bob);
+        analyse(fixture);
+    }
+}
+
+static void check_receipts(struct fixture *fixture, uint64_t chat_id, uint64_t reader_id) {
+    struct chat_of_member chat;
+    struct receipt *receipts;
+    size_t count;
+    assert_int_equal(read_membership(fixture->reader, reader_id, chat_id, &fixture->arena, &chat), OK);
+    struct meter meter = meter_start(fixture->reader->db);
+    assert_int_equal(read_receipts(fixture->reader, &chat.chat, 0, 100, &fixture->arena, &receipts, &count), OK);
+    assert_int_equal(count, 2);
+    const struct message message = { .id = chat.chat.last_id, .chat_id = chat_id, .sender_id = reader_id };
+    assert_int_equal(read_recipients(fixture->reader, &message, &fixture->arena, &receipts, &count), OK);
+    assert_int_equal(count, 1);
+    assert_in_range(meter_end(&meter), 0, 30);
+}
+
+static void check_audience(struct fixture *fixture, uint64_t chat_id) {
+    struct audience audience;
+    struct meter meter = meter_start(fixture->reader->db);
+    assert_int_equal(read_audience(fixture->reader, chat_id, 256, &fixture->arena, &audience), OK);
+    assert_in_range(meter_end(&meter), 0, 10);
+    assert_int_equal(audience.count, 2);
+}
+
+/* All that was posted lies between: of each chat one look at the index is enough. */
+static void check_delivered(struct fixture *fixture, uint64_t user_id) {
+    uint64_t chat_ids[LIMIT_RECEIPT_CHATS];
+    size_t count;
+    const struct delivery_range range = { .after_id = 0, .up_to_id = store_head(fixture->store), .members = 256 };
+    struct meter meter = meter_start(fixture->reader->db);
+    assert_int_equal(read_delivered_chats(fixture->reader, user_id, &range, chat_ids, &count), OK);
+    assert_in_range(meter_end(&meter), 0, 50);
+    assert_int_equal(count, CHATS);
+}
+
+static void receipts_read_the_members_of_a_chat(void **state) {
+    struct fixture *fixture = *state;
+    uint64_t strangers[STRANGERS];
+    skip_without_mariadb();
+    const struct filled *filled = fill(fixture);
+    fill_with_strangers(fixture, make_user(fixture, "eve"), strangers);
+    for (int i = 0; i < 2; i++) {
+        check_receipts(fixture, filled->chats[0], filled->ann);
+        check_audience(fixture, filled->chats[0]);
+        check_delivered(fixture, filled->bob);
+        analyse(fixture);
+    }
+}
+
 int main(void) {
     alarm(120);
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_set_up, fixture_tear_down)
@@ -154,6 +234,8 @@ int main(void) {
         TEST(a_feed_reads_what_is_new),
         TEST(a_post_looks_up_its_key),
         TEST(presence_reads_the_chats_of_those_asked_for),
+        TEST(a_list_of_chats_reads_the_own_ones),
+        TEST(receipts_read_the_members_of_a_chat),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
