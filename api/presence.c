@@ -14,6 +14,7 @@
 
 #define TICK_MS 500
 #define SWEEP_INTERVAL_MS 10000
+#define SLICE_PAUSE_MS 1 /* in which others have the table */
 #define CHECK_ARENA_BYTES (64 * 1024)
 #define ACTIVE "presence.active"
 #define WATCH "presence.watch"
@@ -90,15 +91,23 @@ static bool store_active(void *context, uint64_t user_id, int64_t active_ms) {
 
 static bool has_stream(void *context, uint64_t device_id) { return hub_has_device(((struct presence *)context)->hub, device_id); }
 
-/* Under the mutex. */
+/* Under the mutex, which the HTTP loop and the writer wait for, too: so a slice at a time. */
 static void do_chores(struct presence *presence) {
     const struct presence_now at = now();
-    presence->tick_at_ms = at.monotonic_ms + TICK_MS;
-    presence_table_tick(&presence->table, &at, presence->stopping, store_active, presence);
-    if (at.monotonic_ms < presence->sweep_at_ms)
-        return;
-    presence->sweep_at_ms = at.monotonic_ms + SWEEP_INTERVAL_MS;
-    presence_table_sweep(&presence->table, at.monotonic_ms, has_stream, presence);
+    bool ticks = presence_table_tick(&presence->table, &at, false, store_active, presence);
+    bool is_due = at.monotonic_ms >= presence->sweep_at_ms;
+    bool sweeps = is_due && presence_table_sweep(&presence->table, at.monotonic_ms, has_stream, presence);
+    if (is_due && !sweeps)
+        presence->sweep_at_ms = at.monotonic_ms + SWEEP_INTERVAL_MS;
+    presence->tick_at_ms = at.monotonic_ms + (ticks || sweeps ? SLICE_PAUSE_MS : TICK_MS);
+}
+
+/* Under the mutex. From the first user, whatever was looked at a moment ago. */
+static void store_rest(struct presence *presence) {
+    const struct presence_now at = now();
+    presence->table.tick_cursor = 0;
+    while (presence_table_tick(&presence->table, &at, true, store_active, presence))
+        continue;
 }
 
 /* Until somebody came or went, or it is time for chores, which are due however many do; false: it is time to end, and those are done. */
@@ -109,7 +118,9 @@ static bool wait_for_change(struct presence *presence) {
     struct timespec until = clock_deadline(left_ms > 0 ? left_ms : 0);
     while (list_empty(&presence->table.changed) && !presence->stopping && timed_out == 0)
         timed_out = pthread_cond_timedwait(&presence->changed, &presence->mutex, &until);
-    if (presence->stopping || clock_monotonic_ms() >= presence->tick_at_ms)
+    if (presence->stopping)
+        store_rest(presence);
+    else if (clock_monotonic_ms() >= presence->tick_at_ms)
         do_chores(presence);
     bool goes_on = !presence->stopping;
     pthread_mutex_unlock(&presence->mutex);

@@ -238,18 +238,7 @@ static bool is_unused(const struct present *user, const struct presence_now *now
     return !user->is_online && is_stored && !may_store_soon && list_empty(&user->watches) && list_empty(&user->in_changed);
 }
 
-void presence_table_tick(struct presence_table *table, const struct presence_now *now, bool at_end, presence_store store, void *context) {
-    struct present *unused = NULL;
-    size_t cursor = 0;
-    for (struct present *user; (user = map_next(&table->users, &cursor)) != NULL;) {
-        if (user->is_online && now->monotonic_ms >= user->online_until_ms)
-            turn(table, user, false);
-        store_if_due(user, now, at_end, store, context);
-        if (is_unused(user, now)) {
-            user->next = unused;
-            unused = user;
-        }
-    }
+static void users_forget(struct presence_table *table, struct present *unused) {
     while (unused != NULL) {
         struct present *next = unused->next;
         map_remove(&table->users, unused->user_id);
@@ -258,10 +247,36 @@ void presence_table_tick(struct presence_table *table, const struct presence_now
     }
 }
 
-void presence_table_sweep(struct presence_table *table, int64_t now_ms, presence_has_stream has_stream, void *context) {
-    struct watcher *ended = NULL;
-    size_t cursor = 0;
-    for (struct watcher *watcher; (watcher = map_next(&table->watchers, &cursor)) != NULL;) {
+/* At the end nobody is forgotten: those that move up in the map would be left out. */
+bool presence_table_tick(struct presence_table *table, const struct presence_now *now, bool at_end, presence_store store, void *context) {
+    struct present *unused = NULL, *user = NULL;
+    for (size_t i = 0; i < PRESENCE_SLICE && (user = map_next(&table->users, &table->tick_cursor)) != NULL; i++) {
+        if (user->is_online && now->monotonic_ms >= user->online_until_ms)
+            turn(table, user, false);
+        store_if_due(user, now, at_end, store, context);
+        if (!at_end && is_unused(user, now)) {
+            user->next = unused;
+            unused = user;
+        }
+    }
+    if (user == NULL)
+        table->tick_cursor = 0;
+    bool goes_on = user != NULL;
+    users_forget(table, unused);
+    return goes_on;
+}
+
+static void watchers_end(struct presence_table *table, struct watcher *ended) {
+    while (ended != NULL) {
+        struct watcher *next = ended->next;
+        watcher_end(table, ended);
+        ended = next;
+    }
+}
+
+bool presence_table_sweep(struct presence_table *table, int64_t now_ms, presence_has_stream has_stream, void *context) {
+    struct watcher *ended = NULL, *watcher = NULL;
+    for (size_t i = 0; i < PRESENCE_SLICE && (watcher = map_next(&table->watchers, &table->sweep_cursor)) != NULL; i++) {
         if (has_stream(context, watcher->subscriber.device_id))
             watcher->seen_ms = now_ms;
         if (now_ms - watcher->seen_ms < PRESENCE_GRACE_MS)
@@ -269,11 +284,11 @@ void presence_table_sweep(struct presence_table *table, int64_t now_ms, presence
         watcher->next = ended;
         ended = watcher;
     }
-    while (ended != NULL) {
-        struct watcher *next = ended->next;
-        watcher_end(table, ended);
-        ended = next;
-    }
+    if (watcher == NULL)
+        table->sweep_cursor = 0;
+    bool goes_on = watcher != NULL;
+    watchers_end(table, ended);
+    return goes_on;
 }
 
 void presence_table_release(struct presence_table *table) {

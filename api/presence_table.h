@@ -16,6 +16,7 @@
 #define PRESENCE_STORE_INTERVAL_MS 60000
 #define PRESENCE_GRACE_MS 60000 /* subscriptions are kept for so long without a stream */
 #define PRESENCE_DOUBTS 4096
+#define PRESENCE_SLICE 1024 /* that are looked at in one go, in about a ms: others wait for the table meanwhile */
 
 struct presence_table {
     int64_t ttl_ms;
@@ -23,6 +24,7 @@ struct presence_table {
     struct map watchers; /* device id → struct watcher, owned */
     size_t watch_count;
     struct list_node changed; /* of struct present: to be told of */
+    size_t tick_cursor, sweep_cursor;
     uint32_t doubts[PRESENCE_DOUBTS], doubts_of_all;
 };
 
@@ -72,9 +74,10 @@ bool presence_table_take(struct presence_table *table, struct presence_change *r
 void presence_table_settle(struct presence_table *table, const struct presence_notice *notice, uint64_t user_id, bool may_see);
 
 /* From time to time: who has gone, whom nobody looks for, and whose last activity is to be stored: `store` is asked to, and says whether it will.
- * `at_end`: store all that is not stored. */
+ * `at_end`: store all that is not stored. Each call looks at the next PRESENCE_SLICE users; false: those were the last ones, and the next
+ * call begins with the first. Who comes or moves between two calls may be left out until then. */
 typedef bool (*presence_store)(void *context, uint64_t user_id, int64_t active_ms);
-void presence_table_tick(struct presence_table *table, const struct presence_now *now, bool at_end, presence_store store, void *context);
-/* Ends the subscriptions of devices of which has_stream() has said no for PRESENCE_GRACE_MS. */
+bool presence_table_tick(struct presence_table *table, const struct presence_now *now, bool at_end, presence_store store, void *context);
+/* Ends the subscriptions of devices of which has_stream() has said no for PRESENCE_GRACE_MS. In slices likewise. */
 typedef bool (*presence_has_stream)(void *context, uint64_t device_id);
-void presence_table_sweep(struct presence_table *table, int64_t now_ms, presence_has_stream has_stream, void *context);
+bool presence_table_sweep(struct presence_table *table, int64_t now_ms, presence_has_stream has_stream, void *context);

@@ -281,6 +281,30 @@ static void subscriptions_are_those_made_last(void **state) {
     }
 }
 
+#define MANY ((size_t)3 * PRESENCE_SLICE + 1)
+
+/* Nobody holds the table for long, however many are in it; and at the end nobody is left out. */
+static void many_are_looked_at_in_slices(void **state) {
+    struct world *world = *state;
+    for (size_t i = 0; i < MANY; i++) {
+        be_active(world, ANNA + i);
+        watch(world, PHONE + i, BEN, ANNA + i);
+    }
+    for (size_t slice = 1; slice <= 3; slice++) {
+        assert_true(presence_table_tick(&world->table, &world->now, true, store, world));
+        assert_int_equal(world->stored_count, slice * PRESENCE_SLICE);
+    }
+    assert_false(presence_table_tick(&world->table, &world->now, true, store, world));
+    assert_int_equal(world->stored_count, MANY);
+    world->now.monotonic_ms += PRESENCE_GRACE_MS;
+    for (size_t calls = 0; world->table.watchers.count > 0; calls++) {
+        size_t before = world->table.watchers.count;
+        (void)presence_table_sweep(&world->table, world->now.monotonic_ms, has_stream, world);
+        assert_in_range(before - world->table.watchers.count, 0, PRESENCE_SLICE);
+        assert_in_range(calls, 0, 20);
+    }
+}
+
 #define PRESENCE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -296,6 +320,7 @@ int main(void) {
         PRESENCE_TEST(whatever_may_end_a_permission_is_doubted),
         PRESENCE_TEST(a_newer_doubt_is_not_settled_by_an_older_answer),
         PRESENCE_TEST(subscriptions_are_those_made_last),
+        PRESENCE_TEST(many_are_looked_at_in_slices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
