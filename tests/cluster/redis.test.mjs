@@ -4,7 +4,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import net from 'node:net';
-import { addMember, createGroup, expectStatus, logIn, postMany, postMessage, register, wholeHistory, Client } from '../support/client.mjs';
+import {
+  addMember, createGroup, expectStatus, logIn, markRead, postMany, postMessage, register, wholeHistory, Client,
+} from '../support/client.mjs';
 import { openReadyFor } from '../support/events.mjs';
 import { startNodesFor } from '../support/nodes.mjs';
 import { startRedisFor } from '../support/redis.mjs';
@@ -268,6 +270,57 @@ test('without Redis who types is seen on their node, and what others would have 
   await streams[0].next('typing');
   await eventually(async () => (await metric(nodes[0], 'parley_whispers_dropped_total{type="typing"}')) === 1, 'it counts');
   await expectNext(streams, await postMessage(alice, chat, 'nothing in between'));
+});
+
+test('what is read on one device clears the others, on whatever node, and its sender learns of it there', { skip }, async (t) => {
+  const { nodes } = await startTalking(t, 3, { PARLEY_HEARTBEAT: '100ms' });
+  const { alice, bob, chat, streams } = await settle(t, nodes);
+  const tablet = await logIn(bob);
+  const sender = await openReadyFor(t, nodes[2], { token: alice.token });
+  const second = await openReadyFor(t, nodes[2], { token: tablet.token });
+  const messages = await postMany(alice, chat, 5);
+  await Promise.all([...streams, sender, second].map((stream) => stream.heartbeat()));
+  const nextReceipt = async (stream) => {
+    const { frame, type, ...receipt } = (await stream.until((event) => event.type === 'receipt')).at(-1);
+    return receipt;
+  };
+  expectStatus(await on(nodes[1], bob).post('/v1/events/ack', { id: messages[4].id }), 204);
+  assert.deepEqual(await nextReceipt(sender), { chat_id: chat.id, user_id: bob.id, delivered_id: messages[4].id });
+  await markRead(on(nodes[0], bob), chat, 3);
+  const read = { chat_id: chat.id, user_id: bob.id, read_seq: 3 };
+  for (const stream of [...streams, second]) assert.deepEqual(await nextReceipt(stream), { ...read, unread_total: 2 });
+  assert.deepEqual(await nextReceipt(sender), read);
+  for (const node of nodes) {
+    const { read_seq, unread } = expectStatus(await on(node, bob).get(`/v1/chats/${chat.id}`), 200);
+    assert.deepEqual([read_seq, unread], [3, 2]);
+    const { items } = expectStatus(await on(node, alice).get(`/v1/chats/${chat.id}/receipts`), 200);
+    assert.deepEqual(items.find((item) => item.user_id === bob.id), { user_id: bob.id, delivered_seq: 5, read_seq: 3 });
+  }
+  await markRead(on(nodes[2], tablet), chat, 1);
+  assert.equal((await markRead(on(nodes[1], bob), chat, 5)).unread_total, 0);
+  assert.deepEqual(await nextReceipt(second), { ...read, read_seq: 5, unread_total: 0 });
+});
+
+test('who has left on one node hears no receipts on another, and nobody hears theirs', { skip }, async (t) => {
+  const { nodes } = await startTalking(t, 2, { PARLEY_HEARTBEAT: '100ms' });
+  const { alice, bob, chat, streams } = await settle(t, nodes);
+  const carol = await register(nodes[0], 'carol');
+  await addMember(alice, chat, carol);
+  const sender = await openReadyFor(t, nodes[0], { token: alice.token });
+  const [message] = await postMany(alice, chat, 1);
+  await Promise.all([...streams, sender].map((stream) => stream.heartbeat()));
+  await markRead(on(nodes[1], bob), chat, 1);
+  expectStatus(await on(nodes[0], bob).delete(`/v1/chats/${chat.id}/members/${bob.id}`), 204);
+  for (const stream of streams) await stream.until((event) => event.type === 'member.removed');
+  expectStatus(await on(nodes[1], bob).post('/v1/events/ack', { id: message.id }), 204);
+  await markRead(on(nodes[0], carol), chat, 1);
+  const heard = await sender.until((event) => event.type === 'receipt' && event.user_id === carol.id);
+  assert.deepEqual(heard.filter((event) => event.type === 'receipt' && event.delivered_id && event.user_id === bob.id), []);
+  const other = await createGroup(alice, [bob]);
+  for (const stream of streams) {
+    const events = await stream.until((event) => event.type === 'chat.created' && event.chat.id === other.id);
+    assert.deepEqual(events.filter((event) => event.type === 'receipt' && event.user_id !== bob.id), []);
+  }
 });
 
 test('who is there is known on every node, and told where the stream is, whichever node was asked', { skip }, async (t) => {
