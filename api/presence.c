@@ -116,7 +116,7 @@ static bool wait_for_change(struct presence *presence) {
     pthread_mutex_lock(&presence->mutex);
     int64_t left_ms = presence->tick_at_ms - clock_monotonic_ms();
     struct timespec until = clock_deadline(left_ms > 0 ? left_ms : 0);
-    while (list_empty(&presence->table.changed) && !presence->stopping && timed_out == 0)
+    while (!presence_table_has_change(&presence->table) && !presence->stopping && timed_out == 0)
         timed_out = pthread_cond_timedwait(&presence->changed, &presence->mutex, &until);
     if (presence->stopping)
         store_rest(presence);
@@ -291,6 +291,7 @@ static void hear_watch(struct presence *presence, const struct whisper *whisper)
     const struct presence_subscriber subscriber = { whisper->target_id, ids[0] };
     pthread_mutex_lock(&presence->mutex);
     (void)!presence_table_watch(&presence->table, &subscriber, ids + 1, NULL, count - 1, clock_monotonic_ms());
+    pthread_cond_broadcast(&presence->changed);
     pthread_mutex_unlock(&presence->mutex);
 }
 

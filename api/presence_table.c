@@ -10,7 +10,9 @@ struct watcher {
     int64_t seen_ms; /* monotonic; when its device had a stream, or it was made */
     size_t count;
     struct watch *watches; /* owned */
-    struct watcher *next;  /* of those to be removed */
+    size_t untold;         /* only among so many of these, from the first, are some that are untold */
+    struct list_node in_heard;
+    struct watcher *next; /* of those to be removed */
 };
 
 struct watch {
@@ -19,6 +21,7 @@ struct watch {
     struct watcher *watcher;
     uint32_t state; /* as of which it is sure, */
     bool is_sure;   /* if it ever was */
+    bool is_untold; /* how the user stands is still to be told */
 };
 
 struct present {
@@ -41,6 +44,7 @@ struct present {
 void presence_table_init(struct presence_table *table, int64_t ttl_ms) {
     *table = (struct presence_table){ .ttl_ms = ttl_ms, .users = MAP_INIT, .watchers = MAP_INIT };
     list_init(&table->changed);
+    list_init(&table->heard);
 }
 
 static struct present *user_make(struct presence_table *table, uint64_t user_id) {
@@ -121,6 +125,7 @@ static void watcher_end(struct presence_table *table, struct watcher *watcher) {
         return;
     while (watcher->count > 0)
         watch_end(table, &watcher->watches[watcher->count - 1]);
+    list_remove(&watcher->in_heard);
     map_remove(&table->watchers, watcher->subscriber.device_id);
     free(watcher->watches);
     free(watcher);
@@ -136,6 +141,7 @@ static struct watcher *watcher_make(struct presence_table *table, const struct p
     }
     watcher->subscriber = *subscriber;
     watcher->watches = watches;
+    list_init(&watcher->in_heard);
     return watcher;
 }
 
@@ -144,7 +150,9 @@ static bool watch_add(struct presence_table *table, struct watcher *watcher, uin
     if (user == NULL)
         return false;
     struct watch *watch = &watcher->watches[watcher->count++];
-    *watch = (struct watch){ .user = user, .watcher = watcher, .state = state != NULL ? *state : 0, .is_sure = state != NULL };
+    *watch = (struct watch){
+        .user = user, .watcher = watcher, .state = state != NULL ? *state : 0, .is_sure = state != NULL, .is_untold = state == NULL
+    };
     list_append(&user->watches, &watch->in_user);
     table->watch_count++;
     return true;
@@ -165,12 +173,16 @@ bool presence_table_watch(struct presence_table *table, const struct presence_su
             return false;
         }
     }
+    watcher->untold = states == NULL ? count : 0;
+    if (watcher->untold > 0)
+        list_append(&table->heard, &watcher->in_heard);
     return true;
 }
 
 /* ---- Changes ---- */
 
-static struct presence_notice notice_of(const struct presence_table *table, const struct watch *watch) {
+static struct presence_notice notice_of(const struct presence_table *table, struct watch *watch) {
+    watch->is_untold = false;
     const struct presence_subscriber *subscriber = &watch->watcher->subscriber;
     uint32_t state = presence_table_state(table, subscriber->user_id, watch->user->user_id);
     return (struct presence_notice){ *subscriber, state, watch->is_sure && watch->state == state };
@@ -183,7 +195,9 @@ static size_t count_watches(const struct present *user) {
     return count;
 }
 
-bool presence_table_take(struct presence_table *table, struct presence_change *ret_change) {
+bool presence_table_has_change(const struct presence_table *table) { return !list_empty(&table->changed) || !list_empty(&table->heard); }
+
+static bool take_change(struct presence_table *table, struct presence_change *ret_change) {
     if (list_empty(&table->changed))
         return false;
     struct present *user = LIST_ITEM(list_first(&table->changed), struct present, in_changed);
@@ -198,6 +212,42 @@ bool presence_table_take(struct presence_table *table, struct presence_change *r
     LIST_EACH(&user->watches, node)
         ret_change->notices[ret_change->count++] = notice_of(table, LIST_ITEM(node, struct watch, in_user));
     return true;
+}
+
+/* From the last: when a watch ends, the last one moves to its place, so none that is untold is left out. */
+static struct watch *take_untold(struct watcher *watcher) {
+    if (watcher->untold > watcher->count)
+        watcher->untold = watcher->count;
+    while (watcher->untold > 0) {
+        struct watch *watch = &watcher->watches[--watcher->untold];
+        if (watch->is_untold && watch->user->active_ms != 0)
+            return watch;
+    }
+    return NULL;
+}
+
+static bool take_heard(struct presence_table *table, struct presence_change *ret_change) {
+    while (!list_empty(&table->heard)) {
+        struct watcher *watcher = LIST_ITEM(list_first(&table->heard), struct watcher, in_heard);
+        struct watch *watch = take_untold(watcher);
+        if (watch == NULL) {
+            list_remove(&watcher->in_heard);
+            continue;
+        }
+        *ret_change = (struct presence_change){ .user_id = watch->user->user_id,
+                                                .active_ms = watch->user->active_ms,
+                                                .is_online = watch->user->is_online,
+                                                .notices = malloc(sizeof(*ret_change->notices)) };
+        ret_change->count = ret_change->notices != NULL;
+        if (ret_change->notices != NULL)
+            ret_change->notices[0] = notice_of(table, watch);
+        return true;
+    }
+    return false;
+}
+
+bool presence_table_take(struct presence_table *table, struct presence_change *ret_change) {
+    return take_change(table, ret_change) || take_heard(table, ret_change);
 }
 
 static struct watch *find_watch(const struct watcher *watcher, uint64_t user_id) {

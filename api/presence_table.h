@@ -24,6 +24,7 @@ struct presence_table {
     struct map watchers; /* device id → struct watcher, owned */
     size_t watch_count;
     struct list_node changed; /* of struct present: to be told of */
+    struct list_node heard;   /* of struct watcher: of other nodes, to be told how it stands here */
     size_t tick_cursor, sweep_cursor;
     uint32_t doubts[PRESENCE_DOUBTS], doubts_of_all;
 };
@@ -46,8 +47,8 @@ struct presence_subscriber {
     uint64_t user_id;
     uint64_t device_id;
 };
-/* Replaces the device's watches by these. `states`: of presence_table_state(), asked before the database was; NULL: all are unsure. False: there is no room; then
- * the device has none. */
+/* Replaces the device's watches by these. `states`: of presence_table_state(), asked before the database was; NULL: another node has answered, so all are
+ * unsure, and the device is still to be told of those that are known here, who may have come meanwhile. False: there is no room; then the device has none. */
 bool presence_table_watch(struct presence_table *table, const struct presence_subscriber *subscriber, const uint64_t *user_ids,
                           const uint32_t *states, size_t count, int64_t now_ms);
 /* A number that changes with each doubt about either of them. */
@@ -68,7 +69,9 @@ struct presence_change {
     struct presence_notice *notices; /* to free(); may be NULL */
     size_t count;
 };
-/* The next; false: nobody has. */
+/* Whether there is one. */
+bool presence_table_has_change(const struct presence_table *table);
+/* The next; those who have not come or gone, but are to be told to somebody, come last. False: there is none. */
 bool presence_table_take(struct presence_table *table, struct presence_change *ret_change);
 /* What the database said of a notice that was not sure: the watch is sure as of its state, or ends. */
 void presence_table_settle(struct presence_table *table, const struct presence_notice *notice, uint64_t user_id, bool may_see);

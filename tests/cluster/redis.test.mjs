@@ -323,6 +323,17 @@ test('who has left on one node hears no receipts on another, and nobody hears th
   }
 });
 
+test('who comes while a node has not heard yet of a subscription is told all the same', { skip }, async (t) => {
+  const { nodes } = await startTalking(t, 2, { PARLEY_HEARTBEAT: '100ms' });
+  const { alice, bob, streams } = await settle(t, nodes);
+  await Promise.all(streams.map((stream) => stream.heartbeat()));
+  expectStatus(await alice.put('/v1/presence', { active: true }), 204);
+  const isOnline = async () => expectStatus(await on(nodes[1], bob).get(`/v1/presence?user_ids=${alice.id}`), 200).items[0].online;
+  await eventually(isOnline, 'the other node knows');
+  expectStatus(await on(nodes[0], bob).put('/v1/presence/subscriptions', { user_ids: [alice.id] }), 200);
+  assert.equal((await streams[1].next('presence')).online, true);
+});
+
 test('who is there is known on every node, and told where the stream is, whichever node was asked', { skip }, async (t) => {
   const { nodes } = await startTalking(t, 3, { PARLEY_HEARTBEAT: '100ms', PARLEY_PRESENCE_TTL: '1s' });
   const { alice, bob, chat, streams } = await settle(t, nodes);

@@ -248,6 +248,31 @@ static void a_newer_doubt_is_not_settled_by_an_older_answer(void **state) {
     expect_change(world, ANNA, true, 0, NULL);
 }
 
+/* Somebody may have come after the other node answered, and before this one heard of it. */
+static void what_another_node_has_answered_is_told_once_more(void **state) {
+    struct world *world = *state;
+    struct presence_notice notice;
+    const uint64_t ids[] = { ANNA, ANNA + 1, ANNA + 2 };
+    be_active(world, ANNA);
+    be_active(world, ANNA + 2);
+    expect_change(world, ANNA, true, 0, NULL);
+    expect_change(world, ANNA + 2, true, 0, NULL);
+    assert_true(presence_table_watch(&world->table, &(struct presence_subscriber){ BEN, PHONE }, ids, NULL, 3, 0));
+    assert_true(presence_table_has_change(&world->table));
+    expect_change(world, ANNA + 2, true, 1, &notice);
+    assert_false(notice.is_sure);
+    presence_table_settle(&world->table, &notice, ANNA + 2, false);
+    expect_change(world, ANNA, true, 1, &notice);
+    expect_no_change(world);
+    assert_false(presence_table_has_change(&world->table));
+    assert_true(presence_table_watch(&world->table, &(struct presence_subscriber){ BEN, PHONE }, ids, NULL, 3, 0));
+    presence_table_settle(&world->table, &notice, ANNA, false); /* moves the last one to the first place */
+    be_active(world, ANNA + 1);
+    expect_change(world, ANNA + 1, true, 1, NULL); /* which tells it, too */
+    expect_change(world, ANNA + 2, true, 1, NULL);
+    expect_no_change(world);
+}
+
 #define USERS 50
 #define DEVICES 30
 
@@ -319,6 +344,7 @@ int main(void) {
         PRESENCE_TEST(subscriptions_end_a_while_after_the_last_stream),
         PRESENCE_TEST(whatever_may_end_a_permission_is_doubted),
         PRESENCE_TEST(a_newer_doubt_is_not_settled_by_an_older_answer),
+        PRESENCE_TEST(what_another_node_has_answered_is_told_once_more),
         PRESENCE_TEST(subscriptions_are_those_made_last),
         PRESENCE_TEST(many_are_looked_at_in_slices),
     };
