@@ -99,14 +99,6 @@ enum err receipt_list(struct request *request) {
 
 /* ---- Of one message ---- */
 
-static bool has_read(const struct receipt *receipt, const struct message *message) {
-    return !receipt->hidden && message->seq && receipt->read_seq >= message->seq;
-}
-
-static bool has_got(const struct receipt *receipt, const struct message *message) {
-    return has_read(receipt, message) || (!receipt->hidden && receipt->delivered_id >= message->id);
-}
-
 typedef bool (*receipt_test)(const struct receipt *receipt, const struct message *message);
 
 struct recipients {
@@ -114,13 +106,6 @@ struct recipients {
     const struct receipt *receipts;
     size_t count;
 };
-
-static void render_count(struct buf *buf, const char *name, const struct recipients *recipients, receipt_test test) {
-    size_t count = 0;
-    for (size_t i = 0; i < recipients->count; i++)
-        count += test(&recipients->receipts[i], recipients->message);
-    json_member_number(buf, name, count);
-}
 
 static void render_names(struct buf *buf, const char *name, const struct recipients *recipients, receipt_test test) {
     json_comma(buf);
@@ -135,35 +120,61 @@ static void render_names(struct buf *buf, const char *name, const struct recipie
     buf_char(buf, ']');
 }
 
-static void answer_recipients(struct request *request, const struct recipients *recipients, bool by_name) {
+static void render_counts(struct buf *buf, const struct message *message, const struct recipient_counts *counts) {
+    json_member_id(buf, "message_id", message->id);
+    json_member_number(buf, "member_count", counts->members);
+    json_member_number(buf, "delivered_count", counts->delivered);
+    json_member_number(buf, "read_count", counts->read);
+}
+
+static void count_each(const struct recipients *recipients, struct recipient_counts *ret_counts) {
+    *ret_counts = (struct recipient_counts){ .members = recipients->count };
+    for (size_t i = 0; i < recipients->count; i++) {
+        ret_counts->delivered += receipt_is_delivered(&recipients->receipts[i], recipients->message);
+        ret_counts->read += receipt_is_read(&recipients->receipts[i], recipients->message);
+    }
+}
+
+static enum err show_names(struct request *request, const struct message *message) {
+    struct receipt *receipts = NULL;
+    struct recipient_counts counts;
+    size_t count = 0;
+    enum err err = read_recipients(request->reader, message, &request->arena, &receipts, &count);
+    if (err != OK)
+        return err;
+    const struct recipients recipients = { message, receipts, count };
+    count_each(&recipients, &counts);
     struct buf *buf = answer_json(request, 200);
     buf_char(buf, '{');
-    json_member_id(buf, "message_id", recipients->message->id);
-    json_member_number(buf, "member_count", recipients->count);
-    render_count(buf, "delivered_count", recipients, has_got);
-    render_count(buf, "read_count", recipients, has_read);
-    if (by_name) {
-        render_names(buf, "delivered", recipients, has_got);
-        render_names(buf, "read", recipients, has_read);
-    }
+    render_counts(buf, message, &counts);
+    render_names(buf, "delivered", &recipients, receipt_is_delivered);
+    render_names(buf, "read", &recipients, receipt_is_read);
     buf_char(buf, '}');
+    return OK;
+}
+
+static enum err show_counts(struct request *request, const struct message *message) {
+    struct recipient_counts counts;
+    enum err err = count_recipients(request->reader, message, &counts);
+    if (err != OK)
+        return err;
+    struct buf *buf = answer_json(request, 200);
+    buf_char(buf, '{');
+    render_counts(buf, message, &counts);
+    buf_char(buf, '}');
+    return OK;
 }
 
 static enum err show_receipts(struct request *request) {
     struct chat_of_member chat;
     struct message message;
-    struct receipt *receipts = NULL;
-    size_t count = 0;
     enum err err = admit(request, &chat);
     if (err == OK)
         err =
             read_message(request->reader, request->session.user_id, chat.chat.id, request->ids[PATH_MESSAGE_ID], &request->arena, &message);
-    if (err == OK)
-        err = read_recipients(request->reader, &message, &request->arena, &receipts, &count);
     if (err != OK)
         return err;
-    answer_recipients(request, &(struct recipients){ &message, receipts, count }, is_by_name(request, &chat.chat));
-    return OK;
+    return is_by_name(request, &chat.chat) ? show_names(request, &message) : show_counts(request, &message);
 }
 
 enum err message_receipts(struct request *request) {

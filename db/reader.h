@@ -155,6 +155,14 @@ enum err read_receipts(struct reader *reader, const struct chat *chat, uint64_t 
 /* Who was to get a message: of all current members but its sender who were there when it was posted, without delivered_seq. Ascending by user_id. */
 enum err read_recipients(struct reader *reader, const struct message *message, struct arena *arena, struct receipt **ret_receipts,
                          size_t *ret_count) MUST_USE;
+/* Whether others may know that this one has read the message, and has it. */
+bool receipt_is_read(const struct receipt *receipt, const struct message *message);
+bool receipt_is_delivered(const struct receipt *receipt, const struct message *message);
+/* The same of as many as there are, with no memory for each. */
+struct recipient_counts {
+    uint64_t members, delivered, read;
+};
+enum err count_recipients(struct reader *reader, const struct message *message, struct recipient_counts *ret_counts) MUST_USE;
 /* The chats of at most `members` members of which a user has got messages in (after_id, up_to_id], the latest first, at most LIMIT_RECEIPT_CHATS. */
 struct delivery_range {
     uint64_t after_id, up_to_id;

@@ -80,10 +80,36 @@ enum err read_receipts(struct reader *reader, const struct chat *chat, uint64_t 
     return err;
 }
 
+bool receipt_is_read(const struct receipt *receipt, const struct message *message) {
+    return !receipt->hidden && message->seq && receipt->read_seq >= message->seq;
+}
+
+bool receipt_is_delivered(const struct receipt *receipt, const struct message *message) {
+    return receipt_is_read(receipt, message) || (!receipt->hidden && receipt->delivered_id >= message->id);
+}
+
+static struct statement *query_recipients(struct reader *reader, const struct message *message) {
+    return reader_query(reader, &recipients_of_message, (uint64_t[]){ message->chat_id, message->id, message->sender_id }, 3);
+}
+
 enum err read_recipients(struct reader *reader, const struct message *message, struct arena *arena, struct receipt **ret_receipts,
                          size_t *ret_count) {
-    uint64_t ids[] = { message->chat_id, message->id, message->sender_id };
-    return take_receipts(reader, reader_query(reader, &recipients_of_message, ids, 3), message->chat_id, arena, ret_receipts, ret_count);
+    return take_receipts(reader, query_recipients(reader, message), message->chat_id, arena, ret_receipts, ret_count);
+}
+
+enum err count_recipients(struct reader *reader, const struct message *message, struct recipient_counts *ret_counts) {
+    struct statement *statement = query_recipients(reader, message);
+    struct recipient_counts counts = { 0 };
+    enum err err = OK;
+    for (bool row; rows_next(reader->db, statement, &err, &row); counts.members++) {
+        struct receipt receipt;
+        take_receipt(reader, statement, message->chat_id, &receipt);
+        counts.delivered += receipt_is_delivered(&receipt, message);
+        counts.read += receipt_is_read(&receipt, message);
+    }
+    if (err == OK)
+        *ret_counts = counts;
+    return err;
 }
 
 enum err read_delivered_chats(struct reader *reader, uint64_t user_id, const struct delivery_range *range, uint64_t ret_chat_ids[],

@@ -189,6 +189,9 @@ static void check_receipts(struct fixture *fixture, uint64_t chat_id, uint64_t r
     assert_int_equal(read_receipts(fixture->reader, &chat.chat, 0, 100, &fixture->arena, &receipts, &count), OK);
     assert_int_equal(count, 2);
     const struct message message = { .id = chat.chat.last_id, .chat_id = chat_id, .sender_id = reader_id };
+    struct recipient_counts counts;
+    assert_int_equal(count_recipients(fixture->reader, &message, &counts), OK);
+    assert_int_equal(counts.members, 1);
     assert_int_equal(read_recipients(fixture->reader, &message, &fixture->arena, &receipts, &count), OK);
     assert_int_equal(count, 1);
     assert_in_range(meter_end(&meter), 0, 30);
