@@ -283,10 +283,10 @@ static void needs_owners(struct state *state, const struct command *command) {
     }
 }
 
-/* Who made the link learns of those who ask by it. */
+/* Who made the link must be one who may add members, or learns of those who ask by it. */
 static void needs_maker(struct state *state, const struct command *command) {
     const struct link_entry *link = state_link(state, command->in.link_join.link_id);
-    if (link && link->found && link->link.needs_approval)
+    if (link && link->found)
         state_stay(state, link->link.chat_id, link->link.created_by);
 }
 

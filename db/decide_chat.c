@@ -345,7 +345,7 @@ static void change_role(struct state *state, struct command *command, struct cha
 bool may_add(const struct chat *chat, const struct stay *actor, enum role role) {
     if (role > ROLE_MEMBER)
         return actor->role == ROLE_OWNER;
-    return actor->role >= ROLE_ADMIN || chat->permissions & MEMBERS_ADD;
+    return role_may_add(chat, actor->role);
 }
 
 struct stay_entry *join_chat(struct state *state, struct command *command, struct chat_entry *chat, uint64_t user_id, enum role role) {

@@ -93,6 +93,11 @@ struct chat {
     uint64_t avatar_id;               /* media; 0: none */
 };
 
+/* Whether a member with that role may add others as members, and make links that do. ROLE_NONE: may not. */
+static inline bool role_may_add(const struct chat *chat, enum role role) {
+    return role >= ROLE_ADMIN || (role == ROLE_MEMBER && chat->permissions & MEMBERS_ADD);
+}
+
 /* What a member has set for a chat, for all of its own devices. */
 struct chat_settings {
     int64_t muted_until_ms; /* 0: not; may be past */
