@@ -33,6 +33,7 @@ static void add_stay(struct state *state, struct chat_entry *chat, uint64_t user
                                  .left_id = STAY_OPEN,
                                  .joined_ms = state->now_ms,
                                  .role = role,
+                                 .last_post_ms = entry->stay.last_post_ms,
                                  .read_seq = chat->chat.last_seq };
     chat->chat.member_count++;
     chat->chat.owner_count += role == ROLE_OWNER;
