@@ -193,6 +193,7 @@ struct message {
     bool gone;              /* expired: only id, chat_id and seq (0: unknown) are left */
     bool hidden;            /* the reader has deleted it for themselves: only id, chat_id and seq are left */
     bool withheld;          /* changed after the reader left */
+    bool missed;            /* the reader was away when it was changed, and back when it was changed last */
     bool original;          /* text is the posted one: `seal` is its salt, else the body hash */
     uint8_t seal[HASH128_SIZE];
     uint8_t chain[HASH128_SIZE];
