@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "api/handlers.h"
-#include "core/clock.h"
 
 struct link_form {
     struct integer expires_in_s;
@@ -82,21 +81,22 @@ enum err link_revoke(struct request *request) {
 
 /* ---- Following one ---- */
 
-static enum err find_link(struct request *request, struct link *ret_link, struct chat *ret_chat) {
+static enum err find_link(struct request *request, struct link *ret_link, struct chat *ret_chat, bool *ret_works) {
     uint8_t hash[SHA256_SIZE];
     if (!token_hash(request->token_text.bytes, request->token_text.size, hash))
         return ERR_NOT_FOUND;
-    return read_link(request->reader, hash, &request->arena, ret_link, ret_chat);
+    return read_link(request->reader, hash, &request->arena, ret_link, ret_chat, ret_works);
 }
 
 enum err link_show(struct request *request) {
     struct link link;
     struct chat chat;
-    enum err err = find_link(request, &link, &chat);
+    bool works;
+    enum err err = find_link(request, &link, &chat, &works);
     if (err != OK)
         return err;
-    if (link.expires_ms <= clock_now_ms())
-        return request_refuse(request, ERR_LINK_ENDED, NULL, "it has expired, was revoked or is used up");
+    if (!works)
+        return request_refuse(request, ERR_LINK_ENDED, NULL, "it has expired, was revoked or is used up, or its maker may not add members");
     render_invitation(answer_json(request, 200), &link, &chat);
     return OK;
 }
@@ -105,7 +105,8 @@ enum err link_show(struct request *request) {
 enum err link_join(struct request *request) {
     struct link link;
     struct chat chat;
-    enum err err = find_link(request, &link, &chat);
+    bool works;
+    enum err err = find_link(request, &link, &chat, &works);
     if (err != OK)
         return err;
     struct command *command = request_command(request, COMMAND_LINK_JOIN);

@@ -4,7 +4,7 @@
 #include "api/handlers.h"
 #include "core/text.h"
 
-#define NO_EMOJI "must be an emoji of 1 to 32 bytes, without ASCII letters, spaces and control characters"
+#define NO_EMOJI "must be an emoji of 1 to 32 bytes, without ASCII letters, spaces and characters that show nothing"
 
 static enum err prepare(struct request *request, bool on) {
     const char *emoji = request_decode(request, request->object);

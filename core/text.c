@@ -70,21 +70,45 @@ bool text_is_line(const char *text, size_t size) {
     return true;
 }
 
-/* Of well-formed text: U+0080 to U+009F begin with C2. */
-static bool is_late_control(const char *text) { return (uint8_t)text[0] == 0xc2 && (uint8_t)text[1] < 0xa0; }
+/* A character of two or three bytes as the number that these make; others: 0. Of well-formed text. */
+static uint32_t short_character(const char *text) {
+    const uint8_t *bytes = (const uint8_t *)text;
+    if (bytes[0] >= 0xc2 && bytes[0] < 0xe0)
+        return (uint32_t)bytes[0] << 8 | bytes[1];
+    return bytes[0] >= 0xe0 && bytes[0] < 0xf0 ? (uint32_t)bytes[0] << 16 | (uint32_t)bytes[1] << 8 | bytes[2] : 0;
+}
+
+/* Late controls, spaces, and what shows nothing or turns the direction of the text around it. */
+static bool is_unseen(uint32_t character) {
+    static const struct {
+        uint32_t first, last;
+    } ranges[] = {
+        { 0xc280, 0xc2a0 },     { 0xc2ad, 0xc2ad },     { 0xe28080, 0xe2808c }, { 0xe2808e, 0xe2808f }, { 0xe280a8, 0xe280af },
+        { 0xe2819f, 0xe281af }, { 0xe38080, 0xe38080 }, { 0xefbbbf, 0xefbbbf }, { 0xefbfbe, 0xefbfbf },
+    };
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+        if (character >= ranges[i].first && character <= ranges[i].last)
+            return true;
+    }
+    return false;
+}
+
+/* The joiner, and the two selectors of how an emoji looks: they belong to others. */
+static bool is_attendant(uint32_t character) { return character == 0xe2808d || character == 0xefb88e || character == 0xefb88f; }
 
 bool text_is_emoji(const char *text, size_t size) {
-    bool beyond_ascii = false;
+    bool is_seen = false;
     if (size == 0 || size > LIMIT_EMOJI_BYTES || !utf8_valid(text, size))
         return false;
     for (size_t i = 0; i < size; i++) {
         bool is_ascii = (uint8_t)text[i] < 0x80;
         bool is_keycap = (text[i] >= '0' && text[i] <= '9') || text[i] == '#' || text[i] == '*';
-        if (is_ascii ? !is_keycap : is_late_control(&text[i]))
+        bool begins = (uint8_t)text[i] >= 0xc0;
+        if (is_ascii ? !is_keycap : begins && is_unseen(short_character(&text[i])))
             return false;
-        beyond_ascii = beyond_ascii || !is_ascii;
+        is_seen = is_seen || (begins && !is_attendant(short_character(&text[i])));
     }
-    return beyond_ascii;
+    return is_seen;
 }
 
 static bool is_username_character(char character) {

@@ -12,7 +12,7 @@ bool utf8_valid(const char *text, size_t size);
 /* No C0 control characters and no DEL: fit for one line (names, titles). */
 bool text_is_line(const char *text, size_t size);
 /* Well-formed UTF-8 of 1 to LIMIT_EMOJI_BYTES that has something beyond ASCII, of which it has only 0-9, # and *, as in keycaps. So it needs no escaping
- * in JSON. */
+ * in JSON. Spaces and characters that show nothing are none; joiners and variation selectors only beside others. */
 bool text_is_emoji(const char *text, size_t size);
 /* A whole number of bytes with its unit: "20MiB", of B, KiB, MiB, GiB and TiB; "0" needs none. */
 bool text_to_bytes(const char *text, size_t size, int64_t *ret_bytes);

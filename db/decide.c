@@ -283,10 +283,10 @@ static void needs_owners(struct state *state, const struct command *command) {
     }
 }
 
-/* Who made the link learns of those who ask by it. */
+/* Who made the link must be one who may add members, or learns of those who ask by it. */
 static void needs_maker(struct state *state, const struct command *command) {
     const struct link_entry *link = state_link(state, command->in.link_join.link_id);
-    if (link && link->found && link->link.needs_approval)
+    if (link && link->found)
         state_stay(state, link->link.chat_id, link->link.created_by);
 }
 
@@ -294,6 +294,22 @@ static void needs_link_of_request(struct state *state, const struct command *com
     const struct request_entry *request = state_request(state, command->in.join_answer.chat_id, command->in.join_answer.user_id);
     if (request && request->found)
         state_link(state, request->request.link_id);
+}
+
+/* Leaving and coming back shortens nobody's wait. */
+static void needs_former(struct state *state, uint64_t chat_id, uint64_t user_id) {
+    const struct chat_entry *chat = state_chat(state, chat_id);
+    if (chat && chat->found && chat->chat.slow_mode_ms)
+        state_need_former(state, chat_id, user_id);
+}
+
+static void needs_of_joiner(struct state *state, const struct command *command) {
+    if (command->type == COMMAND_MEMBER_PUT)
+        needs_former(state, command->in.member_put.chat_id, command->in.member_put.user_id);
+    if (command->type == COMMAND_LINK_JOIN)
+        needs_former(state, command->in.link_join.chat_id, command->actor_id);
+    if (command->type == COMMAND_JOIN_ANSWER)
+        needs_former(state, command->in.join_answer.chat_id, command->in.join_answer.user_id);
 }
 
 /* What would be shown no more. */
@@ -316,6 +332,7 @@ void decide_needs_of_loaded(struct state *state, struct slot *slot) {
     const struct command *command = slot->command;
     needs_of_key(state, command);
     needs_of_chat(state, command);
+    needs_of_joiner(state, command);
     if (command->type == COMMAND_CHAT_CREATE && command->in.chat_create.type == CHAT_DIRECT)
         needs_of_pair(state, command);
     if (command->type == COMMAND_MESSAGE_POST)

@@ -33,6 +33,7 @@ static void add_stay(struct state *state, struct chat_entry *chat, uint64_t user
                                  .left_id = STAY_OPEN,
                                  .joined_ms = state->now_ms,
                                  .role = role,
+                                 .last_post_ms = entry->stay.last_post_ms,
                                  .read_seq = chat->chat.last_seq };
     chat->chat.member_count++;
     chat->chat.owner_count += role == ROLE_OWNER;
@@ -345,7 +346,7 @@ static void change_role(struct state *state, struct command *command, struct cha
 bool may_add(const struct chat *chat, const struct stay *actor, enum role role) {
     if (role > ROLE_MEMBER)
         return actor->role == ROLE_OWNER;
-    return actor->role >= ROLE_ADMIN || chat->permissions & MEMBERS_ADD;
+    return role_may_add(chat, actor->role);
 }
 
 struct stay_entry *join_chat(struct state *state, struct command *command, struct chat_entry *chat, uint64_t user_id, enum role role) {

@@ -181,6 +181,12 @@ static void join_by(struct state *state, struct command *command, struct chat_en
     render_own(command, chat, stay->stay.role);
 }
 
+/* A link adds members in the name of who made it. */
+static bool maker_may_add(struct state *state, const struct chat *chat, const struct link *link) {
+    const struct stay_entry *maker = state_stay(state, chat->id, link->created_by);
+    return maker && maker->found && role_may_add(chat, maker->stay.role);
+}
+
 /* Members need no link, and are told what they are members of. */
 static void answer_here_already(struct command *command, const struct chat_entry *chat, const struct stay_entry *stay) {
     command->out.existed = true;
@@ -202,6 +208,8 @@ void decide_link_join(struct state *state, struct slot *slot) {
         return refuse(command, ERR_LINK_ENDED, NULL, "it has expired, was revoked or is used up");
     if (link->link.needs_approval)
         ask_to_join(state, command, chat, &link->link);
+    else if (!maker_may_add(state, &chat->chat, &link->link))
+        refuse(command, ERR_LINK_ENDED, NULL, "who made it may not add members any more");
     else
         join_by(state, command, chat, link);
 }

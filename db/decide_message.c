@@ -195,6 +195,7 @@ void decide_message_edit(struct state *state, struct slot *slot) {
     entry->message.text = command->in.message_edit.text;
     entry->message.text_size = command->in.message_edit.text_size;
     entry->message.edited_ms = state->now_ms;
+    entry->message.forwarded = false; /* it is the sender's own text now */
     mentions_set(state, command->actor_id, mentions, mention_count, entry);
     command->out.id = entry->message.id;
     slot->answer = note_change(state, chat, entry, EVENT_MESSAGE_EDITED, command->actor_id);

@@ -93,6 +93,11 @@ struct chat {
     uint64_t avatar_id;               /* media; 0: none */
 };
 
+/* Whether a member with that role may add others as members, and make links that do. ROLE_NONE: may not. */
+static inline bool role_may_add(const struct chat *chat, enum role role) {
+    return role >= ROLE_ADMIN || (role == ROLE_MEMBER && chat->permissions & MEMBERS_ADD);
+}
+
 /* What a member has set for a chat, for all of its own devices. */
 struct chat_settings {
     int64_t muted_until_ms; /* 0: not; may be past */
@@ -188,6 +193,7 @@ struct message {
     bool gone;              /* expired: only id, chat_id and seq (0: unknown) are left */
     bool hidden;            /* the reader has deleted it for themselves: only id, chat_id and seq are left */
     bool withheld;          /* changed after the reader left */
+    bool missed;            /* the reader was away when it was changed, and back when it was changed last */
     bool original;          /* text is the posted one: `seal` is its salt, else the body hash */
     uint8_t seal[HASH128_SIZE];
     uint8_t chain[HASH128_SIZE];

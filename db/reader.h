@@ -73,9 +73,10 @@ enum err read_unread_total(struct reader *reader, uint64_t user_id, uint64_t *re
 enum err read_members(struct reader *reader, uint64_t user_id, uint64_t chat_id, uint64_t after_id, size_t limit, struct arena *arena,
                       struct stay **ret_stays, size_t *ret_count) MUST_USE;
 
-/* Invitations. The link with that token's hash, and the chat it leads to, for whoever has the token: also one that works no more, while it is remembered. */
+/* Invitations. The link with that token's hash, and the chat it leads to, for whoever has the token: also one that works no more, while it is remembered. `ret_works`: whether
+ * it brings a new member by now, or a request. */
 enum err read_link(struct reader *reader, const uint8_t token[SHA256_SIZE], struct arena *arena, struct link *ret_link,
-                   struct chat *ret_chat) MUST_USE;
+                   struct chat *ret_chat, bool *ret_works) MUST_USE;
 /* For admins, else ERR_FORBIDDEN: the links that work, with id > after_id; and the requests and bans of users with user_id > after_id; all ascending. */
 enum err read_links(struct reader *reader, uint64_t user_id, uint64_t chat_id, uint64_t after_id, size_t limit, struct arena *arena,
                     struct link **ret_links, size_t *ret_count) MUST_USE;

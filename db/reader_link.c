@@ -2,7 +2,10 @@
 #include "core/clock.h"
 #include "db/reader_internal.h"
 
-static const struct query link_by_token = { "SELECT " LINK_COLUMNS ", l.token, " CHAT_COLUMNS " FROM link l JOIN chat c ON c.id = l.chat_id"
+/* With the role of who made it. */
+static const struct query link_by_token = { "SELECT " LINK_COLUMNS ", l.token, " CHAT_COLUMNS ", coalesce(s.role, 0)"
+                                            " FROM link l JOIN chat c ON c.id = l.chat_id LEFT JOIN stay s ON s.chat_id = l.chat_id"
+                                            " AND s.user_id = l.created_by AND s.left_id = " STAY_OPEN_SQL
                                             " WHERE l.token = ?1 AND c.deleted_ms = 0" };
 static const struct query links_of_chat = {
     "SELECT " LINK_COLUMNS " FROM link l WHERE l.chat_id = ?1 AND l.expires_ms > ?4 AND l.id > ?2 ORDER BY l.id LIMIT ?3"
@@ -13,24 +16,33 @@ static const struct query requests_of_chat = { "SELECT " JOIN_REQUEST_COLUMNS
 static const struct query bans_of_chat = { "SELECT " BAN_COLUMNS
                                            " FROM ban b WHERE b.chat_id = ?1 AND b.user_id > ?2 ORDER BY b.user_id LIMIT ?3" };
 
+/* As decided when somebody joins by it (db/decide_link.c). */
+static bool still_works(const struct link *link, const struct chat *chat, enum role maker) {
+    return link->expires_ms > clock_now_ms() && (link->needs_approval || role_may_add(chat, maker));
+}
+
 static enum err take_link(struct reader *reader, struct statement *row, const uint8_t token[SHA256_SIZE], struct arena *arena,
-                          struct link *ret_link, struct chat *ret_chat) {
+                          struct link *ret_link, struct chat *ret_chat, bool *ret_works) {
     uint8_t stored[SHA256_SIZE];
     db_column_blob(reader->db, row, LINK_COLUMN_COUNT, stored, sizeof stored);
     if (!secret_equal(stored, token, sizeof stored))
         return ERR_NOT_FOUND;
     row_link(reader->db, row, 0, ret_link);
-    return row_chat(reader->db, row, LINK_COLUMN_COUNT + 1, arena, ret_chat);
+    enum err err = row_chat(reader->db, row, LINK_COLUMN_COUNT + 1, arena, ret_chat);
+    if (err == OK)
+        *ret_works =
+            still_works(ret_link, ret_chat, (enum role)reader->db->driver->column_id(row, LINK_COLUMN_COUNT + 1 + CHAT_COLUMN_COUNT));
+    return err;
 }
 
 enum err read_link(struct reader *reader, const uint8_t token[SHA256_SIZE], struct arena *arena, struct link *ret_link,
-                   struct chat *ret_chat) {
+                   struct chat *ret_chat, bool *ret_works) {
     struct statement *statement = db_query(reader->db, &link_by_token);
     bool row = false;
     reader->db->driver->bind_blob(statement, 1, token, SHA256_SIZE);
     enum err err = reader->db->driver->step(statement, &row);
     if (err == OK)
-        err = row ? take_link(reader, statement, token, arena, ret_link, ret_chat) : ERR_NOT_FOUND;
+        err = row ? take_link(reader, statement, token, arena, ret_link, ret_chat, ret_works) : ERR_NOT_FOUND;
     reader->db->driver->finish(statement);
     return err;
 }

@@ -104,6 +104,7 @@ static enum err judge_withheld(const struct view *view, const struct range *stay
     enum err err = has_learnt(view, stay, message->changed_id, &of_change);
     if (err == OK)
         err = has_learnt(view, stay, message->reactions_id, &of_reactions);
+    message->missed = of_change && message->changed_id > stay->high;
     if (err == OK && !of_change)
         message_withhold(message);
     if (err == OK && !of_reactions)

@@ -51,5 +51,5 @@ enum err read_revisions(struct reader *reader, uint64_t user_id, const struct re
     *ret_revisions = NULL;
     *ret_count = 0;
     *ret_more = false;
-    return message.text ? take_page(reader, request, arena, ret_revisions, ret_count, ret_more) : OK;
+    return message.text && !message.missed ? take_page(reader, request, arena, ret_revisions, ret_count, ret_more) : OK;
 }

@@ -21,7 +21,7 @@ void state_release(struct state *state) {
                            &state->need_messages,       &state->need_keys,   &state->need_media,       &state->need_attached,
                            &state->need_sights,         &state->need_links,  &state->need_link_counts, &state->need_requests,
                            &state->need_request_counts, &state->need_bans,   &state->need_ban_counts,  &state->need_reactors,
-                           &state->need_pins,           &state->need_hidden, &state->need_drafts };
+                           &state->need_pins,           &state->need_hidden, &state->need_drafts,      &state->need_former };
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
         buf_release(bufs[i]);
 }
@@ -166,6 +166,14 @@ struct stay_entry *state_stay(struct state *state, uint64_t chat_id, uint64_t us
     if (!known)
         need_pair(&state->need_stays, chat_id, user_id);
     return entry;
+}
+
+void state_need_former(struct state *state, uint64_t chat_id, uint64_t user_id) {
+    struct stay_entry *entry = state_stay(state, chat_id, user_id);
+    if (!entry || entry->found || entry->former_needed)
+        return;
+    entry->former_needed = true;
+    need_pair(&state->need_former, chat_id, user_id);
 }
 
 struct link_entry *state_link(struct state *state, uint64_t link_id) {

@@ -66,6 +66,7 @@ struct stay_entry {
     bool found;
     bool listed;
     bool settings_listed; /* in changed_settings */
+    bool former_needed;
     struct stay_entry *next;
 };
 
@@ -241,7 +242,7 @@ struct state {
     struct map users, names, chats, stays, pairs, messages, keys, media, sights, links, requests, bans, reactors, hidden, drafts;
     struct buf need_users, need_names, need_devices, need_counts, need_pending, need_chats, need_stays, need_pairs, need_messages,
         need_keys, need_media, need_attached, need_sights, need_links, need_link_counts, need_requests, need_request_counts, need_bans,
-        need_ban_counts, need_reactors, need_pins, need_hidden, need_drafts; /* JSON arrays */
+        need_ban_counts, need_reactors, need_pins, need_hidden, need_drafts, need_former; /* JSON arrays */
 
     struct vec new_users, changed_users, new_devices, new_chats, changed_chats, new_stays, changed_stays, events, changed_messages;
     struct vec read_marks, changed_settings, changed_drafts;
@@ -271,6 +272,8 @@ void state_need_devices(struct state *state, uint64_t user_id);
 void state_need_chat_count(struct state *state, uint64_t user_id);
 struct chat_entry *state_chat(struct state *state, uint64_t chat_id);
 struct stay_entry *state_stay(struct state *state, uint64_t chat_id, uint64_t user_id);
+/* Of somebody who is not a member: last_post_ms as the last stay left it. */
+void state_need_former(struct state *state, uint64_t chat_id, uint64_t user_id);
 struct link_entry *state_link(struct state *state, uint64_t link_id);
 void state_need_link_count(struct state *state, uint64_t chat_id);
 struct request_entry *state_request(struct state *state, uint64_t chat_id, uint64_t user_id);

@@ -19,6 +19,8 @@ static const struct query load_pending = {
 static const struct query load_chats = { "SELECT " CHAT_COLUMNS " FROM {ids} i {straight} chat c ON c.id = i.id" };
 static const struct query load_stays = { "SELECT " STAY_COLUMNS " FROM {pairs} p {straight} stay s ON s.chat_id = p.a AND s.user_id = p.b"
                                          " WHERE s.left_id = " STAY_OPEN_SQL };
+static const struct query load_former = { "SELECT p.a, p.b, (SELECT s.last_post_ms FROM stay s WHERE s.chat_id = p.a AND s.user_id = p.b"
+                                          " ORDER BY s.joined_id DESC LIMIT 1) FROM {pairs} p" };
 static const struct query load_pairs = { "SELECT c.direct_low, c.direct_high, c.id FROM {pairs} p"
                                          " {straight} chat c ON c.direct_low = p.a AND c.direct_high = p.b" };
 static const struct query load_messages = { "SELECT " MESSAGE_COLUMNS
@@ -113,6 +115,15 @@ static enum err take_stay(struct state *state, struct db *db, struct statement *
         return ERR_NO_MEMORY;
     entry->found = true;
     entry->stay = stay;
+    return OK;
+}
+
+static enum err take_former(struct state *state, struct db *db, struct statement *row) {
+    struct stay_entry *entry = state_stay(state, db->driver->column_id(row, 0), db->driver->column_id(row, 1));
+    if (!entry)
+        return ERR_NO_MEMORY;
+    if (!entry->found && !db->driver->is_null(row, 2))
+        entry->stay.last_post_ms = (int64_t)db->driver->column_id(row, 2);
     return OK;
 }
 
@@ -302,6 +313,7 @@ static const struct {
     { offsetof(struct state, need_pending), &load_pending, take_pending, NULL },
     { offsetof(struct state, need_chats), &load_chats, take_chat, NULL },
     { offsetof(struct state, need_stays), &load_stays, take_stay, NULL },
+    { offsetof(struct state, need_former), &load_former, take_former, NULL },
     { offsetof(struct state, need_pairs), &load_pairs, take_pair, NULL },
     { offsetof(struct state, need_messages), &load_messages, take_message, NULL },
     { offsetof(struct state, need_keys), &load_keys, take_key, bind_periods },

@@ -109,3 +109,16 @@ test('a server that is not told to keep them keeps none', async (t) => {
   await edit(alice, message, 'two');
   assert.deepEqual(await allEdits(alice, message), []);
 });
+
+test('who was away while a message changed sees what it says now, and nothing that it said meanwhile', async () => {
+  const { alice, bob, chat } = await aliceAndBob();
+  const message = await postMessage(alice, chat, 'one');
+  await removeMember(alice, chat, bob);
+  await edit(alice, message, 'two');
+  await addMember(alice, chat, bob);
+  assert.deepEqual(await allEdits(bob, message), []);
+  await edit(alice, message, 'three');
+  assert.equal(expectStatus(await bob.get(messagePath(message)), 200).text, 'three');
+  assert.deepEqual(await allEdits(bob, message), []);
+  assert.deepEqual((await allEdits(alice, message)).map((item) => item.text), ['one', 'two']);
+});

@@ -1,7 +1,7 @@
 // What a group says of itself, who may do what in it, and slow mode.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { addMember, createDirect, createGroup, expectProblem, expectStatus, getChat, postMessage, register, registerMany, removeMember } from '../support/client.mjs';
+import { addMember, createDirect, createGroup, createLink, expectProblem, expectStatus, getChat, postMessage, register, registerMany, removeMember } from '../support/client.mjs';
 import { openReadyFor } from '../support/events.mjs';
 import { startServer } from '../support/server.mjs';
 import { checkChat, checkEventChat } from '../support/shapes.mjs';
@@ -164,4 +164,20 @@ test('the settings outlive a restart, and go with the chat', async () => {
   expectProblem(await post(member, chat, 'too soon'), 429, 'slow_mode');
   await removeMember(owner, chat, member);
   expectProblem(await post(member, chat, 'gone'), 404, 'not_found');
+});
+
+test('who leaves a chat in slow mode and comes back waits no less', async () => {
+  const [owner, member] = await registerMany(server, 'owner', 'member');
+  const chat = await createGroup(owner, [member]);
+  await change(owner, chat, { slow_mode_s: 3600 });
+  await postMessage(member, chat, 'first');
+  await removeMember(member, chat, member);
+  await addMember(owner, chat, member);
+  expectProblem(await post(member, chat, 'again'), 429, 'slow_mode');
+  const link = await createLink(owner, chat);
+  await removeMember(member, chat, member);
+  expectStatus(await member.post(`/v1/links/${link.token}/join`), 201);
+  expectProblem(await post(member, chat, 'again'), 429, 'slow_mode');
+  await change(owner, chat, { slow_mode_s: 0 });
+  expectStatus(await post(member, chat, 'again'), 201);
 });

@@ -251,6 +251,42 @@ test('a link expires at its time, is told apart for a week, and is then forgotte
   await eventually(isForgotten, 'the link to be forgotten');
 });
 
+// --- in the name of who made it
+
+test('a link adds nobody once its maker may not add members, and adds again when they may', async () => {
+  const [owner, maker, guest] = await registerMany(server, 'owner', 'maker', 'guest');
+  const chat = await createGroup(owner, [maker]);
+  const permit = async (add) => expectStatus(await owner.patch(`/v1/chats/${chat.id}`, { permissions: { add } }), 200);
+  await permit('members');
+  const link = await createLink(maker, chat);
+  await permit('admins');
+  expectProblem(await join(guest, link), 410, 'link_ended');
+  expectProblem(await look(guest, link), 410, 'link_ended');
+  await permit('members');
+  expectStatus(await look(guest, link), 200);
+  expectStatus(await join(guest, link), 201);
+});
+
+test('links of admins who were demoted, removed or banned add nobody', async () => {
+  const [owner, ...makers] = await registerMany(server, 'owner', 'demoted', 'removed', 'banned');
+  const guest = await register(server, 'guest');
+  const chat = await createGroup(owner);
+  const links = [];
+  for (const maker of makers) {
+    await addMember(owner, chat, maker, { role: 'admin' });
+    links.push(await createLink(maker, chat));
+  }
+  await addMember(owner, chat, makers[0], { role: 'member' });
+  await removeMember(owner, chat, makers[1]);
+  expectStatus(await owner.put(`/v1/chats/${chat.id}/bans/${makers[2].id}`), 201);
+  for (const link of links) {
+    expectProblem(await join(guest, link), 410, 'link_ended');
+    expectProblem(await look(guest, link), 410, 'link_ended');
+  }
+  expectProblem(await join(makers[1], links[1]), 410, 'link_ended');
+  assert.equal((await getChat(owner, chat)).member_count, 2);
+});
+
 // --- with approval
 
 test('an admin lets in who asks', async (t) => {

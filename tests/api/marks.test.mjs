@@ -227,3 +227,72 @@ test('the last message is as the reader may see it', async () => {
   const tablet = await logIn(bob);
   assert.deepEqual((await listChats(tablet)).items[0].last_message, last_message);
 });
+
+// --- with what else becomes of messages
+
+const messagePath = (message) => `/v1/chats/${message.chat_id}/messages/${message.id}`;
+const mentionOf = (user) => [{ user_id: user.id, offset: 0, length: 1 }];
+
+async function isMentioned(reader, chat) {
+  const [item] = (await listChats(reader)).items.filter(({ id }) => id === chat.id);
+  assert.equal(item.mentioned, (await getOwnChat(reader, chat)).mentioned);
+  return item.mentioned;
+}
+
+test('a mention shows in the list of chats until it is read, and for nobody else', async () => {
+  const { alice, bob, carol, chat } = await scene();
+  await postMessage(alice, chat, '@', { mentions: mentionOf(bob) });
+  await postMessage(alice, chat, 'and more');
+  assert.deepEqual(await Promise.all([alice, bob, carol].map((reader) => isMentioned(reader, chat))), [false, true, false]);
+  await markRead(bob, chat, 1);
+  assert.equal(await isMentioned(bob, chat), false);
+  await postMessage(alice, chat, '@', { mentions: mentionOf(bob) });
+  assert.equal(await isMentioned(bob, chat), true);
+  await postMessage(bob, chat, 'who posts has read it');
+  assert.equal(await isMentioned(bob, chat), false);
+});
+
+test('an edit mentions those who have not read the message, and hides no later mention', async () => {
+  const { alice, bob, chat } = await scene();
+  const [first, second] = await postMany(alice, chat, 2);
+  await markRead(bob, chat, 1);
+  const edit = async (message) => expectStatus(await alice.patch(messagePath(message), { text: '@', mentions: mentionOf(bob) }), 200);
+  await edit(first);
+  assert.equal(await isMentioned(bob, chat), false);
+  await edit(second);
+  await edit(first);
+  assert.equal(await isMentioned(bob, chat), true);
+  await markRead(bob, chat, 2);
+  assert.equal(await isMentioned(bob, chat), false);
+});
+
+test('who comes back is not mentioned by what was said before', async () => {
+  const { alice, bob, chat } = await scene();
+  const message = await postMessage(alice, chat, '@', { mentions: mentionOf(bob) });
+  await removeMember(alice, chat, bob);
+  await addMember(alice, chat, bob);
+  assert.equal(await isMentioned(bob, chat), false);
+  expectStatus(await alice.patch(messagePath(message), { text: '@!', mentions: mentionOf(bob) }), 200);
+  assert.equal(await isMentioned(bob, chat), false);
+});
+
+test('a deleted message counts as unread like any other, until it is read', async () => {
+  const { alice, bob, chat } = await scene();
+  const [first, second, third] = await postMany(alice, chat, 3);
+  expectStatus(await alice.delete(messagePath(second)), 204);
+  expectStatus(await alice.delete(messagePath(third)), 204);
+  const own = await getOwnChat(bob, chat);
+  assert.deepEqual([own.unread, own.last_message.id, own.last_message.deleted], [3, third.id, true]);
+  assert.deepEqual(await markRead(bob, chat, first.seq), { read_seq: 1, unread: 2, unread_total: 2 });
+  assert.deepEqual(await markRead(bob, chat, third.seq), { read_seq: 3, unread: 0, unread_total: 0 });
+});
+
+test('a last message that one has deleted for oneself is shown without its content, and to the others with it', async () => {
+  const { alice, bob, chat } = await scene();
+  const { id, chat_id, seq, ...content } = await postMessage(alice, chat, 'secret');
+  expectStatus(await bob.delete(`${messagePath({ id, chat_id })}?for=me`), 204);
+  for (const own of [await getOwnChat(bob, chat), (await listChats(bob)).items[0]]) {
+    assert.deepEqual([own.last_message, own.unread], [{ id, chat_id, seq, hidden: true }, 1]);
+  }
+  assert.deepEqual((await getOwnChat(alice, chat)).last_message, { id, chat_id, seq, ...content });
+});

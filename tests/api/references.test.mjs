@@ -177,6 +177,16 @@ test('forwarding an edited message forwards what it says now', async () => {
   assert.equal(forwarded.salt !== undefined, true);
 });
 
+test('who edits a forwarded message says it themselves', async () => {
+  const { alice, bob, chat } = await aliceAndBob();
+  const first = await postMessage(alice, chat, 'one');
+  const forwarded = expectStatus(await bob.post(messagesPath(chat), { forward: { chat_id: chat.id, message_id: first.id } }), 201);
+  const edited = expectStatus(await bob.patch(messagePath(forwarded), { text: 'two' }), 200);
+  checkEditedMessage(edited);
+  assert.equal('forwarded' in edited, false);
+  assert.deepEqual((await wholeHistory(alice, chat))[1], edited);
+});
+
 test('forwarded files need no new upload and outlive the first message', async () => {
   const { alice, bob, chat } = await aliceAndBob();
   const carol = await register(server, 'carol');

@@ -146,11 +146,13 @@ static void a_link_is_found_by_its_token_alone(void **state) {
     uint8_t token[SHA256_SIZE];
     struct link link;
     struct chat found;
+    bool works = false;
     set_token(token, 140);
-    assert_int_equal(read_link(fixture->reader, token, &fixture->arena, &link, &found), OK);
+    assert_int_equal(read_link(fixture->reader, token, &fixture->arena, &link, &found, &works), OK);
+    assert_true(works);
     assert_true(link.id == id && found.id == chat && link.needs_approval && link.expires_ms == LINK_NEVER && link.uses_max == 0);
     token[31] = 1;
-    assert_int_equal(read_link(fixture->reader, token, &fixture->arena, &link, &found), ERR_NOT_FOUND);
+    assert_int_equal(read_link(fixture->reader, token, &fixture->arena, &link, &found, &works), ERR_NOT_FOUND);
 }
 
 /* ---- Requests and bans -------------------------------------------------------------------------------------------------------------- */
