@@ -66,6 +66,8 @@ struct stay_entry {
     bool found;
     bool listed;
     bool settings_listed; /* in changed_settings */
+    bool scheduled_needed;
+    uint32_t scheduled_count; /* messages that the member has scheduled, if it was needed */
     struct stay_entry *next;
 };
 
@@ -96,6 +98,13 @@ struct draft_entry { /* of a member in a chat */
     size_t size;
     bool listed; /* in changed_drafts */
     struct draft_entry *next;
+};
+
+/* found is false when it was sent or deleted. */
+struct scheduled_entry {
+    struct scheduled scheduled;
+    const char *media_ids, *mentions; /* of a new one: as its row has them */
+    bool found;
 };
 
 struct pair_entry { /* a direct chat's pair */
@@ -217,6 +226,9 @@ enum bulk_kind {
     BULK_FORGET_MEDIA,
     BULK_DROP_REQUEST, /* of a chat, from a user */
     BULK_DROP_BAN,     /* the same */
+    BULK_DROP_SCHEDULED,
+    BULK_VOID_SCHEDULED, /* of a user, in a chat */
+    BULK_VOID_SCHEDULED_OF_CHAT,
     BULK_KINDS
 };
 struct bulk {
@@ -238,10 +250,10 @@ struct state {
     uint16_t tag;              /* of this commit */
     bool failed;
 
-    struct map users, names, chats, stays, pairs, messages, keys, media, sights, links, requests, bans, reactors, hidden, drafts;
+    struct map users, names, chats, stays, pairs, messages, keys, media, sights, links, requests, bans, reactors, hidden, drafts, scheduled;
     struct buf need_users, need_names, need_devices, need_counts, need_pending, need_chats, need_stays, need_pairs, need_messages,
         need_keys, need_media, need_attached, need_sights, need_links, need_link_counts, need_requests, need_request_counts, need_bans,
-        need_ban_counts, need_reactors, need_pins, need_hidden, need_drafts; /* JSON arrays */
+        need_ban_counts, need_reactors, need_pins, need_hidden, need_drafts, need_scheduled, need_scheduled_counts; /* JSON arrays */
 
     struct vec new_users, changed_users, new_devices, new_chats, changed_chats, new_stays, changed_stays, events, changed_messages;
     struct vec read_marks, changed_settings, changed_drafts;
@@ -250,6 +262,7 @@ struct state {
     struct vec new_links, changed_links, new_requests, new_bans;
     struct vec mentions; /* struct mention_row */
     struct vec reacted_messages, changed_reactions, new_pins, new_hidden, new_revisions;
+    struct vec new_scheduled, failed_scheduled;
     struct vec bulk[BULK_KINDS];
 };
 
@@ -287,6 +300,8 @@ void state_need_attached(struct state *state, uint64_t message_id);
 struct reactor_entry *state_reactor(struct state *state, uint64_t message_id, uint64_t user_id);
 struct hidden_entry *state_hidden(struct state *state, uint64_t user_id, uint64_t message_id);
 struct draft_entry *state_draft(struct state *state, uint64_t user_id, uint64_t chat_id);
+struct scheduled_entry *state_scheduled(struct state *state, uint64_t scheduled_id);
+void state_need_scheduled_count(struct state *state, uint64_t chat_id, uint64_t user_id);
 struct sight_entry *state_sight(struct state *state, uint64_t media_id, uint64_t user_id);
 
 /* Loads all that was asked for: a constant number of statements. Call again after asking for more. */

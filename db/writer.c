@@ -343,6 +343,11 @@ static void move_marks(struct store *store, const struct vec *events) {
     }
 }
 
+/* Whether something may be due earlier than before. */
+static bool schedules(const struct state *state) {
+    return state->new_scheduled.count || state->bulk[BULK_VOID_SCHEDULED].count || state->bulk[BULK_VOID_SCHEDULED_OF_CHAT].count;
+}
+
 /* After the commit: the new head is visible first, then the streams learn of it, then whoever asked. */
 static void publish(struct store *store, struct batch *batch) {
     const struct vec *events = &batch->state.events;
@@ -353,6 +358,8 @@ static void publish(struct store *store, struct batch *batch) {
     atomic_store(&store->floor, batch->place.floor);
     metric_set(GAUGE_LOG_HEAD_POSITION, (int64_t)log_position(batch->state.last_id));
     metric_set(GAUGE_LOG_FLOOR_POSITION, (int64_t)log_position(batch->place.floor));
+    if (store->due_listener.call && schedules(&batch->state))
+        store->due_listener.call(store->due_listener.context);
     if (events->count == 0)
         return;
     move_marks(store, events);
@@ -371,7 +378,7 @@ static void count_commit(const struct batch *batch, int64_t started_us) {
 static bool leaves_residue(const struct state *state) {
     return state->changed_messages.count || state->changed_users.count || state->bulk[BULK_REMOVE_DEVICE].count ||
            state->bulk[BULK_PURGE_CHAT].count || state->changed_drafts.count || state->bulk[BULK_DROP_DRAFT].count ||
-           state->bulk[BULK_FORGET_MEDIA].count;
+           state->bulk[BULK_FORGET_MEDIA].count || state->bulk[BULK_DROP_SCHEDULED].count || state->bulk[BULK_VOID_SCHEDULED].count;
 }
 
 static void note_residue(struct store *store, struct batch *batch) {
