@@ -1,8 +1,9 @@
 // Messages that wait for their time: posted once, as the chat is then, whatever stops and starts meanwhile.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { createGroup, expectProblem, expectStatus, postMessage, registerMany, removeMember, addMember, wholeHistory } from '../support/client.mjs';
+import { createGroup, expectProblem, expectStatus, postMessage, registerMany, removeMember, addMember, scheduleMessage, wholeHistory } from '../support/client.mjs';
 import { openReadyFor } from '../support/events.mjs';
+import { someBytes, upload } from '../support/media.mjs';
 import { startServer } from '../support/server.mjs';
 import { TIME, checkKeys, checkList } from '../support/shapes.mjs';
 import { eventually } from '../support/wait.mjs';
@@ -13,8 +14,7 @@ after(() => server.dispose());
 const DAY_MS = 24 * 3600 * 1000;
 const scheduledOf = (chat) => `/v1/chats/${chat.id}/scheduled`;
 const inFuture = (ms) => new Date(Date.now() + ms).toISOString();
-const schedule = async (account, chat, ms, fields = {}) =>
-  expectStatus(await account.post(scheduledOf(chat), { text: 'later', send_at: inFuture(ms), ...fields }), 201);
+const schedule = (account, chat, ms, fields = {}) => scheduleMessage(account, chat, { send_at: inFuture(ms), ...fields });
 const pageOf = async (account, chat, query = '') => {
   const list = expectStatus(await account.get(`${scheduledOf(chat)}${query}`), 200);
   checkList(list);
@@ -129,6 +129,37 @@ test('it goes with the stay, and does not come back with the next one', async ()
   const mine = await schedule(alice, chat, 900, { text: 'of somebody who stayed' });
   await eventually(async () => (await textsOf(alice, chat)).includes(mine.text));
   assert.deepEqual(await textsOf(alice, chat), [mine.text]);
+});
+
+test('its attachments are kept until then, and no longer than it is', async () => {
+  const { alice, bob, chat } = await aliceAndBob();
+  const bytes = someBytes();
+  const [sent, dropped] = [await upload(alice, bytes), await upload(alice, someBytes())];
+  const waiting = await schedule(alice, chat, DAY_MS, { text: undefined, attachments: [dropped.id] });
+  assert.deepEqual(waiting.attachments.map(({ id }) => id), [dropped.id]);
+  expectProblem(await alice.delete(`/v1/media/${dropped.id}`), 409, 'media_in_use');
+  expectProblem(await bob.get(`/v1/media/${dropped.id}`), 404, 'not_found');
+  expectStatus(await alice.delete(`${scheduledOf(chat)}/${waiting.id}`), 204);
+  expectStatus(await alice.delete(`/v1/media/${dropped.id}`), 204);
+  await schedule(alice, chat, 200, { attachments: [sent.id] });
+  await eventually(async () => (await wholeHistory(bob, chat)).length > 0);
+  const [message] = await wholeHistory(bob, chat);
+  assert.deepEqual(message.attachments.map(({ id }) => id), [sent.id]);
+  expectStatus(await bob.get(`/v1/media/${sent.id}`), 200);
+  expectProblem(await alice.delete(`/v1/media/${sent.id}`), 409, 'media_in_use');
+  expectStatus(await alice.delete(`/v1/chats/${chat.id}/messages/${message.id}`), 204);
+  expectStatus(await alice.delete(`/v1/media/${sent.id}`), 204);
+});
+
+test('it goes with the chat, and lets go of its attachments', async () => {
+  const { alice, bob, chat } = await aliceAndBob();
+  const [hers, his] = [await upload(alice, someBytes()), await upload(bob, someBytes())];
+  await schedule(alice, chat, DAY_MS, { attachments: [hers.id] });
+  await schedule(bob, chat, DAY_MS, { attachments: [his.id] });
+  await removeMember(bob, chat, bob);
+  await eventually(async () => (await bob.delete(`/v1/media/${his.id}`)).status === 204);
+  expectStatus(await alice.delete(`/v1/chats/${chat.id}`), 204);
+  await eventually(async () => (await alice.delete(`/v1/media/${hers.id}`)).status === 204);
 });
 
 test('what became due while the server was killed is posted once when it is back', async () => {
