@@ -127,7 +127,8 @@ static struct node nodes[NODES_MAX]; /* the first is the root */
 static size_t node_count;
 
 static enum path_id parameter_of(const char *segment, size_t size) {
-    static const char *const NAMES[PATH_ID_COUNT] = { "{chat_id}", "{message_id}", "{user_id}", "{device_id}", "{media_id}", "{link_id}", "{scheduled_id}" };
+    static const char *const NAMES[PATH_ID_COUNT] = { "{chat_id}",  "{message_id}", "{user_id}",     "{device_id}",
+                                                      "{media_id}", "{link_id}",    "{scheduled_id}" };
     for (int i = 0; i < PATH_ID_COUNT; i++)
         if (strlen(NAMES[i]) == size && memcmp(NAMES[i], segment, size) == 0)
             return (enum path_id)i;

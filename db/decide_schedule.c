@@ -195,6 +195,8 @@ void decide_schedule_send(struct state *state, struct slot *slot) {
     post_message(state, slot, chat, stay);
     if (!command->out.id)
         return;
+    slot->answer->is_scheduled = true;
+    slot->answer->read_seq = stay->stay.read_seq;
     tell_sender(state, &entry->scheduled, EVENT_SCHEDULED_SENT, command->out.id);
     remove_scheduled(state, entry);
 }

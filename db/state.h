@@ -187,6 +187,8 @@ struct event_entry {
     uint64_t members_chat_id; /* chat.created: `members` are its first */
     const uint64_t *members;
     size_t member_count;
+    bool is_scheduled;   /* message.created: its sender was not there when it was posted, */
+    uint64_t read_seq;   /* and had read so far, as far as was stored */
     struct frame *frame; /* made before the commit; one reference is the batch's */
 };
 

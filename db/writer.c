@@ -331,14 +331,24 @@ static void tell(struct store *store, const struct batch *batch, size_t count) {
     store_tell(store, batch->previous_id, batch->frames, count);
 }
 
-/* Who posts has read what is there up to the own message. When there is no room for the mark, that is told by the client's next one. */
+/* Who posts has read what is there up to the own message; by a scheduled one nothing is read that was not read before. */
+static bool has_read(struct store *store, const struct event_entry *entry) {
+    const struct event *event = &entry->event;
+    if (event->type != EVENT_MESSAGE_CREATED || !entry->is_scheduled)
+        return event->type == EVENT_MESSAGE_CREATED;
+    uint64_t marked_seq = store_mark(store, MARK_READ, event->owner_id, event->actor_id);
+    return (marked_seq > entry->read_seq ? marked_seq : entry->read_seq) + 1 >= event->message.seq;
+}
+
+/* When there is no room for the mark, that is told by the client's next one. */
 static void move_marks(struct store *store, const struct vec *events) {
     for (size_t i = 0; i < events->count; i++) {
-        const struct event *event = &((struct event_entry *)events->items[i])->event;
+        const struct event_entry *entry = events->items[i];
+        const struct event *event = &entry->event;
         const struct mark mark = {
             .kind = MARK_READ, .chat_id = event->owner_id, .owner_id = event->actor_id, .value = event->message.seq, .silent = true
         };
-        if (event->type == EVENT_MESSAGE_CREATED && store_move_mark(store, &mark) != OK)
+        if (has_read(store, entry) && store_move_mark(store, &mark) != OK)
             break;
     }
 }

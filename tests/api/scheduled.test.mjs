@@ -1,7 +1,7 @@
 // Messages that wait for their time: posted once, as the chat is then, whatever stops and starts meanwhile.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { createGroup, expectProblem, expectStatus, postMessage, registerMany, removeMember, addMember, scheduleMessage, wholeHistory } from '../support/client.mjs';
+import { createGroup, expectProblem, expectStatus, getOwnChat, postMessage, registerMany, removeMember, addMember, scheduleMessage, wholeHistory } from '../support/client.mjs';
 import { openReadyFor } from '../support/events.mjs';
 import { someBytes, upload } from '../support/media.mjs';
 import { startServer } from '../support/server.mjs';
@@ -83,6 +83,18 @@ test('times that are over or too far ahead are refused, and so is what cannot be
   await refused({ text: 'x', send_at: inFuture(DAY_MS), attachments: ['1'] }, 'attachments');
   await refused({ text: 'x', send_at: inFuture(DAY_MS), mentions: [{ user_id: '1', offset: 0, length: 1 }] }, 'mentions');
   assert.deepEqual(await idsOf(alice, chat), []);
+});
+
+test('what its sender had not read when it was posted stays unread', async () => {
+  const { alice, bob, chat } = await aliceAndBob();
+  const unread = async () => (await getOwnChat(alice, chat)).unread;
+  await schedule(alice, chat, 200, { text: 'after all was read' });
+  await eventually(async () => (await textsOf(alice, chat)).length === 1);
+  assert.equal(await unread(), 0);
+  await postMessage(bob, chat, 'unread');
+  await schedule(alice, chat, 200, { text: 'while something was not' });
+  await eventually(async () => (await textsOf(alice, chat)).length === 3);
+  assert.equal(await unread(), 2);
 });
 
 test('a key schedules once, also when it is repeated after the message was posted', async () => {
