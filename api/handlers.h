@@ -87,6 +87,16 @@ enum err message_list(struct request *request);
 enum err message_show(struct request *request);
 enum err message_edit(struct request *request);
 enum err message_delete(struct request *request);
+/* Whether the mentions lie inside the text, and not over each other. */
+enum err check_mentions(struct request *request, const struct mention_list *mentions, const struct text *text);
+/* Whether no media is there twice. */
+enum err check_attachments(struct request *request, const struct id_list *attachments);
+
+/* scheduled.c */
+extern const struct form scheduled_form;
+enum err schedule_create(struct request *request);
+enum err schedule_list(struct request *request);
+enum err schedule_delete(struct request *request);
 
 /* reactions.c */
 enum err reaction_list(struct request *request);

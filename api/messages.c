@@ -38,10 +38,10 @@ static bool overlap(const struct mention *one, const struct mention *other) {
     return one->offset < other->offset + other->length && other->offset < one->offset + one->length;
 }
 
-static enum err check_mentions(struct request *request, const struct message_form *form) {
-    const struct mention *mentions = form->mentions.mentions;
-    size_t count = form->mentions.count;
-    size_t length = count > 0 ? utf8_length(form->text.bytes, form->text.size) : 0;
+enum err check_mentions(struct request *request, const struct mention_list *list, const struct text *text) {
+    const struct mention *mentions = list->mentions;
+    size_t count = list->count;
+    size_t length = count > 0 ? utf8_length(text->bytes, text->size) : 0;
     for (size_t i = 0; i < count; i++) {
         if (mentions[i].offset + mentions[i].length > length)
             return request_refuse(request, ERR_BAD_FIELD, "mentions", request_printf(request, "item %zu is not inside the text", i));
@@ -58,17 +58,22 @@ static enum err check_forward(struct request *request, const struct message_form
     return has_content ? request_refuse(request, ERR_BAD_FIELD, "forward", "goes without text, attachments and mentions") : OK;
 }
 
+enum err check_attachments(struct request *request, const struct id_list *attachments) {
+    for (size_t i = 0; i < attachments->count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (attachments->ids[i] == attachments->ids[j])
+                return request_refuse(request, ERR_BAD_FIELD, "attachments", "the same media is there twice");
+    return OK;
+}
+
 static enum err check_content(struct request *request, const struct message_form *form) {
     const struct id_list *attachments = &form->attachments;
     if (form->forward.message_id != 0)
         return check_forward(request, form);
     if (form->text.bytes == NULL && attachments->count == 0)
         return request_refuse(request, ERR_MISSING_FIELD, "text", "a message has a text, attachments or both");
-    for (size_t i = 0; i < attachments->count; i++)
-        for (size_t j = 0; j < i; j++)
-            if (attachments->ids[i] == attachments->ids[j])
-                return request_refuse(request, ERR_BAD_FIELD, "attachments", "the same media is there twice");
-    return check_mentions(request, form);
+    enum err err = check_attachments(request, attachments);
+    return err == OK ? check_mentions(request, &form->mentions, &form->text) : err;
 }
 
 enum err message_post(struct request *request) {
@@ -98,7 +103,7 @@ enum err message_post(struct request *request) {
 
 enum err message_edit(struct request *request) {
     const struct message_form *form = REQUEST_FORM(request, message_form);
-    enum err err = check_mentions(request, form);
+    enum err err = check_mentions(request, &form->mentions, &form->text);
     if (err != OK)
         return err;
     struct command *command = request_command(request, COMMAND_MESSAGE_EDIT);

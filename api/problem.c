@@ -39,6 +39,7 @@ static const struct problem PROBLEMS[ERR_COUNT] = {
     [ERR_TOO_MANY_PINS] = { 409, "too_many_pins", "Too many pins" },
     [ERR_CHAT_FULL] = { 409, "chat_full", "Chat is full" },
     [ERR_TOO_MANY_CHATS] = { 409, "too_many_chats", "Too many chats" },
+    [ERR_TOO_MANY_SCHEDULED] = { 409, "too_many_scheduled", "Too many scheduled messages" },
     [ERR_TOO_MANY_LINKS] = { 409, "too_many_links", "Too many links" },
     [ERR_TOO_MANY_JOIN_REQUESTS] = { 409, "too_many_join_requests", "Too many requests to join" },
     [ERR_TOO_MANY_BANS] = { 409, "too_many_bans", "Too many bans" },

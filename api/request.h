@@ -39,7 +39,7 @@ enum rate_class {
 };
 
 /* The ids of a path, by the name of its parameter. */
-enum path_id { PATH_CHAT_ID, PATH_MESSAGE_ID, PATH_USER_ID, PATH_DEVICE_ID, PATH_MEDIA_ID, PATH_LINK_ID, PATH_ID_COUNT };
+enum path_id { PATH_CHAT_ID, PATH_MESSAGE_ID, PATH_USER_ID, PATH_DEVICE_ID, PATH_MEDIA_ID, PATH_LINK_ID, PATH_SCHEDULED_ID, PATH_ID_COUNT };
 
 /* One row of the route table (routes.c). */
 struct route {

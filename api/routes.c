@@ -61,6 +61,9 @@ const struct route ROUTES[] = {
     { METHOD_PUT,    "/v1/chats/{chat_id}/messages/{message_id}/reactions/{emoji}", AUTH_USER, ON_LOOP, RATE_NORMAL, 200, 0, NULL, NULL, NULL, reaction_put, finish_json },
     { METHOD_DELETE, "/v1/chats/{chat_id}/messages/{message_id}/reactions/{emoji}", AUTH_USER, ON_LOOP, RATE_NORMAL, 200, 0, NULL, NULL, NULL, reaction_delete, finish_json },
 
+    { METHOD_POST,   "/v1/chats/{chat_id}/scheduled", AUTH_USER, ON_LOOP, RATE_NORMAL, 201, BIG, &scheduled_form, NULL, NULL, schedule_create, finish_json },
+    { METHOD_GET,    "/v1/chats/{chat_id}/scheduled", AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, "limit cursor", NULL, schedule_list, NULL },
+    { METHOD_DELETE, "/v1/chats/{chat_id}/scheduled/{scheduled_id}", AUTH_USER, ON_LOOP, RATE_NORMAL, 204, 0, NULL, NULL, NULL, schedule_delete, finish_empty },
     { METHOD_GET,    "/v1/chats/{chat_id}/pins",              AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, NULL, NULL, pin_list, NULL },
     { METHOD_PUT,    "/v1/chats/{chat_id}/pins/{message_id}", AUTH_USER, ON_LOOP, RATE_NORMAL, 204, 0, NULL, NULL, NULL, pin_put, finish_empty },
     { METHOD_DELETE, "/v1/chats/{chat_id}/pins/{message_id}", AUTH_USER, ON_LOOP, RATE_NORMAL, 204, 0, NULL, NULL, NULL, pin_delete, finish_empty },
@@ -124,7 +127,8 @@ static struct node nodes[NODES_MAX]; /* the first is the root */
 static size_t node_count;
 
 static enum path_id parameter_of(const char *segment, size_t size) {
-    static const char *const NAMES[PATH_ID_COUNT] = { "{chat_id}", "{message_id}", "{user_id}", "{device_id}", "{media_id}", "{link_id}" };
+    static const char *const NAMES[PATH_ID_COUNT] = { "{chat_id}",  "{message_id}", "{user_id}",     "{device_id}",
+                                                      "{media_id}", "{link_id}",    "{scheduled_id}" };
     for (int i = 0; i < PATH_ID_COUNT; i++)
         if (strlen(NAMES[i]) == size && memcmp(NAMES[i], segment, size) == 0)
             return (enum path_id)i;

@@ -16,6 +16,7 @@
 #include "core/log.h"
 #include "core/metrics.h"
 #include "jobs/cleanup.h"
+#include "jobs/scheduler.h"
 #include "media/storage.h"
 #include "stream/whisper.h"
 
@@ -27,6 +28,7 @@ struct serving {
     struct server *server;
     struct admin *admin;
     struct cleanup *cleanup; /* NULL when switched off */
+    struct scheduler *scheduler;
     char problem[512];
 };
 
@@ -111,6 +113,9 @@ static enum err start_core(struct serving *serving) {
     store_on_commit(serving->store, hub_commit, serving->hub);
     store_on_break(serving->store, hub_break, serving->hub);
     store_on_whisper(serving->store, whisper_hear, serving->hub);
+    err = scheduler_open(serving->store, &serving->scheduler);
+    if (err != OK)
+        return start_failed(serving, "scheduler", err);
     err = store_start(serving->store);
     return err == OK ? OK : start_failed(serving, "writer", err);
 }
@@ -120,6 +125,9 @@ static enum err start_rest(struct serving *serving) {
     enum err err = admin_start(&target, &serving->admin);
     if (err != OK)
         return start_failed(serving, "admin_socket", err);
+    err = scheduler_start(serving->scheduler);
+    if (err != OK)
+        return start_failed(serving, "scheduler", err);
     if (serving->config.cleanup_interval_ms == 0)
         return OK;
     err = cleanup_start(&target, &serving->cleanup);
@@ -140,8 +148,10 @@ static void stop(struct serving *serving) {
         server_drain(serving->server);
     admin_stop(serving->admin);
     cleanup_stop(serving->cleanup);
+    scheduler_stop(serving->scheduler);
     if (serving->store != NULL)
         store_stop(serving->store);
+    scheduler_close(serving->scheduler);
     if (serving->hub != NULL)
         hub_stop(serving->hub);
     if (serving->server != NULL)

@@ -39,6 +39,7 @@ static const char *const names[ERR_COUNT] = {
     [ERR_TOO_MANY_PINS] = "too_many_pins",
     [ERR_CHAT_FULL] = "chat_full",
     [ERR_TOO_MANY_CHATS] = "too_many_chats",
+    [ERR_TOO_MANY_SCHEDULED] = "too_many_scheduled",
     [ERR_TOO_MANY_LINKS] = "too_many_links",
     [ERR_TOO_MANY_JOIN_REQUESTS] = "too_many_join_requests",
     [ERR_TOO_MANY_BANS] = "too_many_bans",

@@ -47,6 +47,11 @@ static const struct backup_column draft_columns[] = {
     TEXT("text", 7),
     NUMBER("updated_ms", 7),
 };
+static const struct backup_column scheduled_columns[] = {
+    NUMBER("id", 8),         NUMBER("user_id", 8),   NUMBER("chat_id", 8), NUMBER("joined_id", 8), NUMBER("due_ms", 8),
+    NUMBER("created_ms", 8), NUMBER("failed_ms", 8), TEXT("text", 8),      TEXT("attachments", 8), TEXT("media_ids", 8),
+    TEXT("mentions", 8),     NUMBER("reply_id", 8),  NUMBER("ttl_ms", 8),  TEXT("failure", 8),
+};
 static const struct backup_column event_columns[] = {
     NUMBER("id", 1),
     NUMBER("owner_id", 1),
@@ -143,6 +148,7 @@ const struct backup_table backup_tables[] = {
     { .name = "purge", .since = 1, .key_columns = 1, COLUMNS(purge_columns) },
     { .name = "stay", .since = 1, .key_columns = 3, COLUMNS(stay_columns) },
     { .name = "draft", .since = 7, .key_columns = 2, COLUMNS(draft_columns) },
+    { .name = "scheduled", .since = 8, .key_columns = 1, COLUMNS(scheduled_columns) },
     { .name = "event", .since = 1, .key_columns = 1, COLUMNS(event_columns) },
     { .name = "media", .since = 2, .key_columns = 1, COLUMNS(media_columns) },
     { .name = "attachment", .since = 2, .key_columns = 2, COLUMNS(attachment_columns) },

@@ -38,6 +38,9 @@ enum command_type {
     COMMAND_MESSAGE_REACT,
     COMMAND_MESSAGE_PIN,
     COMMAND_MESSAGE_HIDE,
+    COMMAND_SCHEDULE_CREATE,
+    COMMAND_SCHEDULE_DELETE,
+    COMMAND_SCHEDULE_SEND,
     COMMAND_EVENTS_ACK,
     COMMAND_MARKS,
     COMMAND_SETTINGS,
@@ -79,7 +82,7 @@ struct command {
     enum command_type type;
     uint64_t actor_id;              /* the user who asks; 0: an operator */
     uint64_t device_id;             /* the device that asks; 0: none */
-    struct idempotency idempotency; /* CHAT_CREATE, MESSAGE_POST and MEDIA_CREATE */
+    struct idempotency idempotency; /* CHAT_CREATE, MESSAGE_POST, SCHEDULE_CREATE and MEDIA_CREATE */
     size_t bytes;                   /* memory that waits with it, for the queue's bound; 0: taken as small */
 
     union {
@@ -202,6 +205,9 @@ struct command {
             uint64_t chat_id;
             uint64_t user_id;
         } ban_remove;
+        /* SCHEDULE_CREATE keeps it until `due_ms` (TOO_MANY_SCHEDULED), without client_key and forward; out.json shows it. SCHEDULE_SEND, the scheduler's, posts
+         * what it has read of a scheduled message, which goes in the same transaction; one that is not there any more is not posted, one whose stay has ended
+         * goes, and one that is refused as a post stays, with the reason. The command itself is not refused then. */
         struct {
             uint64_t chat_id;
             const char *text;
@@ -217,6 +223,10 @@ struct command {
                 uint64_t chat_id;
                 uint64_t message_id; /* 0: none; else its text and attachments are posted, and there are no others, nor mentions */
             } forward;
+            struct {
+                uint64_t id;    /* SCHEDULE_SEND */
+                int64_t due_ms; /* SCHEDULE_CREATE */
+            } scheduled;
         } message_post;
         struct {
             uint64_t chat_id;
@@ -248,6 +258,11 @@ struct command {
             uint64_t chat_id;
             uint64_t message_id;
         } message_hide;
+        /* The actor's own. */
+        struct {
+            uint64_t chat_id;
+            uint64_t scheduled_id;
+        } schedule_delete;
         struct {
             uint64_t id; /* refused (BAD_FIELD "id") beyond the log's head */
         } events_ack;    /* device_id's */

@@ -126,6 +126,21 @@ static void needs_message_post(struct state *state, struct slot *slot) {
     }
 }
 
+static void needs_schedule_create(struct state *state, struct slot *slot) {
+    needs_message_post(state, slot);
+    state_need_scheduled_count(state, slot->command->in.message_post.chat_id, slot->command->actor_id);
+}
+
+static void needs_schedule_send(struct state *state, struct slot *slot) {
+    needs_message_post(state, slot);
+    state_scheduled(state, slot->command->in.message_post.scheduled.id);
+}
+
+static void needs_schedule_delete(struct state *state, struct slot *slot) {
+    needs_own_stay(state, slot->command, slot->command->in.schedule_delete.chat_id);
+    state_scheduled(state, slot->command->in.schedule_delete.scheduled_id);
+}
+
 static void needs_message_edit(struct state *state, struct slot *slot) {
     const struct command *command = slot->command;
     needs_own_stay(state, command, command->in.message_edit.chat_id);
@@ -220,6 +235,9 @@ static const struct {
     [COMMAND_MESSAGE_REACT] = { needs_message_react, decide_message_react },
     [COMMAND_MESSAGE_PIN] = { needs_message_pin, decide_message_pin },
     [COMMAND_MESSAGE_HIDE] = { needs_message_hide, decide_message_hide },
+    [COMMAND_SCHEDULE_CREATE] = { needs_schedule_create, decide_schedule_create, .makes_ids = true },
+    [COMMAND_SCHEDULE_DELETE] = { needs_schedule_delete, decide_schedule_delete },
+    [COMMAND_SCHEDULE_SEND] = { needs_schedule_send, decide_schedule_send },
     [COMMAND_EVENTS_ACK] = { needs_none, decide_events_ack },
     [COMMAND_MARKS] = { needs_none, decide_marks },
     [COMMAND_SETTINGS] = { needs_settings, decide_settings },
@@ -249,6 +267,8 @@ static void needs_of_key(struct state *state, const struct command *command) {
         needs_own_stay(state, command, key->result_id);
     else if (command->type == COMMAND_MEDIA_CREATE)
         state_media(state, key->result_id);
+    else if (command->type == COMMAND_SCHEDULE_CREATE)
+        state_scheduled(state, key->result_id);
     else
         state_message(state, key->result_id);
 }
@@ -273,6 +293,17 @@ static void needs_of_message(struct state *state, uint64_t message_id) {
     const struct message_entry *message = state_message(state, message_id);
     if (message && message->found && message->message.attachments)
         state_need_attached(state, message_id);
+}
+
+/* What a scheduled message keeps until then. */
+static void needs_of_scheduled(struct state *state, uint64_t scheduled_id) {
+    const struct scheduled_entry *entry = state_scheduled(state, scheduled_id);
+    if (entry && entry->found && entry->scheduled.attachments)
+        state_need_attached(state, scheduled_id);
+}
+
+static bool is_post(const struct command *command) {
+    return command->type == COMMAND_MESSAGE_POST || command->type == COMMAND_SCHEDULE_CREATE || command->type == COMMAND_SCHEDULE_SEND;
 }
 
 static void needs_owners(struct state *state, const struct command *command) {
@@ -335,8 +366,12 @@ void decide_needs_of_loaded(struct state *state, struct slot *slot) {
     needs_of_joiner(state, command);
     if (command->type == COMMAND_CHAT_CREATE && command->in.chat_create.type == CHAT_DIRECT)
         needs_of_pair(state, command);
-    if (command->type == COMMAND_MESSAGE_POST)
+    if (is_post(command))
         needs_of_attachments(state, command);
+    if (command->type == COMMAND_SCHEDULE_SEND)
+        needs_of_scheduled(state, command->in.message_post.scheduled.id);
+    if (command->type == COMMAND_SCHEDULE_DELETE)
+        needs_of_scheduled(state, command->in.schedule_delete.scheduled_id);
     if (command->type == COMMAND_MESSAGE_POST && command->in.message_post.forward.message_id)
         needs_of_message(state, command->in.message_post.forward.message_id);
     if (command->type == COMMAND_MESSAGE_DELETE)
@@ -392,6 +427,9 @@ uint64_t decide_list_key(const struct command *command) {
     case COMMAND_MESSAGE_DELETE:
     case COMMAND_MESSAGE_REACT:
     case COMMAND_MESSAGE_HIDE:
+    case COMMAND_SCHEDULE_CREATE:
+    case COMMAND_SCHEDULE_DELETE:
+    case COMMAND_SCHEDULE_SEND:
     case COMMAND_EVENTS_ACK:
     case COMMAND_MARKS:
     case COMMAND_SETTINGS:

@@ -95,6 +95,17 @@ bool may_show_avatar(struct state *state, struct command *command, uint64_t medi
 /* Makes it the chat's avatar, in place of the one that was; 0: none. */
 void show_avatar(struct state *state, struct chat_entry *chat, uint64_t media_id);
 
+/* The chat, when the actor is a member of it now; else refuses and returns NULL. */
+struct chat_entry *enter_chat(struct state *state, struct command *command, uint64_t chat_id, struct stay_entry **ret_stay);
+/* Whether the actor may post what the command says there, now; else it is refused. */
+bool may_post_now(struct state *state, struct command *command, const struct chat_entry *chat, const struct stay_entry *stay);
+/* Posts it: the command's out.id and the slot's answer. */
+void post_message(struct state *state, struct slot *slot, struct chat_entry *chat, struct stay_entry *stay);
+
+/* What members have scheduled goes with their stays, and with the chat. */
+void void_scheduled(struct state *state, uint64_t user_id, uint64_t chat_id);
+void void_scheduled_of_chat(struct state *state, uint64_t chat_id);
+
 /* What a member had begun to write in a chat goes with the stay. */
 void drop_draft(struct state *state, uint64_t user_id, uint64_t chat_id);
 
@@ -128,6 +139,9 @@ void decide_message_delete(struct state *state, struct slot *slot);
 void decide_message_react(struct state *state, struct slot *slot);
 void decide_message_pin(struct state *state, struct slot *slot);
 void decide_message_hide(struct state *state, struct slot *slot);
+void decide_schedule_create(struct state *state, struct slot *slot);
+void decide_schedule_delete(struct state *state, struct slot *slot);
+void decide_schedule_send(struct state *state, struct slot *slot);
 void decide_events_ack(struct state *state, struct slot *slot);
 void decide_marks(struct state *state, struct slot *slot);
 void decide_settings(struct state *state, struct slot *slot);

@@ -300,6 +300,7 @@ static void end_chat(struct state *state, struct chat_entry *chat, uint64_t acto
     state_push(state, &state->bulk[BULK_CLOSE_STAYS], close);
     state_push(state, &state->bulk[BULK_PURGE_CHAT], purge);
     push_bulk(state, BULK_DROP_DRAFTS, chat->chat.id, 0);
+    void_scheduled_of_chat(state, chat->chat.id);
 }
 
 void decide_chat_delete(struct state *state, struct slot *slot) {
@@ -421,6 +422,7 @@ void leave_chat(struct state *state, struct chat_entry *chat, struct stay_entry 
     member->found = false;
     stay_changed(state, member);
     drop_draft(state, member->stay.user_id, chat->chat.id);
+    void_scheduled(state, member->stay.user_id, chat->chat.id);
     struct buf body = BUF_INIT;
     buf_string(&body, "\"member\":{");
     json_member_id(&body, "user_id", member->stay.user_id);

@@ -67,8 +67,7 @@ static struct message_entry *new_message(struct state *state, const struct comma
     return entry;
 }
 
-/* The chat, when the actor is a member of it now; else refused. */
-static struct chat_entry *enter(struct state *state, struct command *command, uint64_t chat_id, struct stay_entry **ret_stay) {
+struct chat_entry *enter_chat(struct state *state, struct command *command, uint64_t chat_id, struct stay_entry **ret_stay) {
     struct chat_entry *chat = state_chat(state, chat_id);
     struct stay_entry *stay = state_stay(state, chat_id, command->actor_id);
     if (!chat || !stay)
@@ -82,7 +81,7 @@ static struct chat_entry *enter(struct state *state, struct command *command, ui
 }
 
 /* What the chat asks of members who are no admins. */
-static bool may_post(const struct state *state, struct command *command, const struct chat *chat, const struct stay *stay) {
+static bool may_speak(const struct state *state, struct command *command, const struct chat *chat, const struct stay *stay) {
     int64_t wait_ms = chat->slow_mode_ms ? stay->last_post_ms + chat->slow_mode_ms - state->now_ms : 0;
     if (stay->role >= ROLE_ADMIN)
         return true;
@@ -102,19 +101,12 @@ static void note_post(struct state *state, const struct chat *chat, struct stay_
     stay_changed(state, stay);
 }
 
-void decide_message_post(struct state *state, struct slot *slot) {
+bool may_post_now(struct state *state, struct command *command, const struct chat_entry *chat, const struct stay_entry *stay) {
+    return may_speak(state, command, &chat->chat, &stay->stay) && references_fit(state, command) && media_may_attach(state, command);
+}
+
+void post_message(struct state *state, struct slot *slot, struct chat_entry *chat, struct stay_entry *stay) {
     struct command *command = slot->command;
-    struct stay_entry *stay;
-    struct chat_entry *chat = enter(state, command, command->in.message_post.chat_id, &stay);
-    if (!chat)
-        return;
-    if (key_seen(state, slot)) {
-        if (slot->repeated_id)
-            answer_repeated(state, slot);
-        return;
-    }
-    if (!may_post(state, command, &chat->chat, &stay->stay) || !references_fit(state, command) || !media_may_attach(state, command))
-        return;
     struct event_entry *event = append_chat_event(state, chat, EVENT_MESSAGE_CREATED, command->actor_id, 0);
     struct message_entry *message = event ? new_message(state, command, chat, &event->event) : NULL;
     if (!message)
@@ -124,12 +116,29 @@ void decide_message_post(struct state *state, struct slot *slot) {
     command->out.id = message->message.id;
     slot->answer = event;
     note_post(state, &chat->chat, stay);
-    key_note(state, command, message->message.id);
+}
+
+void decide_message_post(struct state *state, struct slot *slot) {
+    struct command *command = slot->command;
+    struct stay_entry *stay;
+    struct chat_entry *chat = enter_chat(state, command, command->in.message_post.chat_id, &stay);
+    if (!chat)
+        return;
+    if (key_seen(state, slot)) {
+        if (slot->repeated_id)
+            answer_repeated(state, slot);
+        return;
+    }
+    if (!may_post_now(state, command, chat, stay))
+        return;
+    post_message(state, slot, chat, stay);
+    if (command->out.id)
+        key_note(state, command, command->out.id);
 }
 
 struct message_entry *message_find(struct state *state, struct command *command, uint64_t chat_id, uint64_t message_id,
                                    struct chat_entry **ret_chat, struct stay_entry **ret_stay) {
-    struct chat_entry *chat = enter(state, command, chat_id, ret_stay);
+    struct chat_entry *chat = enter_chat(state, command, chat_id, ret_stay);
     struct message_entry *entry = chat ? state_message(state, message_id) : NULL;
     if (!entry)
         return NULL;

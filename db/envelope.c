@@ -183,6 +183,8 @@ static bool is_type(uint64_t type) {
     case EVENT_JOIN_REQUESTED:
     case EVENT_JOIN_DECLINED:
     case EVENT_CHAT_SETTINGS:
+    case EVENT_SCHEDULED_SENT:
+    case EVENT_SCHEDULED_FAILED:
         return true;
     }
     return false;

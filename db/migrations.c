@@ -307,10 +307,27 @@ static const char mariadb_7[] =
     "CREATE TABLE IF NOT EXISTS draft(user_id BIGINT NOT NULL, chat_id BIGINT NOT NULL, text TEXT NOT NULL, updated_ms BIGINT NOT NULL,"
     " PRIMARY KEY(user_id, chat_id), INDEX draft_by_chat(chat_id))" INNODB READ_UNTIL_NOW;
 
+/* Messages that wait for their time. Those that failed, and those whose stay has ended, are told by failed_ms and by due_ms 0. Media and mentions are
+ * numbers with commas between them; `attachment` has rows for their files, by their ids. */
+static const char sqlite_8[] =
+    "CREATE TABLE scheduled(id BIGINT PRIMARY KEY NOT NULL, user_id BIGINT NOT NULL, chat_id BIGINT NOT NULL, joined_id BIGINT NOT NULL,"
+    " due_ms BIGINT NOT NULL, created_ms BIGINT NOT NULL, failed_ms BIGINT NOT NULL, text TEXT, attachments TEXT, media_ids TEXT,"
+    " mentions TEXT, reply_id BIGINT NOT NULL, ttl_ms BIGINT NOT NULL, failure TEXT) WITHOUT ROWID;"
+    "CREATE INDEX scheduled_by_due ON scheduled(failed_ms, due_ms, id);"
+    "CREATE INDEX scheduled_by_user ON scheduled(user_id, chat_id, due_ms, id);"
+    "CREATE INDEX scheduled_by_chat ON scheduled(chat_id);";
+
+static const char mariadb_8[] =
+    "CREATE TABLE IF NOT EXISTS scheduled(id BIGINT NOT NULL PRIMARY KEY, user_id BIGINT NOT NULL, chat_id BIGINT NOT NULL,"
+    " joined_id BIGINT NOT NULL, due_ms BIGINT NOT NULL, created_ms BIGINT NOT NULL, failed_ms BIGINT NOT NULL, text MEDIUMTEXT,"
+    " attachments MEDIUMTEXT, media_ids TEXT, mentions TEXT, reply_id BIGINT NOT NULL, ttl_ms BIGINT NOT NULL, failure TEXT,"
+    " INDEX scheduled_by_due(failed_ms, due_ms, id), INDEX scheduled_by_user(user_id, chat_id, due_ms, id),"
+    " INDEX scheduled_by_chat(chat_id))" INNODB;
+
 static const struct step {
     const char *sqlite, *mariadb;
 } steps[] = { { sqlite_1, mariadb_1 }, { sqlite_2, mariadb_2 }, { sqlite_3, mariadb_3 }, { sqlite_4, mariadb_4 },
-              { sqlite_5, mariadb_5 }, { sqlite_6, mariadb_6 }, { sqlite_7, mariadb_7 } };
+              { sqlite_5, mariadb_5 }, { sqlite_6, mariadb_6 }, { sqlite_7, mariadb_7 }, { sqlite_8, mariadb_8 } };
 #define STEP_COUNT (sizeof steps / sizeof *steps)
 
 static const struct step step_table = {

@@ -43,6 +43,8 @@ enum event_type {
     EVENT_CHAT_SETTINGS = 34,
     EVENT_JOIN_REQUESTED = 35,
     EVENT_JOIN_DECLINED = 36,
+    EVENT_SCHEDULED_SENT = 37,
+    EVENT_SCHEDULED_FAILED = 38,
 };
 
 /* Why a device's session ended; the last event on its streams says it. */
@@ -163,6 +165,27 @@ struct mention {
     uint64_t user_id;
     uint32_t offset;
     uint32_t length;
+};
+
+/* A message that waits for its time. */
+struct scheduled {
+    uint64_t id;
+    uint64_t user_id;
+    uint64_t chat_id;
+    uint64_t joined_id; /* of the stay that it goes with */
+    int64_t due_ms;     /* 0: its stay has ended, and it is to go */
+    int64_t created_ms;
+    const char *text; /* NULL: none */
+    size_t text_size;
+    const char *attachments; /* rendered; NULL: none */
+    size_t attachments_size;
+    const uint64_t *media_ids;
+    size_t media_count;
+    const struct mention *mentions;
+    size_t mention_count;
+    uint64_t reply_to;   /* 0: none */
+    int64_t ttl_ms;      /* 0: the chat's */
+    const char *failure; /* why it was not sent, as a problem code; NULL: it waits */
 };
 
 /* A message as it is now. `text` is NULL when deleted or withheld. */

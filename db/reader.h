@@ -141,6 +141,27 @@ struct pin {
 enum err read_pins(struct reader *reader, uint64_t user_id, uint64_t chat_id, struct arena *arena, struct pin **ret_pins,
                    size_t *ret_count) MUST_USE;
 
+/* What a member has scheduled in a chat, by due_ms; at most `limit`, and no more once they have LIMIT_PAGE_BYTES. From due_ms on, without the first `skip`. */
+struct scheduled_request {
+    uint64_t chat_id;
+    int64_t due_ms;
+    size_t skip;
+    size_t limit;
+};
+enum err read_scheduled(struct reader *reader, uint64_t user_id, const struct scheduled_request *request, struct arena *arena,
+                        struct scheduled **ret_scheduled, size_t *ret_count, bool *ret_more) MUST_USE;
+/* For the scheduler: those that are due at `now_ms`, by due_ms and id, after the given one; at most LIMIT_SCHEDULE_BATCH, and no more once they have
+ * LIMIT_PAGE_BYTES. */
+struct due_request {
+    int64_t now_ms;
+    int64_t after_due_ms;
+    uint64_t after_id;
+};
+enum err read_due(struct reader *reader, const struct due_request *request, struct arena *arena, struct scheduled **ret_scheduled,
+                  size_t *ret_count) MUST_USE;
+/* When the next one after `after_ms` is due; INT64_MAX: none is. */
+enum err read_next_due(struct reader *reader, int64_t after_ms, int64_t *ret_due_ms) MUST_USE;
+
 /* How far somebody has come in a chat. */
 struct receipt {
     uint64_t user_id;

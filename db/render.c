@@ -8,16 +8,17 @@ static const struct {
     enum event_type type;
     const char *name;
 } event_names[] = {
-    { EVENT_MESSAGE_CREATED, "message.created" }, { EVENT_MESSAGE_EDITED, "message.edited" },
-    { EVENT_MESSAGE_DELETED, "message.deleted" }, { EVENT_CHAT_CREATED, "chat.created" },
-    { EVENT_CHAT_UPDATED, "chat.updated" },       { EVENT_CHAT_DELETED, "chat.deleted" },
-    { EVENT_MEMBER_ADDED, "member.added" },       { EVENT_MEMBER_UPDATED, "member.updated" },
-    { EVENT_MEMBER_REMOVED, "member.removed" },   { EVENT_MESSAGE_REACTED, "message.reacted" },
-    { EVENT_MESSAGE_PINNED, "message.pinned" },   { EVENT_MESSAGE_UNPINNED, "message.unpinned" },
-    { EVENT_USER_UPDATED, "user.updated" },       { EVENT_DEVICE_ADDED, "device.added" },
-    { EVENT_DEVICE_REMOVED, "device.removed" },   { EVENT_MESSAGE_HIDDEN, "message.hidden" },
-    { EVENT_JOIN_REQUESTED, "join.requested" },   { EVENT_JOIN_DECLINED, "join.declined" },
-    { EVENT_CHAT_SETTINGS, "chat.settings" },
+    { EVENT_MESSAGE_CREATED, "message.created" },   { EVENT_MESSAGE_EDITED, "message.edited" },
+    { EVENT_MESSAGE_DELETED, "message.deleted" },   { EVENT_CHAT_CREATED, "chat.created" },
+    { EVENT_CHAT_UPDATED, "chat.updated" },         { EVENT_CHAT_DELETED, "chat.deleted" },
+    { EVENT_MEMBER_ADDED, "member.added" },         { EVENT_MEMBER_UPDATED, "member.updated" },
+    { EVENT_MEMBER_REMOVED, "member.removed" },     { EVENT_MESSAGE_REACTED, "message.reacted" },
+    { EVENT_MESSAGE_PINNED, "message.pinned" },     { EVENT_MESSAGE_UNPINNED, "message.unpinned" },
+    { EVENT_USER_UPDATED, "user.updated" },         { EVENT_DEVICE_ADDED, "device.added" },
+    { EVENT_DEVICE_REMOVED, "device.removed" },     { EVENT_MESSAGE_HIDDEN, "message.hidden" },
+    { EVENT_JOIN_REQUESTED, "join.requested" },     { EVENT_JOIN_DECLINED, "join.declined" },
+    { EVENT_CHAT_SETTINGS, "chat.settings" },       { EVENT_SCHEDULED_SENT, "scheduled.sent" },
+    { EVENT_SCHEDULED_FAILED, "scheduled.failed" },
 };
 
 static const char *const role_names[] = { [ROLE_NONE] = "none", [ROLE_MEMBER] = "member", [ROLE_ADMIN] = "admin", [ROLE_OWNER] = "owner" };
@@ -307,6 +308,41 @@ void render_mention(struct buf *buf, const struct mention *mention) {
     json_member_id(buf, "user_id", mention->user_id);
     json_member_number(buf, "offset", mention->offset);
     json_member_number(buf, "length", mention->length);
+    buf_char(buf, '}');
+}
+
+static void render_mentions_of(struct buf *buf, const struct scheduled *scheduled) {
+    if (scheduled->mention_count == 0)
+        return;
+    json_comma(buf);
+    json_key(buf, "mentions");
+    buf_char(buf, '[');
+    for (size_t i = 0; i < scheduled->mention_count; i++) {
+        json_comma(buf);
+        render_mention(buf, &scheduled->mentions[i]);
+    }
+    buf_char(buf, ']');
+}
+
+void render_scheduled(struct buf *buf, const struct scheduled *scheduled) {
+    buf_char(buf, '{');
+    json_member_id(buf, "id", scheduled->id);
+    json_member_id(buf, "chat_id", scheduled->chat_id);
+    json_member_time(buf, "send_at", scheduled->due_ms);
+    json_member_time(buf, "created_at", scheduled->created_ms);
+    json_member_text(buf, "text", scheduled->text ? scheduled->text : "", scheduled->text_size);
+    if (scheduled->attachments) {
+        buf_string(buf, ",\"attachments\":[");
+        buf_append(buf, scheduled->attachments, scheduled->attachments_size);
+        buf_char(buf, ']');
+    }
+    if (scheduled->reply_to)
+        json_member_id(buf, "reply_to", scheduled->reply_to);
+    render_mentions_of(buf, scheduled);
+    if (scheduled->ttl_ms)
+        json_member_number(buf, "ttl_s", (uint64_t)scheduled->ttl_ms / 1000);
+    if (scheduled->failure)
+        json_member_string(buf, "failed", scheduled->failure);
     buf_char(buf, '}');
 }
 

@@ -34,6 +34,8 @@ void render_ban(struct buf *buf, const struct ban *ban); /* {user_id, banned_by,
 void render_join_request(struct buf *buf, const struct join_request *request);
 void render_message(struct buf *buf, const struct message *message);
 void render_mention(struct buf *buf, const struct mention *mention); /* {user_id, offset, length} */
+/* As its sender sees it until it is sent. */
+void render_scheduled(struct buf *buf, const struct scheduled *scheduled);
 /* `"reactions":[…],"reactions_rev":N` into an object. */
 void render_reactions(struct buf *buf, const struct message *message);
 /* As it stands in a message; `thumbnail` NULL: none. */

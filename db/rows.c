@@ -1,6 +1,8 @@
 /* Rows into structs. Owns nothing. */
 #include "db/rows.h"
 
+#include <stdlib.h>
+
 bool rows_next(struct db *db, struct statement *statement, enum err *err, bool *row) {
     *row = false;
     if (*err == OK)
@@ -173,6 +175,65 @@ enum err row_message(struct db *db, struct statement *row, int column, struct ar
     if (err == OK)
         *ret_message = message;
     return err;
+}
+
+/* Numbers with commas between them, as the list of a scheduled message's media. */
+static enum err numbers(const char *list, struct arena *arena, uint64_t **ret_numbers, size_t *ret_count) {
+    size_t count = list != NULL;
+    for (const char *at = list; at && *at; at++)
+        count += *at == ',';
+    uint64_t *values = arena_alloc(arena, (count + 1) * sizeof *values);
+    if (!values)
+        return ERR_NO_MEMORY;
+    char *end = (char *)(uintptr_t)list;
+    for (size_t i = 0; i < count; i++)
+        values[i] = strtoull(i == 0 ? end : end + 1, &end, 10);
+    *ret_numbers = values;
+    *ret_count = count;
+    return OK;
+}
+
+static enum err mentions_of(const char *list, struct arena *arena, struct scheduled *scheduled) {
+    uint64_t *values;
+    size_t count;
+    enum err err = numbers(list, arena, &values, &count);
+    struct mention *mentions = err == OK ? arena_alloc(arena, (count / 3 + 1) * sizeof *mentions) : NULL;
+    if (!mentions)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < count / 3; i++)
+        mentions[i] = (struct mention){ values[3 * i], (uint32_t)values[3 * i + 1], (uint32_t)values[3 * i + 2] };
+    scheduled->mentions = mentions;
+    scheduled->mention_count = count / 3;
+    return OK;
+}
+
+enum err row_scheduled(struct db *db, struct statement *row, int column, struct arena *arena, struct scheduled *ret_scheduled) {
+    uint64_t (*number)(struct statement *, int) = db->driver->column_id;
+    enum err err = OK;
+    struct scheduled scheduled = {
+        .id = number(row, column),
+        .user_id = number(row, column + 1),
+        .chat_id = number(row, column + 2),
+        .joined_id = number(row, column + 3),
+        .due_ms = (int64_t)number(row, column + 4),
+        .created_ms = (int64_t)number(row, column + 5),
+        .reply_to = number(row, column + 10),
+        .ttl_ms = (int64_t)number(row, column + 11),
+        .failure = text(db, row, column + 12, arena, &err),
+    };
+    const char *media_ids = text(db, row, column + 8, arena, &err), *mentions = text(db, row, column + 9, arena, &err);
+    uint64_t *ids = NULL;
+    scheduled.text = long_text(db, row, column + 6, arena, &scheduled.text_size, &err);
+    scheduled.attachments = long_text(db, row, column + 7, arena, &scheduled.attachments_size, &err);
+    if (err == OK)
+        err = numbers(media_ids, arena, &ids, &scheduled.media_count);
+    if (err == OK)
+        err = mentions_of(mentions, arena, &scheduled);
+    if (err != OK)
+        return err;
+    scheduled.media_ids = ids;
+    *ret_scheduled = scheduled;
+    return OK;
 }
 
 enum err row_media(struct db *db, struct statement *row, int column, struct arena *arena, struct media *ret_media) {

@@ -19,6 +19,9 @@
 #define LINK_COLUMN_COUNT 8
 #define BAN_COLUMNS "b.chat_id, b.user_id, b.by_id, b.created_ms"
 #define JOIN_REQUEST_COLUMNS "q.chat_id, q.user_id, q.link_id, q.created_ms"
+#define SCHEDULED_COLUMNS                                                                                                          \
+    "w.id, w.user_id, w.chat_id, w.joined_id, w.due_ms, w.created_ms, w.text, w.attachments, w.media_ids, w.mentions, w.reply_id," \
+    " w.ttl_ms, w.failure"
 /* Of a message's own row in the log, named m. */
 #define MESSAGE_COLUMNS                                                                                                                \
     "m.id, m.owner_id, m.actor_id, m.seq, m.changed_rev, m.changed_id, m.body, m.client_key, m.created_ms, m.edited_ms, m.deleted_ms," \
@@ -67,6 +70,7 @@ void row_ban(struct db *db, struct statement *row, int column, struct ban *ret_b
 void row_join_request(struct db *db, struct statement *row, int column, struct join_request *ret_request);
 enum err row_message(struct db *db, struct statement *row, int column, struct arena *arena, struct message *ret_message) MUST_USE;
 enum err row_media(struct db *db, struct statement *row, int column, struct arena *arena, struct media *ret_media) MUST_USE;
+enum err row_scheduled(struct db *db, struct statement *row, int column, struct arena *arena, struct scheduled *ret_scheduled) MUST_USE;
 
 /* Loops over the rows of `statement`: `err` holds the outcome, the statement is finished at the end.
  * Usage:  for (bool row; rows_next(db, statement, &err, &row);) { ... } */

@@ -11,17 +11,19 @@ void state_init(struct state *state, struct arena *arena, const struct config *c
 void state_release(struct state *state) {
     for (size_t i = 0; i < state->events.count; i++)
         frame_drop(((struct event_entry *)state->events.items[i])->frame);
-    struct map *maps[] = { &state->users,    &state->names, &state->chats,    &state->stays,  &state->pairs,
-                           &state->messages, &state->keys,  &state->media,    &state->sights, &state->links,
-                           &state->requests, &state->bans,  &state->reactors, &state->hidden, &state->drafts };
+    struct map *maps[] = { &state->users,    &state->names,  &state->chats,  &state->stays,    &state->pairs,    &state->messages,
+                           &state->keys,     &state->media,  &state->sights, &state->links,    &state->requests, &state->bans,
+                           &state->reactors, &state->hidden, &state->drafts, &state->scheduled };
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         map_release(maps[i]);
-    struct buf *bufs[] = { &state->need_users,          &state->need_names,  &state->need_devices,     &state->need_counts,
-                           &state->need_pending,        &state->need_chats,  &state->need_stays,       &state->need_pairs,
-                           &state->need_messages,       &state->need_keys,   &state->need_media,       &state->need_attached,
-                           &state->need_sights,         &state->need_links,  &state->need_link_counts, &state->need_requests,
-                           &state->need_request_counts, &state->need_bans,   &state->need_ban_counts,  &state->need_reactors,
-                           &state->need_pins,           &state->need_hidden, &state->need_drafts,      &state->need_former };
+    struct buf *bufs[] = {
+        &state->need_users,    &state->need_names,          &state->need_devices, &state->need_counts,     &state->need_pending,
+        &state->need_chats,    &state->need_stays,          &state->need_pairs,   &state->need_messages,   &state->need_keys,
+        &state->need_media,    &state->need_attached,       &state->need_sights,  &state->need_links,      &state->need_link_counts,
+        &state->need_requests, &state->need_request_counts, &state->need_bans,    &state->need_ban_counts, &state->need_reactors,
+        &state->need_pins,     &state->need_hidden,         &state->need_drafts,  &state->need_scheduled,  &state->need_scheduled_counts,
+        &state->need_former
+    };
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
         buf_release(bufs[i]);
 }
@@ -376,4 +378,22 @@ struct draft_entry *state_draft(struct state *state, uint64_t user_id, uint64_t 
     put(state, &state->drafts, mixed, entry);
     need_pair(&state->need_drafts, user_id, chat_id);
     return entry;
+}
+
+struct scheduled_entry *state_scheduled(struct state *state, uint64_t scheduled_id) {
+    struct scheduled_entry *entry = map_get(&state->scheduled, scheduled_id);
+    if (entry || !(entry = state_alloc(state, sizeof *entry)))
+        return entry;
+    entry->scheduled.id = scheduled_id;
+    put(state, &state->scheduled, scheduled_id, entry);
+    need_id(&state->need_scheduled, scheduled_id);
+    return entry;
+}
+
+void state_need_scheduled_count(struct state *state, uint64_t chat_id, uint64_t user_id) {
+    struct stay_entry *entry = state_stay(state, chat_id, user_id);
+    if (!entry || entry->scheduled_needed)
+        return;
+    entry->scheduled_needed = true;
+    need_pair(&state->need_scheduled_counts, chat_id, user_id);
 }

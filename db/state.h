@@ -67,6 +67,8 @@ struct stay_entry {
     bool listed;
     bool settings_listed; /* in changed_settings */
     bool former_needed;
+    bool scheduled_needed;
+    uint32_t scheduled_count; /* messages that the member has scheduled, if it was needed */
     struct stay_entry *next;
 };
 
@@ -97,6 +99,13 @@ struct draft_entry { /* of a member in a chat */
     size_t size;
     bool listed; /* in changed_drafts */
     struct draft_entry *next;
+};
+
+/* found is false when it was sent or deleted. */
+struct scheduled_entry {
+    struct scheduled scheduled;
+    const char *media_ids, *mentions; /* of a new one: as its row has them */
+    bool found;
 };
 
 struct pair_entry { /* a direct chat's pair */
@@ -179,6 +188,8 @@ struct event_entry {
     uint64_t members_chat_id; /* chat.created: `members` are its first */
     const uint64_t *members;
     size_t member_count;
+    bool is_scheduled;   /* message.created: its sender was not there when it was posted, */
+    uint64_t read_seq;   /* and had read so far, as far as was stored */
     struct frame *frame; /* made before the commit; one reference is the batch's */
 };
 
@@ -218,6 +229,9 @@ enum bulk_kind {
     BULK_FORGET_MEDIA,
     BULK_DROP_REQUEST, /* of a chat, from a user */
     BULK_DROP_BAN,     /* the same */
+    BULK_DROP_SCHEDULED,
+    BULK_VOID_SCHEDULED, /* of a user, in a chat */
+    BULK_VOID_SCHEDULED_OF_CHAT,
     BULK_KINDS
 };
 struct bulk {
@@ -239,10 +253,11 @@ struct state {
     uint16_t tag;              /* of this commit */
     bool failed;
 
-    struct map users, names, chats, stays, pairs, messages, keys, media, sights, links, requests, bans, reactors, hidden, drafts;
+    struct map users, names, chats, stays, pairs, messages, keys, media, sights, links, requests, bans, reactors, hidden, drafts, scheduled;
     struct buf need_users, need_names, need_devices, need_counts, need_pending, need_chats, need_stays, need_pairs, need_messages,
         need_keys, need_media, need_attached, need_sights, need_links, need_link_counts, need_requests, need_request_counts, need_bans,
-        need_ban_counts, need_reactors, need_pins, need_hidden, need_drafts, need_former; /* JSON arrays */
+        need_ban_counts, need_reactors, need_pins, need_hidden, need_drafts, need_scheduled, need_scheduled_counts,
+        need_former; /* JSON arrays */
 
     struct vec new_users, changed_users, new_devices, new_chats, changed_chats, new_stays, changed_stays, events, changed_messages;
     struct vec read_marks, changed_settings, changed_drafts;
@@ -251,6 +266,7 @@ struct state {
     struct vec new_links, changed_links, new_requests, new_bans;
     struct vec mentions; /* struct mention_row */
     struct vec reacted_messages, changed_reactions, new_pins, new_hidden, new_revisions;
+    struct vec new_scheduled, failed_scheduled;
     struct vec bulk[BULK_KINDS];
 };
 
@@ -290,6 +306,8 @@ void state_need_attached(struct state *state, uint64_t message_id);
 struct reactor_entry *state_reactor(struct state *state, uint64_t message_id, uint64_t user_id);
 struct hidden_entry *state_hidden(struct state *state, uint64_t user_id, uint64_t message_id);
 struct draft_entry *state_draft(struct state *state, uint64_t user_id, uint64_t chat_id);
+struct scheduled_entry *state_scheduled(struct state *state, uint64_t scheduled_id);
+void state_need_scheduled_count(struct state *state, uint64_t chat_id, uint64_t user_id);
 struct sight_entry *state_sight(struct state *state, uint64_t media_id, uint64_t user_id);
 
 /* Loads all that was asked for: a constant number of statements. Call again after asking for more. */

@@ -179,6 +179,11 @@ void store_on_marks(struct store *store, marks_listener listener, void *context)
     store->marks_listener.context = context;
 }
 
+void store_on_due(struct store *store, due_listener listener, void *context) {
+    store->due_listener.call = listener;
+    store->due_listener.context = context;
+}
+
 static void hear(void *context, const struct envelope *envelope) { follow_hear(((struct store *)context)->follow, envelope); }
 
 static void hearing(void *context, bool on) { follow_hearing(((struct store *)context)->follow, on); }

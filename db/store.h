@@ -44,6 +44,11 @@ void store_whisper(struct store *store, const struct whisper *whisper);
 typedef void (*marks_listener)(void *context, const struct mark *marks, size_t count);
 void store_on_marks(struct store *store, marks_listener listener, void *context);
 
+/* Called on the writer's thread after each commit by which a scheduled message may have become due earlier than all before. Must not block. Set before
+ * store_start(); one. */
+typedef void (*due_listener)(void *context);
+void store_on_due(struct store *store, due_listener listener, void *context);
+
 /* Starts the writer thread. */
 enum err store_start(struct store *store) MUST_USE;
 /* Refuses new commands (ERR_DRAINING), finishes those queued, and ends the thread. */

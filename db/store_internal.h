@@ -43,6 +43,10 @@ struct store {
         marks_listener call; /* NULL: nobody listens */
         void *context;
     } marks_listener;
+    struct {
+        due_listener call; /* NULL: nobody listens */
+        void *context;
+    } due_listener;
 
     /* The queue; all under `mutex`. */
     pthread_mutex_t mutex;

@@ -56,6 +56,10 @@ static const struct query load_hidden = { "SELECT h.user_id, h.message_id FROM {
                                           " {straight} hidden h ON h.user_id = p.a AND h.message_id = p.b" };
 static const struct query load_drafts = { "SELECT d.user_id, d.chat_id, d.text FROM {pairs} p"
                                           " {straight} draft d ON d.user_id = p.a AND d.chat_id = p.b" };
+static const struct query load_scheduled = { "SELECT " SCHEDULED_COLUMNS " FROM {ids} i {straight} scheduled w ON w.id = i.id" };
+static const struct query load_scheduled_counts = {
+    "SELECT p.a, p.b, (SELECT count(*) FROM scheduled w WHERE w.user_id = p.b AND w.chat_id = p.a AND w.due_ms > 0) FROM {pairs} p"
+};
 static const struct query load_lease = { "SELECT holder, until_ms FROM lease WHERE name = ?1" };
 static const struct query load_successor = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL
                                              " AND s.user_id <> ?2 ORDER BY s.role DESC, s.joined_id, s.user_id LIMIT 1" };
@@ -278,6 +282,22 @@ static enum err take_draft(struct state *state, struct db *db, struct statement 
     return entry->text ? OK : ERR_NO_MEMORY;
 }
 
+static enum err take_scheduled(struct state *state, struct db *db, struct statement *row) {
+    struct scheduled_entry *entry = state_scheduled(state, db->driver->column_id(row, 0));
+    if (!entry)
+        return ERR_NO_MEMORY;
+    entry->found = true;
+    return row_scheduled(db, row, 0, state->arena, &entry->scheduled);
+}
+
+static enum err take_scheduled_count(struct state *state, struct db *db, struct statement *row) {
+    struct stay_entry *stay = state_stay(state, db->driver->column_id(row, 0), db->driver->column_id(row, 1));
+    if (!stay)
+        return ERR_NO_MEMORY;
+    stay->scheduled_count = (uint32_t)db->driver->column_id(row, 2);
+    return OK;
+}
+
 /* Keys hold for the running period and the two before it. */
 static void bind_periods(const struct state *state, struct db *db, struct statement *statement) {
     uint64_t period = (uint64_t)(state->now_ms / IDEMPOTENCY_PERIOD_MS);
@@ -330,6 +350,8 @@ static const struct {
     { offsetof(struct state, need_pins), &load_pins, take_pin, NULL },
     { offsetof(struct state, need_hidden), &load_hidden, take_hidden, NULL },
     { offsetof(struct state, need_drafts), &load_drafts, take_draft, NULL },
+    { offsetof(struct state, need_scheduled), &load_scheduled, take_scheduled, NULL },
+    { offsetof(struct state, need_scheduled_counts), &load_scheduled_counts, take_scheduled_count, NULL },
 };
 
 static enum err run_load(struct state *state, struct db *db, size_t load, struct buf *need) {

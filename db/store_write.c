@@ -68,6 +68,16 @@ static const struct query set_stay = {
 static const struct query drop_draft_of_user = { "DELETE FROM draft WHERE user_id = ?1 AND chat_id = ?2" };
 static const struct query drop_drafts_of_chat = { "DELETE FROM draft WHERE chat_id = ?1" };
 static const struct query set_draft = { "REPLACE INTO draft(user_id, chat_id, text, updated_ms) VALUES(?1,?2,?3,?4)" };
+static const struct query insert_scheduled = {
+    "INSERT INTO scheduled(id, user_id, chat_id, joined_id, due_ms, created_ms, failed_ms, text, attachments, media_ids, mentions, reply_id, ttl_ms)"
+    " VALUES(?1,?2,?3,?4,?5,?6,0,?7,?8,?9,?10,?11,?12)"
+};
+static const struct query fail_scheduled = { "UPDATE scheduled SET failed_ms = ?2, failure = ?3 WHERE id = ?1" };
+static const struct query drop_scheduled = { "DELETE FROM scheduled WHERE id = ?1" };
+/* The scheduler takes them away, with what they refer to; what they say goes at once. */
+#define VOID_SCHEDULED "UPDATE scheduled SET due_ms = 0, failed_ms = 0, text = NULL, mentions = NULL WHERE "
+static const struct query void_scheduled_of_user = { VOID_SCHEDULED "user_id = ?1 AND chat_id = ?2" };
+static const struct query void_scheduled_of_chat = { VOID_SCHEDULED "chat_id = ?1" };
 static const struct query insert_purge = { "INSERT INTO \"purge\"(chat_id, purged_id) VALUES(?1, ?2)" };
 static const struct query insert_thin = { "INSERT INTO event(id, owner_id, is_message, type, actor_id, ref_id, rev, seq, created_ms, body)"
                                           " VALUES(?1,?2,0,?3,?4,?5,?6,?7,?8,?9)" };
@@ -313,6 +323,32 @@ static void bind_draft(struct statement *statement, const void *context, size_t 
     bind_draft_key(statement, context, index);
     rows->driver->bind_text(statement, 3, draft->text, draft->size);
     rows->driver->bind_id(statement, 4, (uint64_t)rows->state->now_ms);
+}
+
+static void bind_scheduled(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct scheduled_entry *entry = rows->items[index];
+    const struct scheduled *scheduled = &entry->scheduled;
+    rows->driver->bind_id(statement, 1, scheduled->id);
+    rows->driver->bind_id(statement, 2, scheduled->user_id);
+    rows->driver->bind_id(statement, 3, scheduled->chat_id);
+    rows->driver->bind_id(statement, 4, scheduled->joined_id);
+    rows->driver->bind_id(statement, 5, (uint64_t)scheduled->due_ms);
+    rows->driver->bind_id(statement, 6, (uint64_t)scheduled->created_ms);
+    rows->driver->bind_text(statement, 7, scheduled->text, scheduled->text_size);
+    rows->driver->bind_text(statement, 8, scheduled->attachments, scheduled->attachments_size);
+    bind_text(rows, statement, 9, entry->media_ids);
+    bind_text(rows, statement, 10, entry->mentions);
+    rows->driver->bind_id(statement, 11, scheduled->reply_to);
+    rows->driver->bind_id(statement, 12, (uint64_t)scheduled->ttl_ms);
+}
+
+static void bind_failure(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct scheduled *scheduled = &((struct scheduled_entry *)rows->items[index])->scheduled;
+    rows->driver->bind_id(statement, 1, scheduled->id);
+    rows->driver->bind_id(statement, 2, (uint64_t)rows->state->now_ms);
+    bind_text(rows, statement, 3, scheduled->failure);
 }
 
 static void bind_thin(struct statement *statement, const void *context, size_t index) {
@@ -649,6 +685,11 @@ static enum err write_own(struct state *state, struct db *db) {
         { &set_draft, &written, bind_draft },
         { &drop_draft_of_user, &state->bulk[BULK_DROP_DRAFT], bind_bulk },
         { &drop_drafts_of_chat, &state->bulk[BULK_DROP_DRAFTS], bind_bulk_id },
+        { &insert_scheduled, &state->new_scheduled, bind_scheduled },
+        { &fail_scheduled, &state->failed_scheduled, bind_failure },
+        { &void_scheduled_of_user, &state->bulk[BULK_VOID_SCHEDULED], bind_bulk },
+        { &void_scheduled_of_chat, &state->bulk[BULK_VOID_SCHEDULED_OF_CHAT], bind_bulk_id },
+        { &drop_scheduled, &state->bulk[BULK_DROP_SCHEDULED], bind_bulk_id },
     };
     return state->failed ? ERR_NO_MEMORY : write_all(state, db, writes, sizeof writes / sizeof *writes);
 }

@@ -331,16 +331,31 @@ static void tell(struct store *store, const struct batch *batch, size_t count) {
     store_tell(store, batch->previous_id, batch->frames, count);
 }
 
-/* Who posts has read what is there up to the own message. When there is no room for the mark, that is told by the client's next one. */
+/* Who posts has read what is there up to the own message; by a scheduled one nothing is read that was not read before. */
+static bool has_read(struct store *store, const struct event_entry *entry) {
+    const struct event *event = &entry->event;
+    if (event->type != EVENT_MESSAGE_CREATED || !entry->is_scheduled)
+        return event->type == EVENT_MESSAGE_CREATED;
+    uint64_t marked_seq = store_mark(store, MARK_READ, event->owner_id, event->actor_id);
+    return (marked_seq > entry->read_seq ? marked_seq : entry->read_seq) + 1 >= event->message.seq;
+}
+
+/* When there is no room for the mark, that is told by the client's next one. */
 static void move_marks(struct store *store, const struct vec *events) {
     for (size_t i = 0; i < events->count; i++) {
-        const struct event *event = &((struct event_entry *)events->items[i])->event;
+        const struct event_entry *entry = events->items[i];
+        const struct event *event = &entry->event;
         const struct mark mark = {
             .kind = MARK_READ, .chat_id = event->owner_id, .owner_id = event->actor_id, .value = event->message.seq, .silent = true
         };
-        if (event->type == EVENT_MESSAGE_CREATED && store_move_mark(store, &mark) != OK)
+        if (has_read(store, entry) && store_move_mark(store, &mark) != OK)
             break;
     }
+}
+
+/* Whether something may be due earlier than before. */
+static bool schedules(const struct state *state) {
+    return state->new_scheduled.count || state->bulk[BULK_VOID_SCHEDULED].count || state->bulk[BULK_VOID_SCHEDULED_OF_CHAT].count;
 }
 
 /* After the commit: the new head is visible first, then the streams learn of it, then whoever asked. */
@@ -353,6 +368,8 @@ static void publish(struct store *store, struct batch *batch) {
     atomic_store(&store->floor, batch->place.floor);
     metric_set(GAUGE_LOG_HEAD_POSITION, (int64_t)log_position(batch->state.last_id));
     metric_set(GAUGE_LOG_FLOOR_POSITION, (int64_t)log_position(batch->place.floor));
+    if (store->due_listener.call && schedules(&batch->state))
+        store->due_listener.call(store->due_listener.context);
     if (events->count == 0)
         return;
     move_marks(store, events);
@@ -371,7 +388,7 @@ static void count_commit(const struct batch *batch, int64_t started_us) {
 static bool leaves_residue(const struct state *state) {
     return state->changed_messages.count || state->changed_users.count || state->bulk[BULK_REMOVE_DEVICE].count ||
            state->bulk[BULK_PURGE_CHAT].count || state->changed_drafts.count || state->bulk[BULK_DROP_DRAFT].count ||
-           state->bulk[BULK_FORGET_MEDIA].count;
+           state->bulk[BULK_FORGET_MEDIA].count || state->bulk[BULK_DROP_SCHEDULED].count || state->bulk[BULK_VOID_SCHEDULED].count;
 }
 
 static void note_residue(struct store *store, struct batch *batch) {

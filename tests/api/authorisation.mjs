@@ -116,6 +116,18 @@ export const MATRIX = [
   // messages
   { route: 'GET /v1/chats/{chat_id}/messages', expect: [401, 404, 200, 200, 200, 200, 401], other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 } } },
   { route: 'POST /v1/chats/{chat_id}/messages', expect: [401, 404, 201, 404, 201, 201, 401], body: { text: 'hello' }, other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 } } },
+  // scheduled messages
+  {
+    route: 'POST /v1/chats/{chat_id}/scheduled', expect: [401, 404, 201, 404, 201, 201, 401], body: 'scheduled',
+    other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 } },
+  },
+  { route: 'GET /v1/chats/{chat_id}/scheduled', expect: [401, 404, 200, 404, 200, 200, 401], other: { chat_id: { anotherUsers: 404, nobodys: 404, aUser: 404 } } },
+  {
+    route: 'DELETE /v1/chats/{chat_id}/scheduled/{scheduled_id}', variant: 'an own one', scheduled: 'own', expect: [401, 404, 204, 404, 204, 204, 401],
+    other: { chat_id: { anotherUsers: 404, nobodys: 404, ofOwn: 404, aUser: 404 }, scheduled_id: { anotherUsers: 404, ofOwn: 404, nobodys: 404, aUser: 404 } },
+  },
+  { route: 'DELETE /v1/chats/{chat_id}/scheduled/{scheduled_id}', variant: "somebody's", scheduled: 'aMembers', expect: [401, 404, 404, 404, 404, 404, 401] },
+
   {
     route: 'GET /v1/chats/{chat_id}/messages/{message_id}', message: 'aMembers',
     expect: [401, 404, 200, 200, 200, 200, 401],

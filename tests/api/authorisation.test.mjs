@@ -2,7 +2,7 @@
 // authorisation.mjs. A route without a row fails, and so does a row without a route.
 import assert from 'node:assert/strict';
 import { after, describe, it, test } from 'node:test';
-import { Client, PASSWORD, addMember, createGroup, createLink, expectStatus, getChat, logIn, postMessage, register, removeMember, uniqueName } from '../support/client.mjs';
+import { Client, PASSWORD, addMember, createGroup, createLink, expectStatus, getChat, logIn, postMessage, register, removeMember, scheduleMessage, uniqueName } from '../support/client.mjs';
 import { openEvents } from '../support/events.mjs';
 import { MIB, announce, sendOk, someBytes, upload } from '../support/media.mjs';
 import { readRoutes, startServer } from '../support/server.mjs';
@@ -61,6 +61,7 @@ async function buildScene(row, actorName) {
   if (row.media) Object.assign(scene, await buildMedia(row, scene));
   if (row.link || row.asks) scene.link = await createLink(owner, chat, row.link ?? { approval: true });
   if (row.asks) expectStatus(await scene.anotherUser.post(`/v1/links/${scene.link.token}/join`), 202);
+  if (row.scheduled) scene.scheduled = await scheduleMessage(ownerOf(row.scheduled, scene), chat);
   if (row.bans) expectStatus(await owner.put(`/v1/chats/${chat.id}/bans/${scene.anotherUser.id}`), 201);
   if (actorName === 'former') await removeMember(owner, chat, actor);
   if (actorName === 'revoked') expectStatus(await owner.delete(`/v1/devices/${actor.device.id}`), 204);
@@ -125,6 +126,7 @@ async function idsFor(row, scene) {
     emoji: THUMB,
     media_id: scene.media?.id,
     object: row.blob && objectOf(scene.media),
+    scheduled_id: scene.scheduled?.id,
     link_id: scene.link?.id,
     token: scene.link?.token,
   };
@@ -144,6 +146,7 @@ const BODIES = {
   registration: () => ({ username: uniqueName(), password: PASSWORD }),
   login: (scene) => ({ username: scene.anotherUser.username, password: PASSWORD }),
   acknowledgement: (scene) => ({ id: scene.message.id }),
+  scheduled: () => ({ text: 'later', send_at: new Date(Date.now() + 24 * 3600 * 1000).toISOString() }),
   withMedia: (scene) => ({ attachments: [scene.media.id] }),
 };
 
@@ -219,6 +222,12 @@ const OTHERS = {
   link_id: {
     anotherUsers: async ({ anotherUser }) => (await createLink(anotherUser, await createGroup(anotherUser))).id,
     ofOwn: async ({ owner }) => (await createLink(owner, await createGroup(owner))).id,
+    aUser: async ({ anotherUser }) => anotherUser.id,
+    nobodys: async () => NOBODY,
+  },
+  scheduled_id: {
+    anotherUsers: async ({ member, chat }) => (await scheduleMessage(member, chat)).id,
+    ofOwn: async ({ owner }) => (await scheduleMessage(owner, await createGroup(owner))).id,
     aUser: async ({ anotherUser }) => anotherUser.id,
     nobodys: async () => NOBODY,
   },

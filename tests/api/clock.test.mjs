@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Client, PASSWORD, createGroup, expectProblem, expectStatus, getChat, logIn, postMessage, register, uniqueName } from '../support/client.mjs';
+import { Client, PASSWORD, createGroup, expectProblem, expectStatus, getChat, logIn, postMessage, register, scheduleMessage, uniqueName, wholeHistory } from '../support/client.mjs';
 import { openReady, openReadyFor } from '../support/events.mjs';
 import { FAULT_BINARY, startServerFor } from '../support/server.mjs';
 import { eventually } from '../support/wait.mjs';
@@ -30,6 +30,19 @@ async function jumpBack(server, ms) {
 }
 
 describe('with a clock that is moved', { skip, concurrency: 4 }, () => {
+  it('what is scheduled is posted when the clock jumps over its time', async (t) => {
+    const server = await start(t);
+    const alice = await register(server, 'alice');
+    const chat = await createGroup(alice);
+    const { send_at } = await scheduleMessage(alice, chat);
+    await advance(server, 2 * DAY_MS);
+    const [message] = await eventually(async () => {
+      const history = await wholeHistory(alice, chat);
+      return history.length > 0 && history;
+    }, 'it is posted');
+    assert.ok(message.created_at > send_at);
+  });
+
   it('a session ends when it was not used for 90 days', async (t) => {
     const server = await start(t);
     const idle = await register(server, 'alice');

@@ -3,7 +3,7 @@
 // Needs a MariaDB server, which PARLEY_TEST_DB names.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createGroup, expectStatus, logIn, postMany, postMessage, register, wholeHistory, Client } from '../support/client.mjs';
+import { createGroup, expectStatus, logIn, postMany, postMessage, register, scheduleMessage, wholeHistory, Client } from '../support/client.mjs';
 import { openReadyFor } from '../support/events.mjs';
 import { startNodesFor } from '../support/nodes.mjs';
 import { eventually } from '../support/wait.mjs';
@@ -80,4 +80,24 @@ test('the same key is the same message on every node', { skip }, async (t) => {
   const answers = await Promise.all([post(nodes[0]), post(nodes[1]), post(nodes[0]), post(nodes[1])]);
   assert.deepEqual(answers.map((answer) => answer.status).sort(), [200, 200, 200, 201]);
   assert.equal(new Set(answers.map((answer) => answer.body.id)).size, 1);
+});
+
+test('what is scheduled is posted once, by whichever node is there', { skip }, async (t) => {
+  const nodes = await startNodesFor(t, 3);
+  const alice = await register(nodes[0], 'alice');
+  const chat = await createGroup(alice);
+  const texts = Array.from({ length: 60 }, (_, i) => `number ${i}`);
+  const start = Date.now() + 1500;
+  await Promise.all(texts.map((text, i) =>
+    scheduleMessage(on(nodes[i % 3], alice), chat, { text, send_at: new Date(start + i * 20).toISOString() })));
+  const posted = async () => (await wholeHistory(on(nodes[2], alice), chat)).map(({ text }) => text);
+  await eventually(async () => (await posted()).length > 5);
+  await nodes[0].kill();
+  await eventually(async () => (await posted()).length > 30);
+  await nodes[1].kill();
+  await eventually(async () => (await posted()).length >= texts.length, 'the last node posts what the others were asked to');
+  await Promise.all([nodes[0].restart(), nodes[1].restart()]);
+  assert.deepEqual((await posted()).sort(), [...texts].sort());
+  const { items } = expectStatus(await on(nodes[1], alice).get(`/v1/chats/${chat.id}/scheduled`), 200);
+  assert.deepEqual(items, []);
 });

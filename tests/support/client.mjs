@@ -172,6 +172,12 @@ export async function postMessage(sender, chat, text, { key, ...fields } = {}) {
   return expectStatus(await sender.post(`/v1/chats/${chat.id}/messages`, { text, ...fields }, { headers }), 201);
 }
 
+// In a day, unless `fields` say otherwise.
+export async function scheduleMessage(sender, chat, fields = {}) {
+  const send_at = new Date(Date.now() + 24 * 3600 * 1000).toISOString();
+  return expectStatus(await sender.post(`/v1/chats/${chat.id}/scheduled`, { text: 'later', send_at, ...fields }), 201);
+}
+
 export async function postMany(sender, chat, count, prefix = 'message') {
   const messages = [];
   for (let i = 1; i <= count; i++) messages.push(await postMessage(sender, chat, `${prefix} ${i}`));
