@@ -32,6 +32,10 @@ enum command_type {
     COMMAND_JOIN_ANSWER,
     COMMAND_BAN_PUT,
     COMMAND_BAN_REMOVE,
+    COMMAND_BLOCK_PUT,
+    COMMAND_BLOCK_REMOVE,
+    COMMAND_CONTACT_PUT,
+    COMMAND_CONTACT_REMOVE,
     COMMAND_MESSAGE_POST,
     COMMAND_MESSAGE_EDIT,
     COMMAND_MESSAGE_DELETE,
@@ -202,6 +206,19 @@ struct command {
             uint64_t chat_id;
             uint64_t user_id;
         } ban_remove;
+        struct {
+            uint64_t user_id;
+        } block_put;
+        struct {
+            uint64_t user_id;
+        } block_remove;
+        struct {
+            uint64_t user_id;
+            const char *name; /* NULL: none */
+        } contact_put;        /* in place of what there was */
+        struct {
+            uint64_t user_id;
+        } contact_remove;
         struct {
             uint64_t chat_id;
             const char *text;

@@ -121,6 +121,8 @@ void decide_message_post(struct state *state, struct slot *slot) {
         return;
     event->event.ref_id = event->event.id;
     event->event.message = message->message;
+    if (chat->chat.blockers)
+        hide_from_blocker(state, chat, event, true);
     command->out.id = message->message.id;
     slot->answer = event;
     note_post(state, &chat->chat, stay);
@@ -153,6 +155,8 @@ static struct event_entry *note_change(struct state *state, struct chat_entry *c
     entry->message.rev = event->event.rev;
     entry->message.changed_id = event->event.id;
     event->event.message = entry->message;
+    if (chat->chat.type == CHAT_DIRECT)
+        hide_from_blocker(state, chat, event, type == EVENT_MESSAGE_EDITED);
     if (!entry->listed)
         state_push(state, &state->changed_messages, entry);
     entry->listed = true;
