@@ -56,6 +56,15 @@ enum err link_joined(struct request *request);
 enum err join_list(struct request *request);
 enum err join_answer(struct request *request);
 
+/* people.c */
+extern const struct form contact_form;
+enum err block_list(struct request *request);
+enum err block_put(struct request *request);
+enum err block_remove(struct request *request);
+enum err contact_list(struct request *request);
+enum err contact_put(struct request *request);
+enum err contact_remove(struct request *request);
+
 /* bans.c */
 enum err ban_list(struct request *request);
 enum err ban_put(struct request *request);

@@ -210,7 +210,7 @@ void presence_free(struct presence *presence) {
 static void hear(struct presence *presence, const struct frame *frame) {
     if (frame->type == EVENT_MEMBER_REMOVED)
         presence_table_doubt(&presence->table, frame->ref_id);
-    else if (frame->type == EVENT_USER_UPDATED)
+    else if (frame->type == EVENT_USER_UPDATED || frame->type == EVENT_USER_BLOCKED || frame->type == EVENT_USER_UNBLOCKED)
         presence_table_doubt(&presence->table, frame->owner_id);
     else if (frame->type == EVENT_CHAT_DELETED)
         presence_table_doubt_all(&presence->table);

@@ -23,6 +23,13 @@ const struct route ROUTES[] = {
     { METHOD_PUT,    "/v1/users/me/password", AUTH_USER, ON_HASHER, RATE_NORMAL, 204, 0, &password_form, NULL, password_admit, password_set, finish_empty },
     { METHOD_GET,    "/v1/users/{user_id}",   AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, NULL, NULL, user_show, NULL },
 
+    { METHOD_GET,    "/v1/blocks",             AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, "limit cursor", NULL, block_list, NULL },
+    { METHOD_PUT,    "/v1/blocks/{user_id}",   AUTH_USER, ON_LOOP,   RATE_NORMAL, 201, 0, NULL, NULL, NULL, block_put, finish_json },
+    { METHOD_DELETE, "/v1/blocks/{user_id}",   AUTH_USER, ON_LOOP,   RATE_NORMAL, 204, 0, NULL, NULL, NULL, block_remove, finish_empty },
+    { METHOD_GET,    "/v1/contacts",           AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, "limit cursor", NULL, contact_list, NULL },
+    { METHOD_PUT,    "/v1/contacts/{user_id}", AUTH_USER, ON_LOOP,   RATE_NORMAL, 201, 0, &contact_form, NULL, NULL, contact_put, finish_json },
+    { METHOD_DELETE, "/v1/contacts/{user_id}", AUTH_USER, ON_LOOP,   RATE_NORMAL, 204, 0, NULL, NULL, NULL, contact_remove, finish_empty },
+
     { METHOD_POST,   "/v1/sessions",          AUTH_NONE, ON_HASHER, RATE_LOGIN,  201, 0, &session_create_form, NULL, session_create_admit, session_create, session_created },
     { METHOD_DELETE, "/v1/sessions/current",  AUTH_USER, ON_LOOP,   RATE_NORMAL, 204, 0, NULL, NULL, NULL, session_end, session_ended },
     { METHOD_GET,    "/v1/devices",           AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, NULL, NULL, device_list, NULL },

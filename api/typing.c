@@ -98,6 +98,8 @@ static void hear(struct typing *typing, const struct frame *frame) {
         seat_of(typing, frame->ref_id, frame->owner_id)->removals++;
     else if (frame->type == EVENT_CHAT_DELETED)
         typing->deletions++;
+    else if (frame->type == EVENT_USER_BLOCKED || frame->type == EVENT_USER_UNBLOCKED)
+        typing->deletions++; /* in their direct chat, which the event does not name */
 }
 
 void typing_commit(void *context, uint64_t previous_id, struct frame *const *frames, size_t count) {
@@ -125,7 +127,8 @@ static enum err look_up(struct request *request, const struct typist *typist, ui
     enum err err = read_membership(request->reader, typist->user_id, typist->chat_id, &request->arena, &chat);
     if (err != OK)
         return err;
-    bool is_told = chat.chat.member_count <= (uint64_t)request->server->config->typing_members_max;
+    bool is_told = chat.chat.member_count <= (uint64_t)request->server->config->typing_members_max &&
+                   !chat_is_blocked_by(&chat.chat, chat_peer(&chat.chat, typist->user_id));
     *ret_verdict = typing_learn(request->server->typing, typist, is_told, generation);
     return OK;
 }

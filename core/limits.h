@@ -38,6 +38,10 @@
 #define LIMIT_JOIN_REQUESTS_PER_CHAT 1000
 #define LIMIT_BANS_PER_CHAT 10000
 
+/* People, of one user */
+#define LIMIT_BLOCKS 1000
+#define LIMIT_CONTACTS 5000
+
 /* Messages */
 #define LIMIT_MENTIONS 50   /* in one message */
 #define LIMIT_PINS 50       /* pinned messages of one chat */

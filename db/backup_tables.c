@@ -33,7 +33,7 @@ static const struct backup_column chat_columns[] = {
     NUMBER("member_count", 1), NUMBER("owner_count", 1),    NUMBER("direct_low", 1),
     NUMBER("direct_high", 1),  NUMBER("message_ttl_ms", 2), NUMBER("until_delivered", 2),
     TEXT("description", 4),    NUMBER("slow_mode_ms", 4),   NUMBER("permissions", 4),
-    NUMBER("avatar_id", 4),
+    NUMBER("avatar_id", 4),    NUMBER("blockers", 9),
 };
 static const struct backup_column purge_columns[] = { NUMBER("chat_id", 1), NUMBER("purged_id", 1) };
 static const struct backup_column stay_columns[] = {
@@ -130,6 +130,13 @@ static const struct backup_column join_request_columns[] = {
 };
 static const struct backup_column ban_columns[] = { NUMBER("chat_id", 4), NUMBER("user_id", 4), NUMBER("by_id", 4),
                                                     NUMBER("created_ms", 4) };
+static const struct backup_column block_columns[] = { NUMBER("user_id", 9), NUMBER("blocked_id", 9), NUMBER("created_ms", 9) };
+static const struct backup_column contact_columns[] = {
+    NUMBER("user_id", 9),
+    NUMBER("contact_id", 9),
+    TEXT("name", 9),
+    NUMBER("created_ms", 9),
+};
 static const struct backup_column idempotency_columns[] = {
     NUMBER("period", 1), NUMBER("user_id", 1), NUMBER("idempotency_key", 1), BYTES("request", 1), NUMBER("result_id", 1),
 };
@@ -162,6 +169,8 @@ const struct backup_table backup_tables[] = {
     { .name = "link", .since = 4, .key_columns = 1, COLUMNS(link_columns) },
     { .name = "join_request", .since = 4, .key_columns = 2, COLUMNS(join_request_columns) },
     { .name = "ban", .since = 4, .key_columns = 2, COLUMNS(ban_columns) },
+    { .name = "block", .since = 9, .key_columns = 2, COLUMNS(block_columns) },
+    { .name = "contact", .since = 9, .key_columns = 2, COLUMNS(contact_columns) },
     { .name = "idempotency", .since = 1, .key_columns = 3, COLUMNS(idempotency_columns) },
     { .name = "meta",
       .since = 1,

@@ -32,6 +32,10 @@ enum command_type {
     COMMAND_JOIN_ANSWER,
     COMMAND_BAN_PUT,
     COMMAND_BAN_REMOVE,
+    COMMAND_BLOCK_PUT,
+    COMMAND_BLOCK_REMOVE,
+    COMMAND_CONTACT_PUT,
+    COMMAND_CONTACT_REMOVE,
     COMMAND_MESSAGE_POST,
     COMMAND_MESSAGE_EDIT,
     COMMAND_MESSAGE_DELETE,
@@ -208,6 +212,19 @@ struct command {
         /* SCHEDULE_CREATE keeps it until `due_ms` (TOO_MANY_SCHEDULED), without client_key and forward; out.json shows it. SCHEDULE_SEND, the scheduler's, posts
          * what it has read of a scheduled message, which goes in the same transaction; one that is not there any more is not posted, one whose stay has ended
          * goes, and one that is refused as a post stays, with the reason. The command itself is not refused then. */
+        struct {
+            uint64_t user_id;
+        } block_put;
+        struct {
+            uint64_t user_id;
+        } block_remove;
+        struct {
+            uint64_t user_id;
+            const char *name; /* NULL: none */
+        } contact_put;        /* in place of what there was */
+        struct {
+            uint64_t user_id;
+        } contact_remove;
         struct {
             uint64_t chat_id;
             const char *text;

@@ -25,13 +25,24 @@ static void needs_key(struct state *state, const struct command *command) {
         state_key(state, command->actor_id, command->idempotency.key);
 }
 
+/* Somebody whom the actor wants in a chat, and who may have blocked the actor. */
+static void needs_joiner(struct state *state, const struct command *command, uint64_t user_id) {
+    state_need_chat_count(state, user_id);
+    state_block(state, user_id, command->actor_id);
+}
+
+static void needs_pair(struct state *state, const struct command *command) {
+    state_pair(state, command->actor_id, command->in.chat_create.member_ids[0]);
+    state_block(state, command->actor_id, command->in.chat_create.member_ids[0]);
+}
+
 static void needs_chat_create(struct state *state, struct slot *slot) {
     const struct command *command = slot->command;
     for (size_t i = 0; i < command->in.chat_create.member_count; i++)
-        state_need_chat_count(state, command->in.chat_create.member_ids[i]);
+        needs_joiner(state, command, command->in.chat_create.member_ids[i]);
     state_need_chat_count(state, command->actor_id);
     if (command->in.chat_create.type == CHAT_DIRECT)
-        state_pair(state, command->actor_id, command->in.chat_create.member_ids[0]);
+        needs_pair(state, command);
     needs_key(state, command);
 }
 
@@ -54,7 +65,7 @@ static void needs_member_put(struct state *state, struct slot *slot) {
     const struct command *command = slot->command;
     needs_own_stay(state, command, command->in.member_put.chat_id);
     state_stay(state, command->in.member_put.chat_id, command->in.member_put.user_id);
-    state_need_chat_count(state, command->in.member_put.user_id);
+    needs_joiner(state, command, command->in.member_put.user_id);
     state_request(state, command->in.member_put.chat_id, command->in.member_put.user_id);
     state_ban(state, command->in.member_put.chat_id, command->in.member_put.user_id);
 }
@@ -110,6 +121,32 @@ static void needs_ban_remove(struct state *state, struct slot *slot) {
     state_ban(state, command->in.ban_remove.chat_id, command->in.ban_remove.user_id);
 }
 
+/* The direct chat that both may have is told. */
+static void needs_block(struct state *state, const struct command *command, uint64_t user_id) {
+    state_need_people_counts(state, command->actor_id);
+    state_user(state, user_id);
+    state_block(state, command->actor_id, user_id);
+    state_pair(state, command->actor_id, user_id);
+}
+
+static void needs_block_put(struct state *state, struct slot *slot) {
+    needs_block(state, slot->command, slot->command->in.block_put.user_id);
+}
+
+static void needs_block_remove(struct state *state, struct slot *slot) {
+    needs_block(state, slot->command, slot->command->in.block_remove.user_id);
+}
+
+static void needs_contact_put(struct state *state, struct slot *slot) {
+    state_need_people_counts(state, slot->command->actor_id);
+    state_user(state, slot->command->in.contact_put.user_id);
+    state_contact(state, slot->command->actor_id, slot->command->in.contact_put.user_id);
+}
+
+static void needs_contact_remove(struct state *state, struct slot *slot) {
+    state_contact(state, slot->command->actor_id, slot->command->in.contact_remove.user_id);
+}
+
 static void needs_message_post(struct state *state, struct slot *slot) {
     const struct command *command = slot->command;
     needs_own_stay(state, command, command->in.message_post.chat_id);
@@ -123,6 +160,7 @@ static void needs_message_post(struct state *state, struct slot *slot) {
     if (command->in.message_post.forward.message_id) {
         needs_own_stay(state, command, command->in.message_post.forward.chat_id);
         state_message(state, command->in.message_post.forward.message_id);
+        state_hidden(state, command->actor_id, command->in.message_post.forward.message_id);
     }
 }
 
@@ -229,6 +267,10 @@ static const struct {
     [COMMAND_JOIN_ANSWER] = { needs_join_answer, decide_join_answer },
     [COMMAND_BAN_PUT] = { needs_ban_put, decide_ban_put },
     [COMMAND_BAN_REMOVE] = { needs_ban_remove, decide_ban_remove },
+    [COMMAND_BLOCK_PUT] = { needs_block_put, decide_block_put },
+    [COMMAND_BLOCK_REMOVE] = { needs_block_remove, decide_block_remove },
+    [COMMAND_CONTACT_PUT] = { needs_contact_put, decide_contact_put },
+    [COMMAND_CONTACT_REMOVE] = { needs_contact_remove, decide_contact_remove },
     [COMMAND_MESSAGE_POST] = { needs_message_post, decide_message_post },
     [COMMAND_MESSAGE_EDIT] = { needs_message_edit, decide_message_edit },
     [COMMAND_MESSAGE_DELETE] = { needs_message_delete, decide_message_delete },
@@ -257,6 +299,31 @@ static void needs_of_pair(struct state *state, const struct command *command) {
     struct pair_entry *pair = state_pair(state, command->actor_id, command->in.chat_create.member_ids[0]);
     if (pair && pair->chat_id)
         needs_own_stay(state, command, pair->chat_id);
+}
+
+/* The direct chat with somebody who is blocked, or no longer. */
+static void needs_of_block(struct state *state, uint64_t user_id, uint64_t blocked_id) {
+    const struct pair_entry *pair = state_pair(state, user_id, blocked_id);
+    if (pair && pair->chat_id)
+        state_chat(state, pair->chat_id);
+}
+
+/* Whether the other member of a direct chat gets the message without content. */
+static void needs_hidden_from_peer(struct state *state, const struct command *command, uint64_t chat_id, uint64_t message_id) {
+    const struct chat_entry *chat = state_chat(state, chat_id);
+    if (chat && chat->found && chat->chat.type == CHAT_DIRECT)
+        state_hidden(state, chat_peer(&chat->chat, command->actor_id), message_id);
+}
+
+static void needs_of_change(struct state *state, const struct command *command) {
+    if (command->type == COMMAND_MESSAGE_EDIT)
+        needs_hidden_from_peer(state, command, command->in.message_edit.chat_id, command->in.message_edit.message_id);
+    if (command->type == COMMAND_MESSAGE_DELETE)
+        needs_hidden_from_peer(state, command, command->in.message_delete.chat_id, command->in.message_delete.message_id);
+    if (command->type == COMMAND_BLOCK_PUT)
+        needs_of_block(state, command->actor_id, command->in.block_put.user_id);
+    if (command->type == COMMAND_BLOCK_REMOVE)
+        needs_of_block(state, command->actor_id, command->in.block_remove.user_id);
 }
 
 static void needs_of_key(struct state *state, const struct command *command) {
@@ -364,6 +431,7 @@ void decide_needs_of_loaded(struct state *state, struct slot *slot) {
     needs_of_key(state, command);
     needs_of_chat(state, command);
     needs_of_joiner(state, command);
+    needs_of_change(state, command);
     if (command->type == COMMAND_CHAT_CREATE && command->in.chat_create.type == CHAT_DIRECT)
         needs_of_pair(state, command);
     if (is_post(command))
@@ -392,6 +460,10 @@ uint64_t decide_list_key(const struct command *command) {
     case COMMAND_SESSION_CREATE:
     case COMMAND_DEVICE_REMOVE:
     case COMMAND_TICKET_CREATE:
+    case COMMAND_BLOCK_PUT:
+    case COMMAND_BLOCK_REMOVE:
+    case COMMAND_CONTACT_PUT:
+    case COMMAND_CONTACT_REMOVE:
         return command->actor_id;
     case COMMAND_CHAT_DELETE:
         return command->in.chat_delete.chat_id;

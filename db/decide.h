@@ -90,6 +90,15 @@ void render_own(struct command *command, const struct chat_entry *chat, enum rol
 /* Takes a user's request to join back, if there is one. */
 void drop_request(struct state *state, struct chat_entry *chat, uint64_t user_id);
 
+/* db/decide_people.c */
+/* Whether the user has blocked the actor, who is to learn no more than that there were no such user. */
+bool is_blocked_by(struct state *state, const struct command *command, uint64_t user_id);
+/* A new direct chat of users of whom one may have blocked the other. */
+void set_blockers(struct state *state, struct chat_entry *chat);
+/* Hides what a message event shows from the other member of a direct chat: for good when that one has blocked the sender, who has said something new;
+ * and where it is hidden already. */
+void hide_from_blocker(struct state *state, const struct chat_entry *chat, struct event_entry *event, bool says_more);
+
 /* Whether the actor may make the media an avatar; else the command is refused. */
 bool may_show_avatar(struct state *state, struct command *command, uint64_t media_id);
 /* Makes it the chat's avatar, in place of the one that was; 0: none. */
@@ -133,6 +142,10 @@ void decide_link_join(struct state *state, struct slot *slot);
 void decide_join_answer(struct state *state, struct slot *slot);
 void decide_ban_put(struct state *state, struct slot *slot);
 void decide_ban_remove(struct state *state, struct slot *slot);
+void decide_block_put(struct state *state, struct slot *slot);
+void decide_block_remove(struct state *state, struct slot *slot);
+void decide_contact_put(struct state *state, struct slot *slot);
+void decide_contact_remove(struct state *state, struct slot *slot);
 void decide_message_post(struct state *state, struct slot *slot);
 void decide_message_edit(struct state *state, struct slot *slot);
 void decide_message_delete(struct state *state, struct slot *slot);

@@ -52,6 +52,15 @@ static bool all_exist(struct state *state, const uint64_t *user_ids, size_t coun
     return true;
 }
 
+/* Of those whom the actor wants in a new chat. */
+static bool somebody_blocks(struct state *state, const struct command *command) {
+    for (size_t i = 0; i < command->in.chat_create.member_count; i++) {
+        if (is_blocked_by(state, command, command->in.chat_create.member_ids[i]))
+            return true;
+    }
+    return false;
+}
+
 static bool has_room(struct state *state, uint64_t user_id) {
     const struct user_entry *user = state_user(state, user_id);
     return user && user->chat_count < (uint64_t)state->config->chats_per_user;
@@ -122,10 +131,11 @@ static void add_first_members(struct state *state, const struct command *command
     event->member_count = count + 1;
 }
 
-static void set_pair(struct chat_entry *chat, struct pair_entry *pair) {
+static void set_pair(struct state *state, struct chat_entry *chat, struct pair_entry *pair) {
     pair->chat_id = chat->chat.id;
     chat->chat.direct_low = pair->low;
     chat->chat.direct_high = pair->high;
+    set_blockers(state, chat);
 }
 
 void decide_chat_create(struct state *state, struct slot *slot) {
@@ -145,6 +155,8 @@ void decide_chat_create(struct state *state, struct slot *slot) {
     struct pair_entry *pair = direct ? state_pair(state, command->actor_id, member_ids[0]) : NULL;
     if (pair && pair->chat_id)
         return answer_existing(state, command, pair->chat_id);
+    if (somebody_blocks(state, command))
+        return refuse(command, ERR_BAD_FIELD, "member_ids", "one of these users does not exist");
     if (!all_have_room(state, command))
         return refuse(command, ERR_TOO_MANY_CHATS, NULL, "one of the members is in as many chats as a user may be");
     struct chat_entry *chat = new_chat(state, command);
@@ -152,7 +164,7 @@ void decide_chat_create(struct state *state, struct slot *slot) {
     if (!event)
         return;
     if (pair)
-        set_pair(chat, pair);
+        set_pair(state, chat, pair);
     add_first_members(state, command, chat, event);
     body_with_chat(state, event, chat, NULL);
     key_note(state, command, chat->chat.id);
@@ -376,7 +388,7 @@ static void add_member(struct state *state, struct command *command, struct chat
     struct user_entry *user = state_user(state, user_id);
     if (!may_add(&chat->chat, &actor->stay, role))
         return refuse(command, ERR_FORBIDDEN, NULL, "only an admin may add members, and only an owner others than members");
-    if (!user || !user->found)
+    if (!user || !user->found || is_blocked_by(state, command, user_id))
         return refuse(command, ERR_NOT_FOUND, NULL, NULL);
     const struct stay_entry *stay = join_chat(state, command, chat, user_id, role);
     if (stay)

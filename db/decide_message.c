@@ -113,6 +113,8 @@ void post_message(struct state *state, struct slot *slot, struct chat_entry *cha
         return;
     event->event.ref_id = event->event.id;
     event->event.message = message->message;
+    if (chat->chat.blockers)
+        hide_from_blocker(state, chat, event, true);
     command->out.id = message->message.id;
     slot->answer = event;
     note_post(state, &chat->chat, stay);
@@ -162,6 +164,8 @@ static struct event_entry *note_change(struct state *state, struct chat_entry *c
     entry->message.rev = event->event.rev;
     entry->message.changed_id = event->event.id;
     event->event.message = entry->message;
+    if (chat->chat.type == CHAT_DIRECT)
+        hide_from_blocker(state, chat, event, type == EVENT_MESSAGE_EDITED);
     if (!entry->listed)
         state_push(state, &state->changed_messages, entry);
     entry->listed = true;

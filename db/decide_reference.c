@@ -38,8 +38,11 @@ bool mentions_fit(struct state *state, struct command *command, uint64_t chat_id
     return true;
 }
 
-/* It is kept with the stay: who joins again begins without. */
+/* It is kept with the stay: who joins again begins without. Who has blocked the sender is not told. */
 static void note_mention(struct state *state, const struct mention *mention, const struct message *message) {
+    const struct chat_entry *chat = state_chat(state, message->chat_id);
+    if (chat && chat_is_blocked_by(&chat->chat, mention->user_id))
+        return;
     const struct stay_entry *stay = state_stay(state, message->chat_id, mention->user_id);
     struct mention_row *row = stay ? state_alloc(state, sizeof *row) : NULL;
     if (!row)
@@ -78,7 +81,9 @@ static bool source_in_view(struct state *state, const struct command *command, c
     uint64_t chat_id = command->in.message_post.forward.chat_id;
     const struct chat_entry *chat = state_chat(state, chat_id);
     const struct stay_entry *stay = state_stay(state, chat_id, command->actor_id);
-    return chat && stay && chat->found && !chat->chat.deleted_ms && stay->found && message_is_in_view(chat, stay, source);
+    const struct hidden_entry *hidden = state_hidden(state, command->actor_id, source->message.id);
+    bool is_member = chat && stay && chat->found && !chat->chat.deleted_ms && stay->found;
+    return is_member && hidden && !hidden->hidden && message_is_in_view(chat, stay, source);
 }
 
 static bool forward_fits(struct state *state, struct command *command) {

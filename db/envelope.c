@@ -7,7 +7,7 @@
 #include "core/id.h"
 #include "core/limits.h"
 
-#define VERSION 1
+#define VERSION 2
 #define WHISPERS 0x80 /* where the others have their version */
 #define PURPOSE "envelope"
 #define HEAD_SIZE (ENVELOPE_CODE_SIZE + 1 + 4 + 8 + 8 + 8 + 4)
@@ -16,7 +16,7 @@
 struct frame_head {
     uint64_t type, id, owner_id, ref_id, changed_id, expires_ms, removal;
     uint64_t size, unnamed, object, object_size;
-    uint64_t member_count, has_withheld;
+    uint64_t member_count, has_withheld, hidden_from;
 };
 
 static const struct field {
@@ -29,10 +29,10 @@ static const struct field {
     { offsetof(struct frame_head, removal), 1 },      { offsetof(struct frame_head, size), 4 },
     { offsetof(struct frame_head, unnamed), 4 },      { offsetof(struct frame_head, object), 4 },
     { offsetof(struct frame_head, object_size), 4 },  { offsetof(struct frame_head, member_count), 4 },
-    { offsetof(struct frame_head, has_withheld), 1 },
+    { offsetof(struct frame_head, has_withheld), 1 }, { offsetof(struct frame_head, hidden_from), 8 },
 };
 #define FIELD_COUNT (sizeof frame_fields / sizeof *frame_fields)
-#define FRAME_HEAD_SIZE (1 + 8 * 5 + 1 + 4 * 5 + 1)
+#define FRAME_HEAD_SIZE (1 + 8 * 5 + 1 + 4 * 5 + 1 + 8)
 
 void envelope_key(const uint8_t secret[32], uint8_t ret_key[SHA256_SIZE]) {
     hmac_sha256(secret, 32, &(struct slice){ PURPOSE, sizeof PURPOSE - 1 }, 1, ret_key);
@@ -48,7 +48,9 @@ static void make_code(const uint8_t *bytes, size_t size, const uint8_t key[SHA25
 
 static size_t written_size(const struct frame *frame) {
     size_t size = FRAME_HEAD_SIZE + (size_t)frame->member_count * 8 + frame->size;
-    return frame->withheld ? size + written_size(frame->withheld) : size;
+    if (frame->withheld)
+        size += written_size(frame->withheld);
+    return frame->hidden ? size + written_size(frame->hidden) : size;
 }
 
 size_t envelope_fitting(struct frame *const *frames, size_t count) {
@@ -83,6 +85,7 @@ static void put_frame_head(struct buf *buf, const struct frame *frame) {
         .object_size = frame->object_size,
         .member_count = frame->member_count,
         .has_withheld = frame->withheld != NULL,
+        .hidden_from = frame->hidden_from,
     };
     for (size_t i = 0; i < FIELD_COUNT; i++)
         put(buf, *(const uint64_t *)(const void *)((const char *)&head + frame_fields[i].offset), frame_fields[i].size);
@@ -95,6 +98,8 @@ static void put_frame(struct buf *buf, const struct frame *frame) {
     buf_append(buf, frame->bytes, frame->size);
     if (frame->withheld)
         put_frame(buf, frame->withheld);
+    if (frame->hidden)
+        put_frame(buf, frame->hidden);
 }
 
 static size_t envelope_size(const struct envelope *envelope) {
@@ -185,6 +190,10 @@ static bool is_type(uint64_t type) {
     case EVENT_CHAT_SETTINGS:
     case EVENT_SCHEDULED_SENT:
     case EVENT_SCHEDULED_FAILED:
+    case EVENT_USER_BLOCKED:
+    case EVENT_USER_UNBLOCKED:
+    case EVENT_CONTACT_SAVED:
+    case EVENT_CONTACT_REMOVED:
         return true;
     }
     return false;
@@ -202,6 +211,8 @@ static bool is_sound(const struct frame_head *head, const struct input *input) {
     if (is_message != (head->object != 0) || head->object + head->object_size > head->size)
         return false;
     if (head->expires_ms > INT64_MAX || head->removal > REMOVAL_EXPIRED || head->has_withheld > 1)
+        return false;
+    if (head->hidden_from != 0 && (!is_message || !is_id(head->hidden_from)))
         return false;
     return head->member_count == 0 || head->type == EVENT_CHAT_CREATED;
 }
@@ -238,8 +249,14 @@ static bool take_members(struct input *input, struct frame *frame, size_t count)
     return true;
 }
 
-/* One frame without what is withheld of it. */
-static enum err take_plain_frame(struct input *input, bool *ret_has_withheld, struct frame **ret_frame) {
+/* Which forms follow a frame. */
+struct forms {
+    bool has_withheld;
+    uint64_t hidden_from; /* 0: no hidden one */
+};
+
+/* One frame without its other forms. */
+static enum err take_plain_frame(struct input *input, struct forms *ret_forms, struct frame **ret_frame) {
     struct frame_head head = take_frame_head(input);
     if (!is_sound(&head, input))
         return ERR_BAD_REQUEST;
@@ -249,27 +266,37 @@ static enum err take_plain_frame(struct input *input, bool *ret_has_withheld, st
         return ERR_NO_MEMORY;
     }
     memcpy(frame->bytes, take_bytes(input, head.size), head.size);
-    *ret_has_withheld = head.has_withheld;
+    *ret_forms = (struct forms){ head.has_withheld, head.hidden_from };
     *ret_frame = frame;
     return OK;
 }
 
-/* It is the same event, and has no such form itself. */
-static enum err take_withheld(struct input *input, struct frame *frame) {
-    bool has_withheld = false;
-    enum err err = take_plain_frame(input, &has_withheld, &frame->withheld);
+/* It is the same event, and has no such forms itself. */
+static enum err take_form(struct input *input, const struct frame *frame, struct frame **ret_form) {
+    struct forms forms = { 0 };
+    enum err err = take_plain_frame(input, &forms, ret_form);
     if (err != OK)
         return err;
-    bool fits = event_has_withheld(frame->type) && frame->withheld->type == frame->type && frame->withheld->id == frame->id;
-    return fits && !has_withheld ? OK : ERR_BAD_REQUEST;
+    bool fits = (*ret_form)->type == frame->type && (*ret_form)->id == frame->id;
+    return fits && !forms.has_withheld && forms.hidden_from == 0 ? OK : ERR_BAD_REQUEST;
+}
+
+static enum err take_forms(struct input *input, const struct forms *forms, struct frame *frame) {
+    enum err err = forms->has_withheld && !event_has_withheld(frame->type) ? ERR_BAD_REQUEST : OK;
+    if (err == OK && forms->has_withheld)
+        err = take_form(input, frame, &frame->withheld);
+    if (err == OK && forms->hidden_from != 0)
+        err = take_form(input, frame, &frame->hidden);
+    frame->hidden_from = forms->hidden_from;
+    return err;
 }
 
 static enum err take_frame(struct input *input, struct frame **ret_frame) {
-    bool has_withheld = false;
+    struct forms forms = { 0 };
     struct frame *frame = NULL;
-    enum err err = take_plain_frame(input, &has_withheld, &frame);
-    if (err == OK && has_withheld)
-        err = take_withheld(input, frame);
+    enum err err = take_plain_frame(input, &forms, &frame);
+    if (err == OK)
+        err = take_forms(input, &forms, frame);
     if (err == OK)
         *ret_frame = frame;
     else

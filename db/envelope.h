@@ -10,7 +10,7 @@
  *     previous_id    8: the log's last id before the frames
  *     last_id        8: the last frame's, or up to where the log goes when there are none
  *     count          4: of the frames, whose positions are the ones after previous_id
- *     frames         each: the fields of `frame_head` in db/envelope.c, its members (8 each), its bytes, and, when it has one, its withheld form alike */
+ *     frames         each: the fields of `frame_head` in db/envelope.c, its members (8 each), its bytes, and, when it has them, its withheld and its hidden form alike */
 #pragma once
 
 #include "core/limits.h"

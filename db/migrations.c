@@ -323,11 +323,24 @@ static const char mariadb_8[] =
     " attachments MEDIUMTEXT, media_ids TEXT, mentions TEXT, reply_id BIGINT NOT NULL, ttl_ms BIGINT NOT NULL, failure TEXT,"
     " INDEX scheduled_by_due(failed_ms, due_ms, id), INDEX scheduled_by_user(user_id, chat_id, due_ms, id),"
     " INDEX scheduled_by_chat(chat_id))" INNODB;
+/* Whom users do not want to hear of, and whom they want to find again. */
+static const char sqlite_9[] = "CREATE TABLE block(user_id BIGINT NOT NULL, blocked_id BIGINT NOT NULL, created_ms BIGINT NOT NULL,"
+                               " PRIMARY KEY(user_id, blocked_id)) WITHOUT ROWID;"
+                               "CREATE TABLE contact(user_id BIGINT NOT NULL, contact_id BIGINT NOT NULL, name TEXT,"
+                               " created_ms BIGINT NOT NULL, PRIMARY KEY(user_id, contact_id)) WITHOUT ROWID;"
+                               /* Which members of a direct chat have blocked the other: posts look at no other row. */
+                               "ALTER TABLE chat ADD COLUMN blockers BIGINT NOT NULL DEFAULT 0;";
+static const char mariadb_9[] =
+    "CREATE TABLE IF NOT EXISTS block(user_id BIGINT NOT NULL, blocked_id BIGINT NOT NULL, created_ms BIGINT NOT NULL,"
+    " PRIMARY KEY(user_id, blocked_id))" INNODB
+    "CREATE TABLE IF NOT EXISTS contact(user_id BIGINT NOT NULL, contact_id BIGINT NOT NULL, name VARCHAR(64),"
+    " created_ms BIGINT NOT NULL, PRIMARY KEY(user_id, contact_id))" INNODB
+    "ALTER TABLE chat ADD COLUMN IF NOT EXISTS blockers BIGINT NOT NULL DEFAULT 0;";
 
 static const struct step {
     const char *sqlite, *mariadb;
-} steps[] = { { sqlite_1, mariadb_1 }, { sqlite_2, mariadb_2 }, { sqlite_3, mariadb_3 }, { sqlite_4, mariadb_4 },
-              { sqlite_5, mariadb_5 }, { sqlite_6, mariadb_6 }, { sqlite_7, mariadb_7 }, { sqlite_8, mariadb_8 } };
+} steps[] = { { sqlite_1, mariadb_1 }, { sqlite_2, mariadb_2 }, { sqlite_3, mariadb_3 }, { sqlite_4, mariadb_4 }, { sqlite_5, mariadb_5 },
+              { sqlite_6, mariadb_6 }, { sqlite_7, mariadb_7 }, { sqlite_8, mariadb_8 }, { sqlite_9, mariadb_9 } };
 #define STEP_COUNT (sizeof steps / sizeof *steps)
 
 static const struct step step_table = {

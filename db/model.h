@@ -45,6 +45,10 @@ enum event_type {
     EVENT_JOIN_DECLINED = 36,
     EVENT_SCHEDULED_SENT = 37,
     EVENT_SCHEDULED_FAILED = 38,
+    EVENT_USER_BLOCKED = 39,
+    EVENT_USER_UNBLOCKED = 40,
+    EVENT_CONTACT_SAVED = 41,
+    EVENT_CONTACT_REMOVED = 42,
 };
 
 /* Why a device's session ended; the last event on its streams says it. */
@@ -93,11 +97,26 @@ struct chat {
     int64_t slow_mode_ms;             /* between two messages of a member who is no admin; 0: none */
     uint32_t permissions;             /* of enum permission */
     uint64_t avatar_id;               /* media; 0: none */
+    uint32_t blockers;                /* of a direct chat: of enum blocker */
 };
 
 /* Whether a member with that role may add others as members, and make links that do. ROLE_NONE: may not. */
 static inline bool role_may_add(const struct chat *chat, enum role role) {
     return role >= ROLE_ADMIN || (role == ROLE_MEMBER && chat->permissions & MEMBERS_ADD);
+}
+
+/* Who of a direct chat has blocked the other: what the other posts is hidden from them. */
+enum blocker { BLOCKER_LOW = 1, BLOCKER_HIGH = 2 };
+
+/* The other member of a direct chat; 0 for others. */
+static inline uint64_t chat_peer(const struct chat *chat, uint64_t user_id) {
+    return user_id == chat->direct_low ? chat->direct_high : chat->direct_low;
+}
+
+/* Whether the member of a direct chat has blocked the other. */
+static inline bool chat_is_blocked_by(const struct chat *chat, uint64_t user_id) {
+    uint32_t bit = user_id == chat->direct_low ? BLOCKER_LOW : BLOCKER_HIGH;
+    return chat->type == CHAT_DIRECT && chat->blockers & bit;
 }
 
 /* What a member has set for a chat, for all of its own devices. */
@@ -150,6 +169,21 @@ struct ban {
     uint64_t chat_id;
     uint64_t user_id;
     uint64_t by_id;
+    int64_t created_ms;
+};
+
+/* Somebody whom a user does not want to hear of. */
+struct block {
+    uint64_t user_id; /* whose it is */
+    uint64_t blocked_id;
+    int64_t created_ms;
+};
+
+/* Somebody whom a user wants to find again. */
+struct contact {
+    uint64_t user_id; /* whose it is */
+    uint64_t contact_id;
+    const char *name; /* what the user calls them; may be NULL */
     int64_t created_ms;
 };
 
@@ -214,7 +248,7 @@ struct message {
     uint64_t reactions_id;  /* event of their last change, which is none of the message */
     bool forwarded;         /* its text and attachments were copied from another message */
     bool gone;              /* expired: only id, chat_id and seq (0: unknown) are left */
-    bool hidden;            /* the reader has deleted it for themselves: only id, chat_id and seq are left */
+    bool hidden;            /* the reader has deleted it for themselves, or blocked its sender: only id, chat_id and seq are left */
     bool withheld;          /* changed after the reader left */
     bool missed;            /* the reader was away when it was changed, and back when it was changed last */
     bool original;          /* text is the posted one: `seal` is its salt, else the body hash */
@@ -238,7 +272,7 @@ static inline void message_empty(struct message *message) {
     message->reactions_rev = 0;
 }
 
-/* Takes away what the reader has deleted for themselves. */
+/* Takes away what the reader has deleted for themselves, or does not want to hear. */
 static inline void message_hide(struct message *message) {
     message->hidden = true;
     message_empty(message);
@@ -272,6 +306,7 @@ struct event {
     const char *draft; /* chat.settings: what it is now; NULL: none */
     size_t draft_size;
     struct message message; /* message events only: what the message is now */
+    uint64_t hidden_from;   /* message events of direct chats: the member who gets them without content; 0: nobody */
 };
 
 static inline bool event_is_message(enum event_type type) { return type <= EVENT_MESSAGE_DELETED; }

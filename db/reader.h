@@ -85,6 +85,12 @@ enum err read_join_requests(struct reader *reader, uint64_t user_id, uint64_t ch
 enum err read_bans(struct reader *reader, uint64_t user_id, uint64_t chat_id, uint64_t after_id, size_t limit, struct arena *arena,
                    struct ban **ret_bans, size_t *ret_count) MUST_USE;
 
+/* Whom the user has blocked, and has for contacts, with ids > after_id, ascending. */
+enum err read_blocks(struct reader *reader, uint64_t user_id, uint64_t after_id, size_t limit, struct arena *arena,
+                     struct block **ret_blocks, size_t *ret_count) MUST_USE;
+enum err read_contacts(struct reader *reader, uint64_t user_id, uint64_t after_id, size_t limit, struct arena *arena,
+                       struct contact **ret_contacts, size_t *ret_count) MUST_USE;
+
 /* Messages. */
 enum direction { PAGE_BEFORE, PAGE_AFTER, PAGE_AROUND };
 struct page_request {

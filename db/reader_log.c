@@ -35,7 +35,11 @@ static const struct query feed_window = {
 /* ?2: the reader, who may have deleted the message for themselves. */
 static const struct query event_by_id = { "SELECT " EVENT_COLUMNS ", " MESSAGE_COLUMNS ", h.message_id FROM event e" EVENT_JOINS
                                           " LEFT JOIN hidden h ON h.user_id = ?2 AND h.message_id = m.id WHERE e.id = ?1" };
-static const struct query log_page = { "SELECT " EVENT_COLUMNS ", " MESSAGE_COLUMNS " FROM event e" EVENT_JOINS
+/* Of a direct chat: the member who has the message hidden and did not send it. */
+#define HIDDEN_FROM                                                                                     \
+    "CASE WHEN c.direct_low IS NOT NULL THEN (SELECT h.user_id FROM hidden h WHERE h.message_id = m.id" \
+    " AND h.user_id IN (c.direct_low, c.direct_high) AND h.user_id <> m.actor_id LIMIT 1) END"
+static const struct query log_page = { "SELECT " EVENT_COLUMNS ", " MESSAGE_COLUMNS ", " HIDDEN_FROM " FROM event e" EVENT_JOINS
                                        " WHERE e.id > ?1 ORDER BY e.id LIMIT ?2" };
 static const struct query leaver_between = { "SELECT 1 FROM stay WHERE chat_id = ?1 AND left_id > ?2 AND left_id < ?3 LIMIT 1" };
 static const struct query first_members = { "SELECT user_id FROM stay WHERE chat_id = ?1 AND joined_id = ?2" };
@@ -267,6 +271,16 @@ static enum err withhold_from_leavers(struct reader *reader, struct event *event
     return err;
 }
 
+/* Whoever follows the log gives the hidden form to the one it is for. */
+static enum err add_log_frame(struct reader *reader, struct statement *row, struct event *event, struct feed_page *page, size_t *bytes) {
+    if (event_is_message(event->type) && !event->message.gone)
+        event->hidden_from = reader->db->driver->column_id(row, EVENT_COLUMN_COUNT + MESSAGE_COLUMN_COUNT);
+    enum err err = add_frame(page, event, bytes);
+    if (err == OK && event->hidden_from && !frame_set_hidden(page->frames[page->count - 1], event))
+        err = ERR_NO_MEMORY;
+    return err;
+}
+
 static enum err take_log_event(struct reader *reader, struct statement *row, struct arena *arena, struct feed_page *page, size_t *bytes) {
     struct event event;
     uint64_t horizon_id = 0;
@@ -276,7 +290,7 @@ static enum err take_log_event(struct reader *reader, struct statement *row, str
     if (err == OK)
         err = withhold_from_leavers(reader, &event);
     if (err == OK)
-        err = add_frame(page, &event, bytes);
+        err = add_log_frame(reader, row, &event, page, bytes);
     if (err != OK)
         return err;
     struct frame *frame = page->frames[page->count - 1];

@@ -7,7 +7,7 @@ static const struct query presence_of_users = {
     " AND (SELECT me.hides_presence FROM user me WHERE me.id = ?2) = 0"
     " AND (SELECT 1 FROM stay s {straight} stay t ON t.chat_id = s.chat_id AND t.user_id = ?2 AND t.left_id = " STAY_OPEN_SQL
     " {straight} chat c ON c.id = s.chat_id AND c.deleted_ms = 0 WHERE s.user_id = u.id AND s.left_id = " STAY_OPEN_SQL
-    " LIMIT 1) = 1 ORDER BY u.id"
+    " LIMIT 1) = 1 AND NOT EXISTS (SELECT 1 FROM block k WHERE k.user_id = u.id AND k.blocked_id = ?2) ORDER BY u.id"
 };
 
 static void write_ids(struct buf *buf, const uint64_t *ids, size_t count) {

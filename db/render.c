@@ -18,7 +18,9 @@ static const struct {
     { EVENT_DEVICE_REMOVED, "device.removed" },     { EVENT_MESSAGE_HIDDEN, "message.hidden" },
     { EVENT_JOIN_REQUESTED, "join.requested" },     { EVENT_JOIN_DECLINED, "join.declined" },
     { EVENT_CHAT_SETTINGS, "chat.settings" },       { EVENT_SCHEDULED_SENT, "scheduled.sent" },
-    { EVENT_SCHEDULED_FAILED, "scheduled.failed" },
+    { EVENT_SCHEDULED_FAILED, "scheduled.failed" }, { EVENT_USER_BLOCKED, "user.blocked" },
+    { EVENT_USER_UNBLOCKED, "user.unblocked" },     { EVENT_CONTACT_SAVED, "contact.saved" },
+    { EVENT_CONTACT_REMOVED, "contact.removed" },
 };
 
 static const char *const role_names[] = { [ROLE_NONE] = "none", [ROLE_MEMBER] = "member", [ROLE_ADMIN] = "admin", [ROLE_OWNER] = "owner" };
@@ -227,6 +229,24 @@ void render_ban(struct buf *buf, const struct ban *ban) {
     json_member_id(buf, "user_id", ban->user_id);
     json_member_id(buf, "banned_by", ban->by_id);
     json_member_time(buf, "created_at", ban->created_ms);
+    buf_char(buf, '}');
+}
+
+void render_block(struct buf *buf, const struct block *block) {
+    buf_char(buf, '{');
+    json_member_id(buf, "user_id", block->blocked_id);
+    json_member_time(buf, "blocked_at", block->created_ms);
+    buf_char(buf, '}');
+}
+
+void render_contact(struct buf *buf, const struct contact *contact) {
+    buf_char(buf, '{');
+    json_member_id(buf, "user_id", contact->contact_id);
+    if (contact->name)
+        json_member_string(buf, "name", contact->name);
+    else
+        json_member_null(buf, "name");
+    json_member_time(buf, "added_at", contact->created_ms);
     buf_char(buf, '}');
 }
 
@@ -496,6 +516,14 @@ bool frame_set_withheld(struct frame *frame, const struct event *event) {
     return frame->withheld != NULL;
 }
 
+bool frame_set_hidden(struct frame *frame, const struct event *event) {
+    struct event hidden = *event;
+    message_hide(&hidden.message);
+    frame->hidden = frame_new(&hidden);
+    frame->hidden_from = event->hidden_from;
+    return frame->hidden != NULL;
+}
+
 bool frame_set_members(struct frame *frame, const uint64_t *user_ids, size_t count) {
     frame->members = malloc(count * sizeof *user_ids);
     if (!frame->members)
@@ -514,6 +542,7 @@ void frame_drop(struct frame *frame) {
     if (!frame || atomic_fetch_sub_explicit(&frame->references, 1, memory_order_acq_rel) != 1)
         return;
     frame_drop(frame->withheld);
+    frame_drop(frame->hidden);
     free(frame->members);
     free(frame);
 }

@@ -30,7 +30,9 @@ void render_stay(struct buf *buf, const struct stay *stay); /* {user_id, role, j
 void render_link(struct buf *buf, const struct link *link, const char *token);
 /* As those see it who may follow it. */
 void render_invitation(struct buf *buf, const struct link *link, const struct chat *chat);
-void render_ban(struct buf *buf, const struct ban *ban); /* {user_id, banned_by, created_at} */
+void render_ban(struct buf *buf, const struct ban *ban);             /* {user_id, banned_by, created_at} */
+void render_block(struct buf *buf, const struct block *block);       /* {user_id, blocked_at} */
+void render_contact(struct buf *buf, const struct contact *contact); /* {user_id, name, added_at} */
 void render_join_request(struct buf *buf, const struct join_request *request);
 void render_message(struct buf *buf, const struct message *message);
 void render_mention(struct buf *buf, const struct mention *mention); /* {user_id, offset, length} */
@@ -65,6 +67,8 @@ struct frame {
     uint64_t *members; /* chat.created only: the initial members; owned by the frame, else NULL */
     struct frame
         *withheld; /* event_has_withheld() only: the same without content, for those whose stay began after the message; owned, else NULL */
+    struct frame *hidden; /* message events of direct chats only: the same without content, for hidden_from; owned, else NULL */
+    uint64_t hidden_from; /* 0: nobody */
     char bytes[];
 };
 
@@ -72,6 +76,8 @@ struct frame {
 struct frame *frame_new(const struct event *event) MUST_USE;
 /* Gives the frame of an event_has_withheld() its withheld form; false when out of memory. */
 bool frame_set_withheld(struct frame *frame, const struct event *event) MUST_USE;
+/* Gives the frame of a message event the form that event->hidden_from gets; false when out of memory. */
+bool frame_set_hidden(struct frame *frame, const struct event *event) MUST_USE;
 /* Gives the frame of a chat.created its members (copied); false when out of memory. */
 bool frame_set_members(struct frame *frame, const uint64_t *user_ids, size_t count) MUST_USE;
 struct frame *frame_hold(struct frame *frame); /* returns its argument */

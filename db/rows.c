@@ -78,6 +78,7 @@ enum err row_chat(struct db *db, struct statement *row, int column, struct arena
         .slow_mode_ms = (int64_t)number(row, column + 19),
         .permissions = (uint32_t)number(row, column + 20),
         .avatar_id = number(row, column + 21),
+        .blockers = (uint32_t)number(row, column + 22),
     };
     db_column_blob(db, row, column + 11, chat.chain, sizeof chat.chain);
     if (err == OK)
@@ -126,6 +127,27 @@ void row_ban(struct db *db, struct statement *row, int column, struct ban *ret_b
         .by_id = db->driver->column_id(row, column + 2),
         .created_ms = (int64_t)db->driver->column_id(row, column + 3),
     };
+}
+
+void row_block(struct db *db, struct statement *row, int column, struct block *ret_block) {
+    *ret_block = (struct block){
+        .user_id = db->driver->column_id(row, column),
+        .blocked_id = db->driver->column_id(row, column + 1),
+        .created_ms = (int64_t)db->driver->column_id(row, column + 2),
+    };
+}
+
+enum err row_contact(struct db *db, struct statement *row, int column, struct arena *arena, struct contact *ret_contact) {
+    enum err err = OK;
+    struct contact contact = {
+        .user_id = db->driver->column_id(row, column),
+        .contact_id = db->driver->column_id(row, column + 1),
+        .name = text(db, row, column + 2, arena, &err),
+        .created_ms = (int64_t)db->driver->column_id(row, column + 3),
+    };
+    if (err == OK)
+        *ret_contact = contact;
+    return err;
 }
 
 void row_join_request(struct db *db, struct statement *row, int column, struct join_request *ret_request) {

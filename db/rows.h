@@ -9,8 +9,8 @@
 #define CHAT_COLUMNS                                                                                                                \
     "c.id, c.type, c.history, c.title, c.created_by, c.created_ms, c.deleted_ms, c.last_id, c.last_rev, c.last_seq, c.changed_rev," \
     " c.chain, c.member_count, c.owner_count, c.direct_low, c.direct_high, c.message_ttl_ms, c.until_delivered,"                    \
-    " c.description, c.slow_mode_ms, c.permissions, c.avatar_id"
-#define CHAT_COLUMN_COUNT 22
+    " c.description, c.slow_mode_ms, c.permissions, c.avatar_id, c.blockers"
+#define CHAT_COLUMN_COUNT 23
 #define STAY_COLUMNS                                                                                                  \
     "s.chat_id, s.user_id, s.joined_id, s.left_id, s.role, s.joined_ms, s.last_post_ms, s.read_seq, s.mentioned_seq," \
     " s.muted_until_ms, s.archived, s.pinned_ms"
@@ -18,6 +18,8 @@
 #define LINK_COLUMNS "l.id, l.chat_id, l.created_by, l.created_ms, l.expires_ms, l.uses_max, l.uses, l.needs_approval"
 #define LINK_COLUMN_COUNT 8
 #define BAN_COLUMNS "b.chat_id, b.user_id, b.by_id, b.created_ms"
+#define BLOCK_COLUMNS "k.user_id, k.blocked_id, k.created_ms"
+#define CONTACT_COLUMNS "t.user_id, t.contact_id, t.name, t.created_ms"
 #define JOIN_REQUEST_COLUMNS "q.chat_id, q.user_id, q.link_id, q.created_ms"
 #define SCHEDULED_COLUMNS                                                                                                          \
     "w.id, w.user_id, w.chat_id, w.joined_id, w.due_ms, w.created_ms, w.text, w.attachments, w.media_ids, w.mentions, w.reply_id," \
@@ -67,6 +69,8 @@ enum err row_chat(struct db *db, struct statement *row, int column, struct arena
 void row_stay(struct db *db, struct statement *row, int column, struct stay *ret_stay);
 void row_link(struct db *db, struct statement *row, int column, struct link *ret_link);
 void row_ban(struct db *db, struct statement *row, int column, struct ban *ret_ban);
+void row_block(struct db *db, struct statement *row, int column, struct block *ret_block);
+enum err row_contact(struct db *db, struct statement *row, int column, struct arena *arena, struct contact *ret_contact) MUST_USE;
 void row_join_request(struct db *db, struct statement *row, int column, struct join_request *ret_request);
 enum err row_message(struct db *db, struct statement *row, int column, struct arena *arena, struct message *ret_message) MUST_USE;
 enum err row_media(struct db *db, struct statement *row, int column, struct arena *arena, struct media *ret_media) MUST_USE;

@@ -11,18 +11,18 @@ void state_init(struct state *state, struct arena *arena, const struct config *c
 void state_release(struct state *state) {
     for (size_t i = 0; i < state->events.count; i++)
         frame_drop(((struct event_entry *)state->events.items[i])->frame);
-    struct map *maps[] = { &state->users,    &state->names,  &state->chats,  &state->stays,    &state->pairs,    &state->messages,
-                           &state->keys,     &state->media,  &state->sights, &state->links,    &state->requests, &state->bans,
-                           &state->reactors, &state->hidden, &state->drafts, &state->scheduled };
+    struct map *maps[] = { &state->users,    &state->names,  &state->chats,  &state->stays,     &state->pairs,    &state->messages,
+                           &state->keys,     &state->media,  &state->sights, &state->links,     &state->requests, &state->bans,
+                           &state->reactors, &state->hidden, &state->drafts, &state->scheduled, &state->blocks,   &state->contacts };
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         map_release(maps[i]);
     struct buf *bufs[] = {
-        &state->need_users,    &state->need_names,          &state->need_devices, &state->need_counts,     &state->need_pending,
-        &state->need_chats,    &state->need_stays,          &state->need_pairs,   &state->need_messages,   &state->need_keys,
-        &state->need_media,    &state->need_attached,       &state->need_sights,  &state->need_links,      &state->need_link_counts,
-        &state->need_requests, &state->need_request_counts, &state->need_bans,    &state->need_ban_counts, &state->need_reactors,
-        &state->need_pins,     &state->need_hidden,         &state->need_drafts,  &state->need_scheduled,  &state->need_scheduled_counts,
-        &state->need_former
+        &state->need_users,    &state->need_names,          &state->need_devices,  &state->need_counts,     &state->need_pending,
+        &state->need_chats,    &state->need_stays,          &state->need_pairs,    &state->need_messages,   &state->need_keys,
+        &state->need_media,    &state->need_attached,       &state->need_sights,   &state->need_links,      &state->need_link_counts,
+        &state->need_requests, &state->need_request_counts, &state->need_bans,     &state->need_ban_counts, &state->need_reactors,
+        &state->need_pins,     &state->need_hidden,         &state->need_drafts,   &state->need_scheduled,  &state->need_scheduled_counts,
+        &state->need_former,   &state->need_blocks,         &state->need_contacts, &state->need_people
     };
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
         buf_release(bufs[i]);
@@ -362,6 +362,46 @@ struct hidden_entry *state_hidden(struct state *state, uint64_t user_id, uint64_
     put(state, &state->hidden, mixed, entry);
     need_pair(&state->need_hidden, user_id, message_id);
     return entry;
+}
+
+struct block_entry *state_block(struct state *state, uint64_t user_id, uint64_t blocked_id) {
+    uint64_t mixed = state_mix(user_id, blocked_id);
+    struct block_entry *first = map_get(&state->blocks, mixed);
+    for (struct block_entry *entry = first; entry; entry = entry->next) {
+        if (entry->block.user_id == user_id && entry->block.blocked_id == blocked_id)
+            return entry;
+    }
+    struct block_entry *entry = state_alloc(state, sizeof *entry);
+    if (!entry)
+        return NULL;
+    *entry = (struct block_entry){ .block = { .user_id = user_id, .blocked_id = blocked_id }, .next = first };
+    put(state, &state->blocks, mixed, entry);
+    need_pair(&state->need_blocks, user_id, blocked_id);
+    return entry;
+}
+
+struct contact_entry *state_contact(struct state *state, uint64_t user_id, uint64_t contact_id) {
+    uint64_t mixed = state_mix(user_id, contact_id);
+    struct contact_entry *first = map_get(&state->contacts, mixed);
+    for (struct contact_entry *entry = first; entry; entry = entry->next) {
+        if (entry->contact.user_id == user_id && entry->contact.contact_id == contact_id)
+            return entry;
+    }
+    struct contact_entry *entry = state_alloc(state, sizeof *entry);
+    if (!entry)
+        return NULL;
+    *entry = (struct contact_entry){ .contact = { .user_id = user_id, .contact_id = contact_id }, .next = first };
+    put(state, &state->contacts, mixed, entry);
+    need_pair(&state->need_contacts, user_id, contact_id);
+    return entry;
+}
+
+void state_need_people_counts(struct state *state, uint64_t user_id) {
+    struct user_entry *entry = state_user(state, user_id);
+    if (!entry || entry->people_needed)
+        return;
+    entry->people_needed = true;
+    need_id(&state->need_people, user_id);
 }
 
 struct draft_entry *state_draft(struct state *state, uint64_t user_id, uint64_t chat_id) {

@@ -33,6 +33,8 @@ struct user_entry {
     uint32_t chat_count; /* of which the user is a member, if it was needed */
     bool pending_needed;
     uint32_t pending_count; /* uploads that are not completed, if it was needed */
+    bool people_needed;
+    uint32_t block_count, contact_count; /* the user's own, if they were needed */
     bool found;
     bool listed;       /* in new_users or changed_users */
     bool bytes_listed; /* in changed_bytes */
@@ -91,6 +93,20 @@ struct ban_entry {
     struct ban ban;
     bool found;
     struct ban_entry *next;
+};
+
+/* found is false when the user has not blocked the other. */
+struct block_entry {
+    struct block block;
+    bool found;
+    struct block_entry *next;
+};
+
+/* found is false when the other is no contact of the user's. */
+struct contact_entry {
+    struct contact contact;
+    bool found;
+    struct contact_entry *next;
 };
 
 struct draft_entry { /* of a member in a chat */
@@ -232,6 +248,8 @@ enum bulk_kind {
     BULK_DROP_SCHEDULED,
     BULK_VOID_SCHEDULED, /* of a user, in a chat */
     BULK_VOID_SCHEDULED_OF_CHAT,
+    BULK_DROP_BLOCK,   /* of a user, of another one */
+    BULK_DROP_CONTACT, /* the same */
     BULK_KINDS
 };
 struct bulk {
@@ -253,17 +271,18 @@ struct state {
     uint16_t tag;              /* of this commit */
     bool failed;
 
-    struct map users, names, chats, stays, pairs, messages, keys, media, sights, links, requests, bans, reactors, hidden, drafts, scheduled;
+    struct map users, names, chats, stays, pairs, messages, keys, media, sights, links, requests, bans, reactors, hidden, drafts, scheduled,
+        blocks, contacts;
     struct buf need_users, need_names, need_devices, need_counts, need_pending, need_chats, need_stays, need_pairs, need_messages,
         need_keys, need_media, need_attached, need_sights, need_links, need_link_counts, need_requests, need_request_counts, need_bans,
-        need_ban_counts, need_reactors, need_pins, need_hidden, need_drafts, need_scheduled, need_scheduled_counts,
-        need_former; /* JSON arrays */
+        need_ban_counts, need_reactors, need_pins, need_hidden, need_drafts, need_scheduled, need_scheduled_counts, need_former,
+        need_blocks, need_contacts, need_people; /* JSON arrays */
 
     struct vec new_users, changed_users, new_devices, new_chats, changed_chats, new_stays, changed_stays, events, changed_messages;
     struct vec read_marks, changed_settings, changed_drafts;
     struct vec new_keys, invites, new_invites, new_tickets, used_tickets;
     struct vec new_media, changed_media, changed_bytes, new_attachments, changed_deliveries, changed_avatars, leases;
-    struct vec new_links, changed_links, new_requests, new_bans;
+    struct vec new_links, changed_links, new_requests, new_bans, new_blocks, saved_contacts;
     struct vec mentions; /* struct mention_row */
     struct vec reacted_messages, changed_reactions, new_pins, new_hidden, new_revisions;
     struct vec new_scheduled, failed_scheduled;
@@ -308,6 +327,10 @@ struct hidden_entry *state_hidden(struct state *state, uint64_t user_id, uint64_
 struct draft_entry *state_draft(struct state *state, uint64_t user_id, uint64_t chat_id);
 struct scheduled_entry *state_scheduled(struct state *state, uint64_t scheduled_id);
 void state_need_scheduled_count(struct state *state, uint64_t chat_id, uint64_t user_id);
+struct block_entry *state_block(struct state *state, uint64_t user_id, uint64_t blocked_id);
+struct contact_entry *state_contact(struct state *state, uint64_t user_id, uint64_t contact_id);
+/* How many a user has blocked, and has for contacts. */
+void state_need_people_counts(struct state *state, uint64_t user_id);
 struct sight_entry *state_sight(struct state *state, uint64_t media_id, uint64_t user_id);
 
 /* Loads all that was asked for: a constant number of statements. Call again after asking for more. */

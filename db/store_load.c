@@ -60,6 +60,12 @@ static const struct query load_scheduled = { "SELECT " SCHEDULED_COLUMNS " FROM 
 static const struct query load_scheduled_counts = {
     "SELECT p.a, p.b, (SELECT count(*) FROM scheduled w WHERE w.user_id = p.b AND w.chat_id = p.a AND w.due_ms > 0) FROM {pairs} p"
 };
+static const struct query load_blocks = { "SELECT " BLOCK_COLUMNS " FROM {pairs} p"
+                                          " {straight} block k ON k.user_id = p.a AND k.blocked_id = p.b" };
+static const struct query load_contacts = { "SELECT " CONTACT_COLUMNS " FROM {pairs} p"
+                                            " {straight} contact t ON t.user_id = p.a AND t.contact_id = p.b" };
+static const struct query load_people = { "SELECT i.id, (SELECT count(*) FROM block k WHERE k.user_id = i.id),"
+                                          " (SELECT count(*) FROM contact t WHERE t.user_id = i.id) FROM {ids} i" };
 static const struct query load_lease = { "SELECT holder, until_ms FROM lease WHERE name = ?1" };
 static const struct query load_successor = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL
                                              " AND s.user_id <> ?2 ORDER BY s.role DESC, s.joined_id, s.user_id LIMIT 1" };
@@ -298,6 +304,37 @@ static enum err take_scheduled_count(struct state *state, struct db *db, struct 
     return OK;
 }
 
+static enum err take_block(struct state *state, struct db *db, struct statement *row) {
+    struct block block;
+    row_block(db, row, 0, &block);
+    struct block_entry *entry = state_block(state, block.user_id, block.blocked_id);
+    if (!entry)
+        return ERR_NO_MEMORY;
+    entry->found = true;
+    entry->block = block;
+    return OK;
+}
+
+static enum err take_contact(struct state *state, struct db *db, struct statement *row) {
+    struct contact contact;
+    enum err err = row_contact(db, row, 0, state->arena, &contact);
+    struct contact_entry *entry = err == OK ? state_contact(state, contact.user_id, contact.contact_id) : NULL;
+    if (!entry)
+        return ERR_NO_MEMORY;
+    entry->found = true;
+    entry->contact = contact;
+    return OK;
+}
+
+static enum err take_people(struct state *state, struct db *db, struct statement *row) {
+    struct user_entry *user = state_user(state, db->driver->column_id(row, 0));
+    if (!user)
+        return ERR_NO_MEMORY;
+    user->block_count = (uint32_t)db->driver->column_id(row, 1);
+    user->contact_count = (uint32_t)db->driver->column_id(row, 2);
+    return OK;
+}
+
 /* Keys hold for the running period and the two before it. */
 static void bind_periods(const struct state *state, struct db *db, struct statement *statement) {
     uint64_t period = (uint64_t)(state->now_ms / IDEMPOTENCY_PERIOD_MS);
@@ -352,6 +389,9 @@ static const struct {
     { offsetof(struct state, need_drafts), &load_drafts, take_draft, NULL },
     { offsetof(struct state, need_scheduled), &load_scheduled, take_scheduled, NULL },
     { offsetof(struct state, need_scheduled_counts), &load_scheduled_counts, take_scheduled_count, NULL },
+    { offsetof(struct state, need_blocks), &load_blocks, take_block, NULL },
+    { offsetof(struct state, need_contacts), &load_contacts, take_contact, NULL },
+    { offsetof(struct state, need_people), &load_people, take_people, NULL },
 };
 
 static enum err run_load(struct state *state, struct db *db, size_t load, struct buf *need) {

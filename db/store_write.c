@@ -24,24 +24,26 @@ static const struct query insert_invite = { "INSERT INTO invite(invite, uses_lef
 static const struct query update_invite = { "UPDATE invite SET uses_left = ?2 WHERE invite = ?1" };
 static const struct query insert_chat = {
     "INSERT INTO chat(id, type, history, title, created_by, created_ms, deleted_ms, last_id, last_rev, last_seq, changed_rev, chain,"
-    " member_count, owner_count, direct_low, direct_high, message_ttl_ms, until_delivered, description, slow_mode_ms, permissions, avatar_id)"
-    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0),?17,?18,?19,?20,?21,?22)"
+    " member_count, owner_count, direct_low, direct_high, message_ttl_ms, until_delivered, description, slow_mode_ms, permissions, avatar_id,"
+    " blockers)"
+    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0),?17,?18,?19,?20,?21,?22,?23)"
 };
 static const struct query update_chat = {
     "UPDATE chat SET history = ?3, title = ?4, deleted_ms = ?7, last_id = ?8, last_rev = ?9, last_seq = ?10,"
     " changed_rev = ?11, chain = ?12, member_count = ?13, owner_count = ?14, message_ttl_ms = ?17, until_delivered = ?18,"
-    " description = ?19, slow_mode_ms = ?20, permissions = ?21, avatar_id = ?22 WHERE id = ?1"
+    " description = ?19, slow_mode_ms = ?20, permissions = ?21, avatar_id = ?22, blockers = ?23 WHERE id = ?1"
 };
 /* The same of rows that are there. An array of insertions is one execution; of updates MariaDB makes one each, which takes half as long again. */
 static const struct query merge_chat = {
     "INSERT INTO chat(id, type, history, title, created_by, created_ms, deleted_ms, last_id, last_rev, last_seq, changed_rev, chain,"
-    " member_count, owner_count, direct_low, direct_high, message_ttl_ms, until_delivered, description, slow_mode_ms, permissions, avatar_id)"
-    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0),?17,?18,?19,?20,?21,?22) ON DUPLICATE KEY UPDATE"
+    " member_count, owner_count, direct_low, direct_high, message_ttl_ms, until_delivered, description, slow_mode_ms, permissions, avatar_id,"
+    " blockers)"
+    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0),?17,?18,?19,?20,?21,?22,?23) ON DUPLICATE KEY UPDATE"
     " history = value(history), title = value(title), deleted_ms = value(deleted_ms), last_id = value(last_id), last_rev = value(last_rev),"
     " last_seq = value(last_seq), changed_rev = value(changed_rev), chain = value(chain), member_count = value(member_count),"
     " owner_count = value(owner_count), message_ttl_ms = value(message_ttl_ms), until_delivered = value(until_delivered),"
     " description = value(description), slow_mode_ms = value(slow_mode_ms), permissions = value(permissions),"
-    " avatar_id = value(avatar_id)"
+    " avatar_id = value(avatar_id), blockers = value(blockers)"
 };
 static const struct query insert_stay = {
     "INSERT INTO stay(chat_id, user_id, joined_id, left_id, role, last_post_ms, joined_ms, read_seq) VALUES(?1,?2,?3,?4,?5,?6,?7,?8)"
@@ -58,6 +60,10 @@ static const struct query insert_request = { "INSERT INTO join_request(chat_id, 
 static const struct query drop_request = { "DELETE FROM join_request WHERE chat_id = ?1 AND user_id = ?2" };
 static const struct query insert_ban = { "INSERT INTO ban(chat_id, user_id, by_id, created_ms) VALUES(?1,?2,?3,?4)" };
 static const struct query drop_ban = { "DELETE FROM ban WHERE chat_id = ?1 AND user_id = ?2" };
+static const struct query insert_block = { "INSERT INTO block(user_id, blocked_id, created_ms) VALUES(?1,?2,?3)" };
+static const struct query drop_block = { "DELETE FROM block WHERE user_id = ?1 AND blocked_id = ?2" };
+static const struct query save_contact = { "REPLACE INTO contact(user_id, contact_id, name, created_ms) VALUES(?1,?2,?3,?4)" };
+static const struct query drop_contact = { "DELETE FROM contact WHERE user_id = ?1 AND contact_id = ?2" };
 /* A mark that is beyond the chat is of a log that was lost. */
 static const struct query read_stay = { "UPDATE stay SET read_seq = ?3, touched_id = ?4 WHERE chat_id = ?1 AND user_id = ?2"
                                         " AND left_id = 9223372036854775807 AND read_seq < ?3"
@@ -229,6 +235,7 @@ static void bind_chat(struct statement *statement, const void *context, size_t i
     rows->driver->bind_id(statement, 20, (uint64_t)chat->slow_mode_ms);
     rows->driver->bind_id(statement, 21, chat->permissions);
     rows->driver->bind_id(statement, 22, chat->avatar_id);
+    rows->driver->bind_id(statement, 23, chat->blockers);
 }
 
 static void bind_stay(struct statement *statement, const void *context, size_t index) {
@@ -287,6 +294,23 @@ static void bind_ban(struct statement *statement, const void *context, size_t in
     rows->driver->bind_id(statement, 2, ban->user_id);
     rows->driver->bind_id(statement, 3, ban->by_id);
     rows->driver->bind_id(statement, 4, (uint64_t)ban->created_ms);
+}
+
+static void bind_block(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct block *block = &((struct block_entry *)rows->items[index])->block;
+    rows->driver->bind_id(statement, 1, block->user_id);
+    rows->driver->bind_id(statement, 2, block->blocked_id);
+    rows->driver->bind_id(statement, 3, (uint64_t)block->created_ms);
+}
+
+static void bind_contact(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct contact *contact = &((struct contact_entry *)rows->items[index])->contact;
+    rows->driver->bind_id(statement, 1, contact->user_id);
+    rows->driver->bind_id(statement, 2, contact->contact_id);
+    bind_text(rows, statement, 3, contact->name);
+    rows->driver->bind_id(statement, 4, (uint64_t)contact->created_ms);
 }
 
 static void bind_read_mark(struct statement *statement, const void *context, size_t index) {
@@ -599,6 +623,10 @@ static enum err write_accounts(struct state *state, struct db *db) {
         { &insert_invite, &state->new_invites, bind_invite },
         { &update_invite, &state->invites, bind_invite_update },
         { &set_media_bytes, &state->changed_bytes, bind_media_bytes },
+        { &drop_block, &state->bulk[BULK_DROP_BLOCK], bind_bulk },
+        { &insert_block, &state->new_blocks, bind_block },
+        { &drop_contact, &state->bulk[BULK_DROP_CONTACT], bind_bulk },
+        { &save_contact, &state->saved_contacts, bind_contact },
         { &set_lease, &state->leases, bind_lease },
     };
     return write_all(state, db, writes, sizeof writes / sizeof *writes);

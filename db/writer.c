@@ -235,6 +235,8 @@ static enum err make_frames(struct batch *batch) {
         bool whole = entry->frame;
         if (whole && event_has_withheld(entry->event.type))
             whole = frame_set_withheld(entry->frame, &entry->event);
+        if (whole && entry->event.hidden_from)
+            whole = frame_set_hidden(entry->frame, &entry->event);
         if (whole && entry->members)
             whole = frame_set_members(entry->frame, entry->members, entry->member_count);
         if (!whole)

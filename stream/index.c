@@ -304,7 +304,8 @@ static void deliver_to(const struct listener *listener, struct frame *frame, ind
 static void deliver_to_chat(const struct index_chat *chat, struct frame *frame, index_deliver deliver, void *context) {
     for (uint32_t i = 0; i < chat->count; i++)
         if (chat->links[i].joined_id <= frame->id)
-            deliver_to(chat->links[i].listener, index_form(frame, chat->links[i].joined_id), deliver, context);
+            deliver_to(chat->links[i].listener, index_form(frame, chat->links[i].listener->user_id, chat->links[i].joined_id), deliver,
+                       context);
 }
 
 enum err index_apply(struct index *index, struct frame *frame, index_deliver deliver, void *context) {

@@ -89,7 +89,10 @@ void index_mark(struct index *index, const struct listener *listener);
 /* Whether the marked listener's feed has the event `id` of `owner_id` (a chat, or the user), under the rule above. `ret_joined_id`: since when it is
  * in the chat. */
 bool index_wants(const struct index *index, const struct listener *listener, uint64_t owner_id, uint64_t id, uint64_t *ret_joined_id);
-/* The form of the event for somebody who joined then: edits of messages from before come without text. Borrowed from the frame. */
-static inline struct frame *index_form(struct frame *frame, uint64_t joined_id) {
+/* The form of the event for that user, who joined then: what is hidden from the user comes without content, edits of messages from before without text.
+ * Borrowed from the frame. */
+static inline struct frame *index_form(struct frame *frame, uint64_t user_id, uint64_t joined_id) {
+    if (frame->hidden != NULL && user_id == frame->hidden_from)
+        return frame->hidden;
     return frame->withheld != NULL && joined_id > frame->ref_id ? frame->withheld : frame;
 }

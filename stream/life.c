@@ -297,7 +297,7 @@ static void harvest_ring(struct hub *hub, const struct stream *stream, struct ha
         if (harvest->forgotten)
             return;
         if (wanted)
-            harvest->frames[harvest->count++] = index_form(frame, joined_id);
+            harvest->frames[harvest->count++] = index_form(frame, stream->listener->user_id, joined_id);
         harvest->scanned_id = slot->id;
     }
     if (position >= ring_end(&hub->ring))

@@ -12,7 +12,9 @@ static bool holds(const struct ring *ring, uint64_t position) { return position 
 
 static size_t cost_of(const struct frame *frame) {
     size_t own = sizeof(*frame) + frame->size + frame->member_count * sizeof(*frame->members);
-    return frame->withheld != NULL ? own + sizeof(*frame) + frame->withheld->size : own;
+    if (frame->withheld != NULL)
+        own += sizeof(*frame) + frame->withheld->size;
+    return frame->hidden != NULL ? own + sizeof(*frame) + frame->hidden->size : own;
 }
 
 static bool is_change(enum event_type type) { return type == EVENT_MESSAGE_EDITED || type == EVENT_MESSAGE_DELETED; }
@@ -100,17 +102,30 @@ static struct frame *with_object(const struct frame *old, const struct frame *ch
     return frame;
 }
 
+/* False: out of memory. */
+static bool add_withheld(struct frame *frame, const struct frame *old, const struct frame *changed) {
+    if (old->withheld == NULL || changed->withheld == NULL)
+        return true;
+    frame->withheld = with_object(old->withheld, changed->withheld);
+    return frame->withheld != NULL;
+}
+
+/* What is hidden stays so, and what the change hides is hidden in what came before, too. False: out of memory. */
+static bool add_hidden(struct frame *frame, const struct frame *old, const struct frame *changed) {
+    const struct frame *hiding = changed->hidden != NULL ? changed : old;
+    if (hiding->hidden == NULL)
+        return true;
+    frame->hidden = with_object(old->hidden != NULL ? old->hidden : old, hiding->hidden);
+    frame->hidden_from = hiding->hidden_from;
+    return frame->hidden != NULL;
+}
+
 struct frame *frame_with_object(const struct frame *old, const struct frame *changed) {
     struct frame *frame = with_object(old, changed);
-    bool needs_withheld = frame != NULL && old->withheld != NULL && changed->withheld != NULL;
-    if (!needs_withheld)
+    if (frame != NULL && add_withheld(frame, old, changed) && add_hidden(frame, old, changed))
         return frame;
-    frame->withheld = with_object(old->withheld, changed->withheld);
-    if (frame->withheld == NULL) {
-        frame_drop(frame);
-        return NULL;
-    }
-    return frame;
+    frame_drop(frame);
+    return NULL;
 }
 
 /* What replacing the older frames of one message may still cost. */

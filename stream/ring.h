@@ -62,5 +62,5 @@ static inline struct frame *ring_shown(const struct ring_slot *slot, int64_t now
 static inline uint64_t ring_end(const struct ring *ring) { return ring->base + ring->count; }
 
 /* A frame like `old` around the message object of `changed`, with one reference, or NULL when out of memory. It has a withheld form if both have one
- * (a deletion has none: there is no text left to withhold). */
+ * (a deletion has none: there is no text left to withhold), and a hidden form if one has. */
 struct frame *frame_with_object(const struct frame *old, const struct frame *changed) MUST_USE;

@@ -5,6 +5,8 @@
 // is about a member, the target is named by `target`. Where it is about media, `media` says in which state, and `by` whose they are: `own` as
 // for messages, or a `member`'s, which are in a message of the chat when they are `used`. `blob` rows ask for what a presigned URL names.
 //
+// Rows about `blocks` and `contacts` say with `knows` in which list of the actor's the target is.
+//
 // `other` lists what an owner gets when one path parameter is replaced: see OTHERS in authorisation.test.mjs.
 
 export const ACTORS = ['anonymous', 'stranger', 'member', 'former', 'admin', 'owner', 'revoked'];
@@ -49,6 +51,16 @@ export const MATRIX = [
   { route: 'GET /v1/presence', query: 'user_ids=1', expect: loggedIn(200) },
   { route: 'GET /v1/users', query: 'username=somebody-else', expect: loggedIn(200) },
   { route: 'GET /v1/users/{user_id}', target: 'anotherUser', expect: loggedIn(200), other: { user_id: { nobodys: 404, aChat: 404 } } },
+
+  // people
+  { route: 'GET /v1/blocks', expect: loggedIn(200) },
+  { route: 'PUT /v1/blocks/{user_id}', target: 'anotherUser', expect: loggedIn(201), other: { user_id: { nobodys: 404, aChat: 404 } } },
+  { route: 'PUT /v1/blocks/{user_id}', variant: 'oneself', target: 'oneself', expect: [401, 400, 400, 400, 400, 400, 401] },
+  { route: 'DELETE /v1/blocks/{user_id}', target: 'anotherUser', knows: 'blocks', expect: loggedIn(204), other: { user_id: { nobodys: 404, aChat: 404 } } },
+  { route: 'GET /v1/contacts', expect: loggedIn(200) },
+  { route: 'PUT /v1/contacts/{user_id}', target: 'anotherUser', body: { name: 'A friend' }, expect: loggedIn(201), other: { user_id: { nobodys: 404, aChat: 404 } } },
+  { route: 'PUT /v1/contacts/{user_id}', variant: 'oneself', target: 'oneself', body: {}, expect: [401, 400, 400, 400, 400, 400, 401] },
+  { route: 'DELETE /v1/contacts/{user_id}', target: 'anotherUser', knows: 'contacts', expect: loggedIn(204), other: { user_id: { nobodys: 404, aChat: 404 } } },
 
   // chats
   { route: 'GET /v1/chats', expect: loggedIn(200) },

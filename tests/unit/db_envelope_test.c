@@ -55,9 +55,25 @@ static struct frame *reaction_frame(uint64_t position) {
     return frame;
 }
 
-#define FRAMES 6
+/* A message that user 6 gets without content. */
+static struct frame *hidden_frame(uint64_t position) {
+    struct event event = {
+        .id = id_at(position),
+        .owner_id = 77,
+        .type = EVENT_MESSAGE_CREATED,
+        .ref_id = id_at(position),
+        .message = { .id = id_at(position), .chat_id = 77, .seq = 2, .text = "unheard", .text_size = 7 },
+        .hidden_from = 6,
+    };
+    struct frame *frame = frame_new(&event);
+    assert_non_null(frame);
+    assert_true(frame_set_hidden(frame, &event));
+    return frame;
+}
 
-/* One of each kind, at positions 11 to 16. */
+#define FRAMES 7
+
+/* One of each kind, at positions 11 to 17. */
 static void make_frames(struct frame *frames[FRAMES]) {
     frames[0] = message_frame(11, EVENT_MESSAGE_CREATED, "hello", 5);
     frames[1] = message_frame(12, EVENT_MESSAGE_EDITED, "hello again", 11);
@@ -66,6 +82,7 @@ static void make_frames(struct frame *frames[FRAMES]) {
     frames[3] = thin_frame(14, EVENT_DEVICE_REMOVED, REMOVAL_REVOKED);
     frames[4] = message_frame(15, EVENT_MESSAGE_DELETED, NULL, 0);
     frames[5] = reaction_frame(16);
+    frames[6] = hidden_frame(17);
 }
 
 static void drop_frames(struct frame **frames, size_t count) {
@@ -113,6 +130,10 @@ static void assert_same(const struct frame *a, const struct frame *b) {
     assert_int_equal(a->withheld != NULL, b->withheld != NULL);
     if (a->withheld)
         assert_same(a->withheld, b->withheld);
+    assert_int_equal(a->hidden_from, b->hidden_from);
+    assert_int_equal(a->hidden != NULL, b->hidden != NULL);
+    if (a->hidden)
+        assert_same(a->hidden, b->hidden);
 }
 
 static void what_was_written_is_read(void **state) {
@@ -234,10 +255,10 @@ static void frames_that_do_not_go_on_are_refused(void **state) {
     (void)state;
     struct frame *frames[FRAMES];
     make_frames(frames);
-    refuse(frames, FRAMES, id_at(9), id_at(16));
-    refuse(frames, FRAMES, id_at(11), id_at(16));
-    refuse(frames, FRAMES, id_at(10), id_at(17));
-    refuse(frames, FRAMES, id_at(10), log_id(16, 1));
+    refuse(frames, FRAMES, id_at(9), id_at(17));
+    refuse(frames, FRAMES, id_at(11), id_at(17));
+    refuse(frames, FRAMES, id_at(10), id_at(18));
+    refuse(frames, FRAMES, id_at(10), log_id(17, 1));
     refuse((struct frame *[]){ frames[0], frames[2] }, 2, id_at(10), id_at(13));
     refuse((struct frame *[]){ frames[0], frames[0] }, 2, id_at(10), id_at(11));
     refuse(NULL, 0, ID_MAX + 1, id_at(1));
@@ -269,6 +290,9 @@ static void unsound_frames_are_refused(void **state) {
     REFUSE_WITH(frames[0], expires_ms, -1);
     REFUSE_WITH(frames[2], type, EVENT_CHAT_UPDATED); /* which has no members */
     REFUSE_WITH(frames[3], removal, 6);
+    REFUSE_WITH(frames[6], hidden_from, 0); /* and yet there is the form */
+    REFUSE_WITH(frames[6], hidden_from, ID_MAX + 1);
+    REFUSE_WITH(frames[2], hidden_from, 6); /* which has no message */
     drop_frames(frames, FRAMES);
 }
 
@@ -281,6 +305,19 @@ static void a_withheld_form_is_of_the_same_event(void **state) {
     frames[1]->withheld->id--;
     frames[1]->withheld->withheld = frame_hold(frames[0]);
     refuse(&frames[1], 1, id_at(11), id_at(12));
+    drop_frames(frames, FRAMES);
+}
+
+static void a_hidden_form_is_of_the_same_event(void **state) {
+    (void)state;
+    struct frame *frames[FRAMES];
+    make_frames(frames);
+    frames[6]->hidden->id++;
+    refuse(&frames[6], 1, id_at(16), id_at(17));
+    frames[6]->hidden->id--;
+    frames[6]->hidden->hidden_from = 6;
+    frames[6]->hidden->hidden = frame_hold(frames[0]);
+    refuse(&frames[6], 1, id_at(16), id_at(17));
     drop_frames(frames, FRAMES);
 }
 
@@ -458,6 +495,7 @@ int main(void) {
         cmocka_unit_test(frames_that_do_not_go_on_are_refused),
         cmocka_unit_test(unsound_frames_are_refused),
         cmocka_unit_test(a_withheld_form_is_of_the_same_event),
+        cmocka_unit_test(a_hidden_form_is_of_the_same_event),
         cmocka_unit_test(a_large_commit_is_divided),
         cmocka_unit_test(what_is_too_large_for_one_does_not_fit),
         cmocka_unit_test(whispers_are_read_as_they_were_written),

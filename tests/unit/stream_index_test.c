@@ -325,11 +325,26 @@ static void edits_of_what_came_before_joining_are_withheld(void **state) {
     uint64_t joined_id;
     index_mark(&index, listener);
     assert_true(index_wants(&index, listener, 9, edit->id, &joined_id));
-    assert_ptr_equal(index_form(edit, joined_id), edit->withheld);
-    assert_ptr_equal(index_form(edit, id_at(3)), edit);
+    assert_ptr_equal(index_form(edit, 1, joined_id), edit->withheld);
+    assert_ptr_equal(index_form(edit, 1, id_at(3)), edit);
     frame_drop(edit);
     index_remove_stream(&index, &stream);
     index_release(&index);
+}
+
+static void what_is_hidden_from_a_user_comes_so_to_that_user_alone(void **state) {
+    (void)state;
+    struct event event = { .id = id_at(5),
+                           .owner_id = 9,
+                           .type = EVENT_MESSAGE_CREATED,
+                           .ref_id = id_at(5),
+                           .message = { .id = id_at(5), .seq = 1, .text = "rude", .text_size = 4 },
+                           .hidden_from = 2 };
+    struct frame *frame = frame_of(&event);
+    assert_true(frame_set_hidden(frame, &event));
+    assert_ptr_equal(index_form(frame, 1, id_at(1)), frame);
+    assert_ptr_equal(index_form(frame, 2, id_at(1)), frame->hidden);
+    frame_drop(frame);
 }
 
 int main(void) {
@@ -338,6 +353,7 @@ int main(void) {
         cmocka_unit_test(who_leaves_gets_that_as_the_last),
         cmocka_unit_test(a_device_s_events_go_to_all_streams_of_its_user),
         cmocka_unit_test(edits_of_what_came_before_joining_are_withheld),
+        cmocka_unit_test(what_is_hidden_from_a_user_comes_so_to_that_user_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

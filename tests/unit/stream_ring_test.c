@@ -97,6 +97,48 @@ static void an_edit_replaces_what_is_older(void **state) {
     ring_release(&ring);
 }
 
+/* From user 8. */
+static struct frame *hidden_frame(enum event_type type, uint64_t position, const char *text) {
+    struct event event = { .id = id_at(position),
+                           .owner_id = CHAT,
+                           .type = type,
+                           .ref_id = id_at(1),
+                           .rev = position,
+                           .message = { .id = id_at(1), .seq = 1, .text = text, .text_size = strlen(text) },
+                           .hidden_from = 8 };
+    struct frame *frame = frame_of(&event);
+    assert_true(frame_set_hidden(frame, &event));
+    return frame;
+}
+
+static void what_an_edit_hides_is_hidden_in_what_is_older(void **state) {
+    (void)state;
+    struct ring ring = new_ring(8, 1 << 20);
+    append_message(&ring, 1, "polite");
+    append(&ring, hidden_frame(EVENT_MESSAGE_EDITED, 2, "rude"), 0);
+    for (uint64_t position = 1; position <= 2; position++) {
+        const struct frame *frame = ring_at(&ring, position)->frame;
+        assert_true(frame_shows(frame, "rude"));
+        assert_int_equal(frame->hidden_from, 8);
+        assert_false(frame_shows(frame->hidden, "rude"));
+        assert_true(frame_shows(frame->hidden, "\"hidden\":true"));
+        assert_int_equal(frame->hidden->id, id_at(position));
+    }
+    assert_true(frame_shows(ring_at(&ring, 1)->frame->hidden, "message.created"));
+    ring_release(&ring);
+}
+
+static void what_is_hidden_stays_so_when_it_changes(void **state) {
+    (void)state;
+    struct ring ring = new_ring(8, 1 << 20);
+    append(&ring, hidden_frame(EVENT_MESSAGE_CREATED, 1, "rude"), 0);
+    append_edit(&ring, 2, 1, NULL);
+    const struct frame *frame = ring_at(&ring, 1)->frame;
+    assert_true(frame_shows(frame, "\"deleted\":true"));
+    assert_true(frame_shows(frame->hidden, "\"hidden\":true"));
+    ring_release(&ring);
+}
+
 static void a_deletion_leaves_no_text(void **state) {
     (void)state;
     struct ring ring = new_ring(8, 1 << 20);
@@ -264,6 +306,8 @@ int main(void) {
         cmocka_unit_test(what_does_not_continue_starts_anew),
         cmocka_unit_test(an_edit_replaces_what_is_older),
         cmocka_unit_test(a_deletion_leaves_no_text),
+        cmocka_unit_test(what_an_edit_hides_is_hidden_in_what_is_older),
+        cmocka_unit_test(what_is_hidden_stays_so_when_it_changes),
         cmocka_unit_test(a_replaced_frame_lives_as_long_as_it_is_held),
         cmocka_unit_test(edits_beyond_the_limit_are_forgotten),
         cmocka_unit_test(trimming_drops_what_the_store_dropped),
