@@ -35,7 +35,7 @@ ALL_C := $(SOURCES) $(HEADERS) $(wildcard tests/*/*.c tests/*/*.h)
 # $(call once,NAME,command): runs the command when the variable is first used, and then remembers its output.
 comma := ,
 once = $(eval $(1) := $$(shell $(2)))$($(1))
-PACKAGES := libmicrohttpd sqlite3 libmariadb hiredis jansson libcrypto libcurl expat
+PACKAGES := libmicrohttpd sqlite3 libmariadb hiredis jansson libcrypto libcurl expat zlib
 PACKAGE_CFLAGS = $(call once,PACKAGE_CFLAGS,pkg-config --cflags $(PACKAGES))
 PACKAGE_LIBS = $(call once,PACKAGE_LIBS,pkg-config --libs $(PACKAGES))
 CMOCKA_LIBS = $(call once,CMOCKA_LIBS,pkg-config --libs cmocka)

@@ -81,11 +81,7 @@ enum err page_answer(struct request *request, const struct page *page) {
     bool is_packed = page->packed.size > 0 && encoding_takes_gzip(request->headers.accept_encoding);
     const char *tag = is_packed ? page->packed_tag : page->tag;
     describe(request, tag);
-    if (conditions_knows(request, tag)) {
-        request->answer.status = 304;
-        return OK;
-    }
-    request->answer.status = 200;
+    request->answer.status = conditions_knows(request, tag) ? 304 : 200;
     request->answer.content_type = page->type;
     request->answer.fixed = is_packed ? page->packed : page->bytes;
     if (is_packed)

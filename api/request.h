@@ -115,7 +115,8 @@ struct answer {
     uint64_t blob_bytes; /* not 0: so many bytes come by blob_give() instead */
     struct header headers[LIMIT_ANSWER_HEADERS];
     size_t header_count;
-    bool close; /* Connection: close */
+    bool close;      /* Connection: close */
+    bool has_secret; /* tokens, or URLs that work for whoever has them */
 };
 
 enum credential { CREDENTIAL_NONE, CREDENTIAL_BEARER, CREDENTIAL_COOKIE, CREDENTIAL_TICKET };
