@@ -6,7 +6,7 @@
 FROM debian:12-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
         gcc libc6-dev libcurl4-openssl-dev libexpat1-dev libhiredis-dev libjansson-dev libmariadb-dev libmicrohttpd-dev \
-        libsqlite3-dev libssl-dev make pkg-config \
+        libsqlite3-dev libssl-dev make pkg-config zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
@@ -16,7 +16,7 @@ RUN make build VERSION="$VERSION" && strip build/parley
 
 FROM debian:12-slim
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates libcurl4 libexpat1 libhiredis0.14 libjansson4 \
-        libmariadb3 libmicrohttpd12 libsqlite3-0 libssl3 \
+        libmariadb3 libmicrohttpd12 libsqlite3-0 libssl3 zlib1g \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin parley \
     && install -d -m 0700 -o parley -g parley /data

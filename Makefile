@@ -35,7 +35,7 @@ ALL_C := $(SOURCES) $(HEADERS) $(wildcard tests/*/*.c tests/*/*.h)
 # $(call once,NAME,command): runs the command when the variable is first used, and then remembers its output.
 comma := ,
 once = $(eval $(1) := $$(shell $(2)))$($(1))
-PACKAGES := libmicrohttpd sqlite3 libmariadb hiredis jansson libcrypto libcurl expat
+PACKAGES := libmicrohttpd sqlite3 libmariadb hiredis jansson libcrypto libcurl expat zlib
 PACKAGE_CFLAGS = $(call once,PACKAGE_CFLAGS,pkg-config --cflags $(PACKAGES))
 PACKAGE_LIBS = $(call once,PACKAGE_LIBS,pkg-config --libs $(PACKAGES))
 CMOCKA_LIBS = $(call once,CMOCKA_LIBS,pkg-config --libs cmocka)
@@ -77,8 +77,8 @@ build/db$(1)/%: build/obj$(1)/tests/db/%.o $$(patsubst %.c,build/obj$(1)/%.o,$$(
 	@mkdir -p $$(@D)
 	@$$(CC) $$(FLAGS$(1)) $$^ -o $$@ $$(LINK) $$(PACKAGE_LIBS) $$(CMOCKA_LIBS)
 
-# It holds a copy of the contract.
-build/obj$(1)/api/contract.o: openapi.yaml
+# It holds copies of what is served as files.
+build/obj$(1)/api/pages.o: build/pages/table.h
 
 # Whoever prints the version is compiled again when it changes.
 $$(patsubst %.c,build/obj$(1)/%.o,$$(VERSION_USERS)): build/version
@@ -128,6 +128,16 @@ build/tools/%: build/obj/tests/storage/%_tool.o build/obj/libparley.a
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	@$(CC) $(FLAGS) $^ -o $@ $(LINK) $(PACKAGE_LIBS)
+
+# The list is written again when a file comes or goes.
+PAGE_FILES := $(sort $(shell find web docs/site -type f)) openapi.yaml
+
+build/pages/table.h: scripts/pages.sh build/pages/list $(PAGE_FILES)
+	@scripts/pages.sh build/pages
+
+build/pages/list: FORCE
+	@mkdir -p build/pages
+	@[ "$$(cat $@ 2>/dev/null)" = '$(PAGE_FILES)' ] || echo '$(PAGE_FILES)' > $@
 
 build/version: FORCE
 	@mkdir -p build
@@ -202,7 +212,7 @@ check-layers:
 	@scripts/layers.sh
 check-contract: build/parley
 	@scripts/contract.sh
-check-static:
+check-static: build/pages/table.h
 	@scripts/static.sh $(SOURCES)
 
 .PHONY: fmt

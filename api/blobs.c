@@ -351,8 +351,9 @@ static enum err answer_portion(struct request *request, const struct object *obj
     case PORTION_WHOLE:
     case PORTION_RANGE:
         return send_range(request, portion, object->size);
-    case PORTION_NONE:
+    case PORTION_NONE: /* says how long the object is (RFC 9110, 8.6); no byte of it is asked for */
         request->answer.status = 304;
+        request->answer.blob_bytes = object->size;
         return OK;
     case PORTION_REFUSED:
         return request_refuse(request, ERR_PRECONDITION_FAILED, NULL,

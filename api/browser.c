@@ -97,6 +97,6 @@ void cors_preflight(struct request *request, const char *methods) {
         return;
     answer_header(request, "Access-Control-Allow-Methods", methods);
     answer_header(request, "Access-Control-Allow-Headers",
-                  "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Content-MD5, X-Amz-Acl, Range");
+                  "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Content-MD5, X-Amz-Acl, Range");
     answer_header(request, "Access-Control-Max-Age", "600");
 }

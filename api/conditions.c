@@ -8,9 +8,9 @@
 
 /* ---- Conditions ---- */
 
-/* Whether one of `list`'s entity tags is the version's, or the list is "*". A weak one counts only when `weakly` (8.8.3.2). */
-static bool names_version(const char *list, const struct version *version, bool weakly) {
-    size_t size = strlen(version->etag);
+/* Whether one of `list`'s entity tags is this one, or the list is "*". A weak one counts only when `weakly` (8.8.3.2). */
+static bool names_tag(const char *list, const char *etag, bool weakly) {
+    size_t size = strlen(etag);
     list += strspn(list, " \t");
     if (*list == '*')
         return true;
@@ -21,11 +21,15 @@ static bool names_version(const char *list, const struct version *version, bool 
         const char *end = *list == '"' ? strchr(list + 1, '"') : NULL;
         if (end == NULL)
             return false;
-        if ((weakly || !is_weak) && (size_t)(end - list - 1) == size && memcmp(list + 1, version->etag, size) == 0)
+        if ((weakly || !is_weak) && (size_t)(end - list - 1) == size && memcmp(list + 1, etag, size) == 0)
             return true;
         list = end + 1;
     }
     return false;
+}
+
+bool conditions_knows(const struct request *request, const char *etag) {
+    return request->headers.if_none_match != NULL && names_tag(request->headers.if_none_match, etag, true);
 }
 
 /* Dates have whole seconds. A date that cannot be read is as if it were not there (13.1.3). */
@@ -37,14 +41,14 @@ static bool modified_after(const char *date, const struct version *version) {
 static bool is_refused(const struct headers *headers, const struct version *version) {
     int64_t date_s;
     if (headers->if_match != NULL)
-        return !names_version(headers->if_match, version, false);
+        return !names_tag(headers->if_match, version->etag, false);
     return headers->if_unmodified_since != NULL && head_date_parse(headers->if_unmodified_since, &date_s) &&
            version->modified_ms / 1000 > date_s;
 }
 
 static bool is_known(const struct headers *headers, const struct version *version) {
     if (headers->if_none_match != NULL)
-        return names_version(headers->if_none_match, version, true);
+        return names_tag(headers->if_none_match, version->etag, true);
     return headers->if_modified_since != NULL && !modified_after(headers->if_modified_since, version);
 }
 
@@ -55,7 +59,7 @@ static bool range_applies(const struct headers *headers, const struct version *v
     if (condition == NULL)
         return true;
     if (condition[0] == '"' || strncmp(condition, "W/", 2) == 0)
-        return names_version(condition, version, false);
+        return names_tag(condition, version->etag, false);
     return head_date_parse(condition, &date_s) && version->modified_ms / 1000 == date_s;
 }
 

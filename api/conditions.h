@@ -23,6 +23,9 @@ struct range {
     uint64_t size;
 };
 
+/* Whether If-None-Match names the tag (without its quotes): the client has what would be sent. For what has no date. */
+bool conditions_knows(const struct request *request, const char *etag);
+
 /* What the request's If- headers and Range ask for. `ret_range` is what is to be sent of PORTION_WHOLE and PORTION_RANGE. Several ranges, units other
  * than bytes, and what cannot be understood get the whole; HEAD knows no ranges (14.2). */
 enum portion conditions_check(const struct request *request, const struct version *version, struct range *ret_range);

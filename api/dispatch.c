@@ -28,6 +28,7 @@
 #include "api/problem.h"
 #include "api/rate.h"
 #include "api/rate_shared.h"
+#include "api/representation.h"
 #include "api/routes.h"
 #include "api/server_internal.h"
 #include "api/workers.h"
@@ -457,13 +458,20 @@ void dispatch_continue(struct request *request) {
     }
 }
 
+static enum err handle_elsewhere(struct request *request) {
+    enum err err = request->route->handle(request);
+    if (err == OK && !request->has_command)
+        representation_choose(request);
+    return err;
+}
+
 /* The steps that are done elsewhere. */
 static enum err run_step(struct request *request) {
     switch (request->step) {
     case STEP_RESOLVE:
         return resolve(request);
     case STEP_HANDLE:
-        return request->route->handle(request);
+        return handle_elsewhere(request);
     case STEP_BLOCK:
         return blob_pass(request);
     case STEP_DISCARD:

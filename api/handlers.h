@@ -154,8 +154,11 @@ enum err blob_get_admit(struct request *request);
 enum err blob_get(struct request *request);
 
 /* operations.c */
-enum err show_index(struct request *request);
 enum err show_health(struct request *request);
 enum err show_readiness(struct request *request);
 enum err show_metrics(struct request *request);
+
+/* pages.c */
+enum err show_index(struct request *request);
+enum err show_page(struct request *request);
 enum err show_contract(struct request *request);

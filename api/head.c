@@ -23,6 +23,7 @@ static const struct {
     HEADER("Cookie", cookie),
     HEADER("Content-Type", content_type),
     HEADER("Authorization", authorization),
+    HEADER("Accept-Encoding", accept_encoding),
     HEADER("Last-Event-ID", last_event_id),
     HEADER("Content-Length", content_length),
     HEADER("Sec-Fetch-Site", fetch_site),

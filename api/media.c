@@ -94,6 +94,7 @@ static enum err write_upload_in_one(struct request *request, struct buf *buf, co
     enum err err = link_upload(request, media, &link);
     if (err != OK)
         return err;
+    request->answer.has_secret = true;
     json_member_string(buf, "kind", "single");
     link_write(buf, &link);
     return OK;
@@ -111,9 +112,11 @@ static enum err write_upload(struct request *request, struct buf *buf, const str
 static enum err write_download(struct request *request, struct buf *buf, const struct media *media) {
     struct presigned link;
     enum err err = link_download(request, media, &link);
-    if (err == OK)
-        write_link(buf, &link);
-    return err;
+    if (err != OK)
+        return err;
+    request->answer.has_secret = true;
+    write_link(buf, &link);
+    return OK;
 }
 
 enum err media_answer(struct request *request, unsigned status, const struct media *media) {

@@ -1,18 +1,7 @@
-/* Owns the handlers for whoever runs the server: health, metrics, the contract, the index. */
-#include "api/contract.h"
+/* Owns the handlers for whoever runs the server: health and metrics. */
 #include "api/handlers.h"
 #include "api/server_internal.h"
 #include "core/metrics.h"
-
-enum err show_index(struct request *request) {
-    struct buf *buf = answer_json(request, 200);
-    buf_char(buf, '{');
-    json_member_string(buf, "name", "parley");
-    json_member_string(buf, "version", PARLEY_VERSION);
-    json_member_string(buf, "docs", "/openapi.yaml");
-    buf_char(buf, '}');
-    return OK;
-}
 
 static enum err answer_status(struct request *request, const char *status) {
     struct buf *buf = answer_json(request, 200);
@@ -36,12 +25,5 @@ enum err show_metrics(struct request *request) {
     request->answer.status = 200;
     request->answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
     metrics_render(&request->answer.body);
-    return OK;
-}
-
-enum err show_contract(struct request *request) {
-    request->answer.status = 200;
-    request->answer.content_type = "application/yaml";
-    request->answer.fixed = contract_text();
     return OK;
 }

@@ -78,6 +78,13 @@ static void write_problem(struct buf *buf, const struct problem *problem, const 
     buf_char(buf, '}');
 }
 
+/* The body that was compressed is not sent. */
+static void forget_coding(struct answer *answer) {
+    for (size_t i = 0; i < answer->header_count; i++)
+        if (strcmp(answer->headers[i].name, "Content-Encoding") == 0)
+            answer->headers[i--] = answer->headers[--answer->header_count];
+}
+
 void problem_answer(struct request *request, enum err err) {
     const struct problem *problem = problem_of(err);
     struct answer *answer = &request->answer;
@@ -86,6 +93,7 @@ void problem_answer(struct request *request, enum err err) {
     answer->fixed = (struct slice){ NULL, 0 };
     answer->blob_bytes = 0;
     buf_clear(&answer->body);
+    forget_coding(answer);
     answer->status = problem->status;
     answer->content_type = "application/problem+json";
     write_problem(&answer->body, problem, request);

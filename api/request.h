@@ -15,6 +15,7 @@
 
 struct connection; /* http.c */
 struct json_t;     /* jansson's, for json.c */
+struct page;       /* pages.h */
 struct request;
 struct server;
 
@@ -68,6 +69,7 @@ struct header {
 
 /* The headers that somebody asks for; NULL when absent. They live as long as the request. */
 struct headers {
+    const char *accept_encoding;
     const char *authorization;
     const char *cookie;
     const char *content_type;
@@ -113,7 +115,8 @@ struct answer {
     uint64_t blob_bytes; /* not 0: so many bytes come by blob_give() instead */
     struct header headers[LIMIT_ANSWER_HEADERS];
     size_t header_count;
-    bool close; /* Connection: close */
+    bool close;      /* Connection: close */
+    bool has_secret; /* tokens, or URLs that work for whoever has them */
 };
 
 enum credential { CREDENTIAL_NONE, CREDENTIAL_BEARER, CREDENTIAL_COOKIE, CREDENTIAL_TICKET };
@@ -136,6 +139,7 @@ struct request {
     uint64_t ids[PATH_ID_COUNT];
     struct slice token_text; /* the path's {token}, as sent */
     const char *object;      /* the path's {object} or {emoji}: all the rest of it, as sent */
+    const struct page *page; /* that the path's {page} names; NULL: the route has none */
     struct address address;
     char id[17]; /* X-Request-Id */
     int64_t started_us;

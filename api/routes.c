@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/handlers.h"
+#include "api/pages.h"
 #include "api/server.h"
 #include "core/id.h"
 #include "core/metrics.h"
@@ -101,6 +102,7 @@ const struct route ROUTES[] = {
     { METHOD_GET,    "/blobs/{object}",       AUTH_NONE, ON_STORAGE, RATE_NORMAL, 200, 0, NULL, SIGNATURE "response-content-type response-content-disposition", blob_get_admit, blob_get, NULL },
 
     { METHOD_GET,    "/",                     AUTH_NONE, ON_LOOP,   RATE_NORMAL, 200, 0, NULL, NULL, NULL, show_index, NULL },
+    { METHOD_GET,    "/{page}",               AUTH_NONE, ON_LOOP,   RATE_NORMAL, 200, 0, NULL, NULL, NULL, show_page, NULL },
     { METHOD_GET,    "/openapi.yaml",         AUTH_NONE, ON_LOOP,   RATE_NORMAL, 200, 0, NULL, NULL, NULL, show_contract, NULL },
     { METHOD_GET,    "/healthz",              AUTH_NONE, ON_LOOP,   RATE_FREE,   200, 0, NULL, NULL, NULL, show_health, NULL },
     { METHOD_GET,    "/readyz",               AUTH_NONE, ON_LOOP,   RATE_FREE,   200, 0, NULL, NULL, NULL, show_readiness, NULL },
@@ -121,6 +123,7 @@ static const char *const METHOD_NAMES[METHOD_COUNT] = { "GET", "POST", "PUT", "P
 #define NO_PARAMETER PATH_ID_COUNT
 #define REST_PARAMETER ((enum path_id)(PATH_ID_COUNT + 1))  /* {object}, {emoji}: the rest of the path, slashes and all */
 #define TOKEN_PARAMETER ((enum path_id)(PATH_ID_COUNT + 2)) /* {token}: a segment of any text */
+#define PAGE_PARAMETER ((enum path_id)(PATH_ID_COUNT + 3))  /* {page}: the rest of the path, where it names a file that is served */
 
 struct node {
     const char *segment; /* borrowed from the table */
@@ -139,9 +142,11 @@ static enum path_id parameter_of(const char *segment, size_t size) {
     for (int i = 0; i < PATH_ID_COUNT; i++)
         if (strlen(NAMES[i]) == size && memcmp(NAMES[i], segment, size) == 0)
             return (enum path_id)i;
-    static const char OBJECT[] = "{object}", EMOJI[] = "{emoji}", TOKEN[] = "{token}";
+    static const char OBJECT[] = "{object}", EMOJI[] = "{emoji}", TOKEN[] = "{token}", PAGE[] = "{page}";
     if (size == sizeof(TOKEN) - 1 && memcmp(segment, TOKEN, size) == 0)
         return TOKEN_PARAMETER;
+    if (size == sizeof(PAGE) - 1 && memcmp(segment, PAGE, size) == 0)
+        return PAGE_PARAMETER;
     bool is_rest = (size == sizeof(OBJECT) - 1 && memcmp(segment, OBJECT, size) == 0) ||
                    (size == sizeof(EMOJI) - 1 && memcmp(segment, EMOJI, size) == 0);
     return is_rest ? REST_PARAMETER : NO_PARAMETER;
@@ -194,6 +199,10 @@ static const struct node *step_down(struct request *request, const struct node *
             request->token_text = (struct slice){ segment, size };
             return child;
         }
+        if (child->parameter == PAGE_PARAMETER) {
+            request->page = page_find(request->path);
+            return request->page != NULL ? child : NULL;
+        }
         if (child->parameter != NO_PARAMETER)
             return id_parse(segment, size, &request->ids[child->parameter]) ? child : NULL;
         if (child->size == size && memcmp(child->segment, segment, size) == 0)
@@ -207,7 +216,7 @@ void routes_match(struct request *request) {
     for (const char *segment = request->path; node != NULL && *segment == '/';) {
         size_t size = strcspn(++segment, "/");
         node = step_down(request, node, segment, size);
-        segment += request->object != NULL ? strlen(segment) : size;
+        segment += request->object != NULL || request->page != NULL ? strlen(segment) : size;
     }
     if (node == NULL)
         return;

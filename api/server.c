@@ -8,6 +8,7 @@
 #include "api/dispatch.h"
 #include "api/http.h"
 #include "api/json.h"
+#include "api/pages.h"
 #include "api/presence.h"
 #include "api/rate.h"
 #include "api/rate_shared.h"
@@ -29,6 +30,7 @@ static void release(struct server *server) {
     typing_free(server->typing);
     presence_free(server->presence);
     receipt_sender_free(server->receipt_sender);
+    free(server->page_policy);
     free(server);
 }
 
@@ -59,7 +61,8 @@ static void hear_break(void *context, enum log_break kind, uint64_t head_id) {
 }
 
 static enum err start_parts(struct server *server, char *problem, size_t problem_size) {
-    enum err err = auth_new(&server->auth);
+    server->page_policy = page_policy_new(server->config, server->storage);
+    enum err err = server->page_policy != NULL ? auth_new(&server->auth) : ERR_NO_MEMORY;
     if (err == OK)
         err = typing_new(&server->typing);
     if (err == OK)

@@ -35,4 +35,5 @@ struct server {
     struct list_node blobs;  /* the loop's: transfers (blobs.h) */
     _Atomic bool draining;
     bool secure_cookies; /* the public URL is https */
+    char *page_policy;   /* owned: the Content-Security-Policy of pages */
 };

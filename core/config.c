@@ -130,6 +130,8 @@ static const struct setting settings[] = {
       .meaning = "URL under which clients reach the server, as https://chat.example.org" },
     { "PARLEY_CORS_ORIGINS", STRING(cors_origins, "", check_origins),
       .meaning = "comma-separated origins whose pages may call the API" },
+    { "PARLEY_WEB", SWITCH(web, "on"),
+      .meaning = "serve the browser client at /" },
     { "PARLEY_TRUSTED_PROXY", SWITCH(trusted_proxy, "off"),
       .meaning = "take the client's address from the last X-Forwarded-For entry, and the scheme of the server's own URLs from X-Forwarded-Proto" },
     { "PARLEY_LOG", STRING(log_level, "info", NULL), .choices = "debug|info|warn|error",

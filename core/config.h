@@ -24,6 +24,7 @@ struct config {
     char *data_dir;
     char *public_url;
     char *cors_origins; /* comma-separated */
+    bool web;           /* the browser client is served */
     char *log_level;
     char *node;           /* the name of this process for operators; default: the host's */
     int64_t registration; /* enum registration */

@@ -151,6 +151,7 @@
 /* The API */
 #define LIMIT_QUERY_ARGUMENTS 12
 #define LIMIT_ANSWER_HEADERS 20
+#define LIMIT_PLAIN_ANSWER_BYTES 1024 /* longer ones are compressed, where clients take that: shorter ones are one packet anyway */
 #define LIMIT_READER_THREADS 2
 #define LIMIT_READER_QUEUE 2048 /* requests waiting for a reader */
 #define LIMIT_HASHER_THREADS 2

@@ -34,6 +34,8 @@ void storage_close(struct storage *storage) {
 
 bool storage_is_local(const struct storage *storage) { return storage->public_base == NULL; }
 
+const char *storage_origin(const struct storage *storage) { return storage->public_base; }
+
 /* ---- Objects and uploads: the driver's, counted ---- */
 
 static enum err counted(enum err err) {

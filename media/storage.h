@@ -31,6 +31,8 @@ enum err storage_open(const struct config *config, const uint8_t secret[32], str
 void storage_close(struct storage *storage); /* NULL is fine */
 /* Whether the server itself serves the presigned URLs. */
 bool storage_is_local(const struct storage *storage);
+/* scheme://host[:port] of the presigned URLs; NULL: that of the server itself. */
+const char *storage_origin(const struct storage *storage);
 /* What went wrong last on this thread, for the log; never a secret or a signed URL. "" when nothing did. */
 const char *storage_problem(void);
 

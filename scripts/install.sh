@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 has_command() { command -v "$1" >/dev/null; }
 
 packages_to_run() {
-    echo gcc libc6-dev pkg-config libmicrohttpd-dev libsqlite3-dev libmariadb-dev libhiredis-dev libjansson-dev libssl-dev libcurl4-openssl-dev libexpat1-dev curl
+    echo gcc libc6-dev pkg-config libmicrohttpd-dev libsqlite3-dev libmariadb-dev libhiredis-dev libjansson-dev libssl-dev libcurl4-openssl-dev libexpat1-dev zlib1g-dev curl
 }
 
 # What make cluster starts; curl and bash are enough to use it.

@@ -74,6 +74,7 @@ refuse "the MariaDB connector is for db/mariadb.c" 'include <(mysql|errmsg|mysql
 refuse "hiredis is for core/redis.c" 'include <hiredis/' $(except="core/redis.c" files $(all_but))
 refuse "OpenSSL is for core/crypto.c" 'include <openssl/' $(except="core/crypto.c" files $(all_but))
 refuse "<curl/curl.h> is for media/transfer.c" 'include <curl/' $(except="media/transfer.c" files $(all_but))
+refuse "<zlib.h> is for api/encoding.c" 'include <zlib' $(except="api/encoding.c" files $(all_but))
 refuse "<expat.h> is for media/xml.c" 'include <expat' $(except="media/xml.c" files $(all_but))
 
 refuse "SQL is for db/" '"[^"]*\b(SELECT .*\b(FROM|WHERE)|INSERT (OR|INTO)|UPDATE .* SET|DELETE FROM|CREATE (TABLE|INDEX)|PRAGMA)\b' $(files $(all_but db))

@@ -28,6 +28,7 @@ export const MATRIX = [
   { route: 'POST /v1/users', expect: everybody(201), body: 'registration' },
   { route: 'POST /v1/sessions', expect: everybody(201), body: 'login' },
   { route: 'GET /', expect: everybody(200) },
+  { route: 'GET /{page}', expect: everybody(200), other: { page: { nobodys: 404 } } },
   { route: 'GET /openapi.yaml', expect: everybody(200) },
   { route: 'GET /healthz', expect: everybody(200) },
   { route: 'GET /readyz', expect: everybody(200) },

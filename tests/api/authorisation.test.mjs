@@ -130,6 +130,7 @@ async function idsFor(row, scene) {
     scheduled_id: scene.scheduled?.id,
     link_id: scene.link?.id,
     token: scene.link?.token,
+    page: 'docs',
   };
 }
 
@@ -239,6 +240,9 @@ const OTHERS = {
   object: {
     anotherUsers: async ({ anotherUser }) => objectOf(await upload(anotherUser, someBytes())),
     nobodys: async () => `${NOBODY}-${'0'.repeat(32)}`,
+  },
+  page: {
+    nobodys: async () => NOBODY,
   },
   emoji: {
     aWord: async () => 'like',

@@ -218,7 +218,7 @@ test('every path refuses the methods it does not have, with Allow', async () => 
   const byPath = new Map();
   for (const { method, path } of await readRoutes()) byPath.set(path, [...(byPath.get(path) ?? []), method]);
   for (const [route, methods] of byPath) {
-    const path = route.replace(/\{[^}]*\}/g, '1');
+    const path = route.replace('{page}', 'docs').replace(/\{[^}]*\}/g, '1');
     for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].filter((name) => !methods.includes(name))) {
       const answer = await alice.request(method, path, method === 'GET' ? {} : { body: {} });
       expectProblem(answer, 405, 'method_not_allowed');

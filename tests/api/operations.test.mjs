@@ -21,11 +21,6 @@ test('/readyz is ready when the server listens', async () => {
   expectStatus(await anonymous.get('/readyz'), 200);
 });
 
-test('/ says what this is', async () => {
-  const { name, version, docs } = expectStatus(await anonymous.get('/'), 200);
-  for (const value of [name, version, docs]) assert.equal(typeof value, 'string');
-});
-
 test('/openapi.yaml is the contract of this repository', async () => {
   const answer = await anonymous.get('/openapi.yaml');
   expectStatus(answer, 200);

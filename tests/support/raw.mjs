@@ -122,10 +122,12 @@ function parseOne(buffer) {
   const [statusLine, ...lines] = buffer.subarray(0, headEnd).toString('latin1').split('\r\n');
   const headers = parseHeaders(lines);
   const start = headEnd + 4;
-  const length = start + Number(headers['content-length'] ?? 0);
+  // The length that 304 states is that of the answer which it replaces (RFC 9110, 8.6).
+  const hasBody = !/^HTTP\/1\.\d 304 /.test(statusLine);
+  const length = start + (hasBody ? Number(headers['content-length'] ?? 0) : 0);
   if (buffer.length < length) return null;
   const text = buffer.subarray(start, length).toString('utf8');
-  const isJson = /json/.test(headers['content-type'] ?? '');
+  const isJson = /json/.test(headers['content-type'] ?? '') && headers['content-encoding'] === undefined;
   const body = isJson && text ? parseJson(text) : undefined;
   return { method: 'raw', path: '', statusLine, status: Number(statusLine.split(' ')[1]), headers, text, body, length };
 }
