@@ -13,6 +13,7 @@
 #include "api/server.h"
 #include "cli/admin.h"
 #include "cli/cli.h"
+#include "cli/notify.h"
 #include "core/log.h"
 #include "core/metrics.h"
 #include "jobs/cleanup.h"
@@ -194,9 +195,11 @@ static int serve(struct serving *serving) {
         err = start_rest(serving);
     if (err == OK) {
         log_listening(serving);
+        notify_ready();
         int number = wait_for_signal();
         let_second_signal_end();
         log_event(LOG_INFO, "draining", "signal=%s", sigabbrev_np(number));
+        notify_stopping();
     }
     stop(serving);
     if (err == OK)

@@ -24,6 +24,8 @@ packages_to_test() {
     echo radosgw ceph-mon ceph-osd
     # Tests start servers of their own. Where Debian starts one, too, it is its own as well: 127.0.0.1:3306 and 6379, with nothing in them.
     echo mariadb-server galera-4 rsync redis-server haproxy
+    # What deploy/ has configurations for, and certificates for it.
+    echo nginx openssl
     # Any Node from 18 on will do: one that is there is not replaced by Debian's.
     has_command node || echo nodejs
     if [ -f tests/package.json ]; then
@@ -77,9 +79,15 @@ if [ "$(id -u)" -ne 0 ] && ! has_command sudo; then
     echo "These packages are missing; as root: apt-get install --no-install-recommends ${missing[*]}" >&2
     exit 1
 fi
+# Debian starts nginx with a page of its own on port 80, for everybody. Tests start theirs.
+forget_nginx() {
+    [[ " ${missing[*]} " != *" nginx "* ]] || [ ! -d /run/systemd/system ] || as_root systemctl --quiet disable --now nginx
+}
+
 echo "installing: ${missing[*]}"
 # The package lists may be missing or old: they are only fetched when it does not work without.
 apt_install "${missing[@]}" 2>/dev/null || {
     as_root apt-get update -qq
     apt_install "${missing[@]}"
 }
+forget_nginx

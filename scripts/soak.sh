@@ -36,6 +36,8 @@ suite unit-galera with_galera at_first_server PARLEY_TEST_DB scripts/programs.sh
 suite driver-galera-asan with_galera at_first_server PARLEY_DB scripts/programs.sh build/db-asan/*_conformance
 suite galera-again again with_galera api_tests build/parley tests/cluster/galera.test.mjs
 suite galera-nodes with_galera at_first_server PARLEY_TEST_DB api_tests build/parley tests/cluster/nodes.test.mjs
+# Longer than the minute after which proxies give up by themselves.
+DEPLOY_QUIET_SECONDS=75 suite deploy-quiet api_tests build/parley tests/deploy/proxies.test.mjs
 suite storage-s3-virtual scripts/storage.sh s3-virtual
 suite api-mariadb-all with_mariadb api_tests build/parley tests/api/*.test.mjs
 suite api-asan-all api_tests build/parley-asan tests/api/*.test.mjs

@@ -33,6 +33,7 @@ wait_for_servers() {
     suite storage-s3 scripts/storage.sh s3
     suite storage node_tests tests/storage/life.test.mjs tests/storage/browser.test.mjs
     AT_ONCE=1 suite nodes with_mariadb api_tests build/parley tests/cluster/*.test.mjs
+    suite deploy api_tests build/parley tests/deploy/*.test.mjs
     suite galera with_galera api_tests build/parley tests/cluster/galera.test.mjs
     suite verify-cluster node tests/verify/verify.mjs --binary build/parley --nodes 3 --database mariadb --redis --kills 16 --duration 48
     suite verify node tests/verify/verify.mjs --binary build/parley

@@ -29,7 +29,7 @@ after(async () => {
 });
 
 function launch() {
-  return chromium.launchPersistentContext(profile, { executablePath: CHROMIUM, args: ARGUMENTS, headless: true });
+  return chromium.launchPersistentContext(profile, { executablePath: CHROMIUM, args: ARGUMENTS, headless: true, ignoreHTTPSErrors: true });
 }
 
 // A web site of its own, with one empty page.
