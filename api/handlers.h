@@ -65,6 +65,10 @@ enum err contact_list(struct request *request);
 enum err contact_put(struct request *request);
 enum err contact_remove(struct request *request);
 
+/* reports.c */
+extern const struct form report_form;
+enum err report_create(struct request *request);
+
 /* bans.c */
 enum err ban_list(struct request *request);
 enum err ban_put(struct request *request);

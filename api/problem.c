@@ -43,6 +43,7 @@ static const struct problem PROBLEMS[ERR_COUNT] = {
     [ERR_TOO_MANY_LINKS] = { 409, "too_many_links", "Too many links" },
     [ERR_TOO_MANY_JOIN_REQUESTS] = { 409, "too_many_join_requests", "Too many requests to join" },
     [ERR_TOO_MANY_BANS] = { 409, "too_many_bans", "Too many bans" },
+    [ERR_TOO_MANY_REPORTS] = { 409, "too_many_reports", "Too many reports" },
     [ERR_TOO_MANY_UPLOADS] = { 409, "too_many_uploads", "Too many uploads" },
     [ERR_MEDIA_QUOTA] = { 409, "media_quota", "Media quota used up" },
     [ERR_MEDIA_NOT_READY] = { 409, "media_not_ready", "Media is not ready" },

@@ -31,6 +31,8 @@ const struct route ROUTES[] = {
     { METHOD_PUT,    "/v1/contacts/{user_id}", AUTH_USER, ON_LOOP,   RATE_NORMAL, 201, 0, &contact_form, NULL, NULL, contact_put, finish_json },
     { METHOD_DELETE, "/v1/contacts/{user_id}", AUTH_USER, ON_LOOP,   RATE_NORMAL, 204, 0, NULL, NULL, NULL, contact_remove, finish_empty },
 
+    { METHOD_POST,   "/v1/reports",           AUTH_USER, ON_READER, RATE_NORMAL, 201, 0, &report_form, NULL, NULL, report_create, finish_json },
+
     { METHOD_POST,   "/v1/sessions",          AUTH_NONE, ON_HASHER, RATE_LOGIN,  201, 0, &session_create_form, NULL, session_create_admit, session_create, session_created },
     { METHOD_DELETE, "/v1/sessions/current",  AUTH_USER, ON_LOOP,   RATE_NORMAL, 204, 0, NULL, NULL, NULL, session_end, session_ended },
     { METHOD_GET,    "/v1/devices",           AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, NULL, NULL, device_list, NULL },

@@ -49,3 +49,4 @@ int version_command(int argc, char **argv);
 int routes_command(int argc, char **argv);
 extern const struct cli_command user_commands[];
 extern const struct cli_command media_commands[];
+extern const struct cli_command report_commands[];

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/id.h"
 #include "core/text.h"
 
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
@@ -331,6 +332,80 @@ void instruction_reply_cleanup(const struct cleanup_step *step, struct buf *repl
     buf_string(replies, "}\n");
 }
 
+/* ---- reports ---- */
+
+static bool prepare_reports(struct instruction *instruction, const struct config *config, struct directory *directory) {
+    const char *which;
+    (void)config, (void)directory;
+    if (!need_line(instruction, "reports", LIMIT_NAME_CHARACTERS, &which))
+        return false;
+    instruction->reports = (struct report_request){ .all = strcmp(which, "all") == 0, .limit = LIMIT_REPORTS_PAGE };
+    return instruction->reports.all || strcmp(which, "open") == 0 ||
+           refuse(instruction, ERR_BAD_FIELD, "reports", "is neither open nor all");
+}
+
+static bool read_report_id(struct instruction *instruction, const char *field) {
+    const char *text;
+    if (!need_line(instruction, field, ID_TEXT_SIZE, &text))
+        return false;
+    return id_parse(text, strlen(text), &instruction->report_id) || refuse(instruction, ERR_BAD_FIELD, field, "is not an id");
+}
+
+static bool prepare_report(struct instruction *instruction, const struct config *config, struct directory *directory) {
+    (void)config, (void)directory;
+    return read_report_id(instruction, "report");
+}
+
+static bool prepare_report_close(struct instruction *instruction, const struct config *config, struct directory *directory) {
+    (void)config, (void)directory;
+    if (!read_report_id(instruction, "close_report"))
+        return false;
+    instruction->command.type = COMMAND_REPORT_CLOSE;
+    instruction->command.in.report_close.report_id = instruction->report_id;
+    return read_line(instruction, "note", LIMIT_REPORT_CHARACTERS, &instruction->command.in.report_close.note);
+}
+
+static void write_text(struct buf *replies, const char *member, const char *text) {
+    if (text != NULL)
+        json_member_string(replies, member, text);
+    else
+        json_member_null(replies, member);
+}
+
+static void write_end(const struct report *report, struct buf *replies) {
+    if (report->closed_ms != 0)
+        json_member_time(replies, "closed_at", report->closed_ms);
+    else
+        json_member_null(replies, "closed_at");
+    write_text(replies, "note", report->note);
+}
+
+static void write_copy(const struct report *report, struct buf *replies) {
+    if (report->text == NULL && report->attachments == NULL)
+        return;
+    json_member_time(replies, "posted_at", report->posted_ms);
+    write_text(replies, "text", report->text);
+    json_comma(replies);
+    json_key(replies, "attachments");
+    buf_printf(replies, "[%s]", report->attachments == NULL ? "" : report->attachments);
+}
+
+void instruction_reply_report(const struct report_shown *shown, bool is_whole, struct buf *replies) {
+    render_report_open(replies, &shown->report);
+    json_member_id(replies, "reporter_id", shown->report.reporter_id);
+    write_text(replies, "reporter", shown->reporter_name);
+    write_text(replies, "user", shown->user_name);
+    write_end(&shown->report, replies);
+    if (is_whole)
+        write_copy(&shown->report, replies);
+    buf_string(replies, "}\n");
+}
+
+static void reply_report_close(const struct command *command, struct buf *replies) {
+    json_member_id(replies, "id", command->out.id);
+    json_member_bool(replies, "closed", true);
+}
+
 /* ---- Instructions ---- */
 
 static const struct verb verbs[] = {
@@ -338,6 +413,9 @@ static const struct verb verbs[] = {
     { { "chat", "title", "owner", "members", "history" }, true, INSTRUCTION_COMMAND, prepare_chat, reply_chat },
     { { "invite", "uses", "days" }, false, INSTRUCTION_COMMAND, prepare_invite, reply_invite },
     { { "cleanup" }, false, INSTRUCTION_CLEANUP, prepare_cleanup, NULL },
+    { { "reports" }, false, INSTRUCTION_REPORTS, prepare_reports, NULL },
+    { { "report" }, false, INSTRUCTION_REPORT, prepare_report, NULL },
+    { { "close_report", "note" }, false, INSTRUCTION_COMMAND, prepare_report_close, reply_report_close },
 };
 
 static const struct verb *find_verb(const json_t *root) {
@@ -448,3 +526,7 @@ const char *reply_text(const struct reply *reply, const char *member) { return j
 int64_t reply_number(const struct reply *reply, const char *member) { return json_integer_value(json_object_get(root_of(reply), member)); }
 
 bool reply_is_true(const struct reply *reply, const char *member) { return json_is_true(json_object_get(root_of(reply), member)); }
+
+const struct reply *reply_item(const struct reply *reply, const char *member, size_t index) {
+    return (const struct reply *)json_array_get(json_object_get(root_of(reply), member), index);
+}

@@ -11,6 +11,13 @@
  *         {"invite":true,"expires_at":"2026-11-21T01:02:03.456Z"}
  *     {"cleanup":"run"} or {"cleanup":"count"}
  *         {"sweep":"log","rows":2000,"objects":0,"bytes":0,"overdue_ms":60000,"more":true}    after each step
+ *     {"reports":"open"} or {"reports":"all"}
+ *         {"id":"5","user_id":"1","chat_id":"3"?,"message_id":"9"?,"category":"spam","reason":"...","created_at":"...","reporter_id":"2",
+ *          "reporter":"bob","user":"alice","closed_at":null,"note":null}                       one for each
+ *     {"report":"5"}
+ *         {the same,"posted_at":"..."?,"text":"..."?,"attachments":[...]?}                    what is left of the copy (struct report says when it goes)
+ *     {"close_report":"5","note":"..."?}
+ *         {"id":"5","closed":true}
  *     anything that is wrong
  *         {"error":"bad_field","field":"title","detail":"...","line":3}
  *
@@ -19,6 +26,7 @@
 
 #include "cli/directory.h"
 #include "db/command.h"
+#include "db/reader.h"
 #include "jobs/cleanup.h"
 
 #define INVITE_USES_DEFAULT 1
@@ -29,11 +37,15 @@
 enum instruction_kind {
     INSTRUCTION_COMMAND, /* `command` is for the store */
     INSTRUCTION_CLEANUP, /* cleanup_once() with `dry_run` */
+    INSTRUCTION_REPORTS, /* read_reports() with `reports`, page by page */
+    INSTRUCTION_REPORT,  /* read_report() of `report_id` */
 };
 
 struct instruction {
     enum instruction_kind kind;
     bool dry_run;
+    struct report_request reports;
+    uint64_t report_id;
     bool names_users;       /* it can be prepared only when the users asked for before it are committed */
     size_t bytes;           /* of its line: about the memory that it holds */
     uint64_t line;          /* where it stood, counted from 1; set by whoever counts */
@@ -59,6 +71,8 @@ void instruction_reply(const struct instruction *instruction, struct buf *replie
 void instruction_reply_refusal(const struct refusal *refusal, uint64_t line, struct buf *replies);
 /* The reply after one step of the cleanup. */
 void instruction_reply_cleanup(const struct cleanup_step *step, struct buf *replies);
+/* The reply about a report; `is_whole`: with its copy, too. */
+void instruction_reply_report(const struct report_shown *shown, bool is_whole, struct buf *replies);
 void instruction_free(struct instruction *instruction);
 
 /* A reply, for the side that asked. */
@@ -71,4 +85,6 @@ void reply_free(struct reply *reply);
 const char *reply_text(const struct reply *reply, const char *member);
 /* 0 when the member is absent or no number. */
 int64_t reply_number(const struct reply *reply, const char *member);
+/* An object of an array member, which lives as long as the reply; NULL beyond its end, or when there is no such array. */
+const struct reply *reply_item(const struct reply *reply, const char *member, size_t index);
 bool reply_is_true(const struct reply *reply, const char *member);

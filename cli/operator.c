@@ -4,13 +4,16 @@
  * Threads: its caller's; finish() runs on the writer's. */
 #include "cli/operator.h"
 
+#include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "cli/instruction.h"
+#include "core/log.h"
 
 #define BATCH_COUNT LIMIT_BATCH_COMMANDS
+#define REPORTS_ARENA_BYTES ((size_t)4 * 1024 * 1024)
 #define BATCH_BYTES ((size_t)8 * 1024 * 1024)
 /* How long the writer's queue may stay full because of others. */
 #define QUEUE_WAITS 1000
@@ -128,8 +131,15 @@ static void put_out(struct operator* operator) {
     buf_clear(replies);
 }
 
+/* Who has access to the server closes reports; the note is for its row alone. */
+static void log_decision(const struct command *command) {
+    if (command->type == COMMAND_REPORT_CLOSE && command->refusal.err == OK)
+        log_event(LOG_INFO, "report_closed", "report=%" PRIu64, command->out.id);
+}
+
 static void reply(struct operator* operator, struct instruction * instruction) {
     const struct command *command = &instruction->command;
+    log_decision(command);
     if (command->type == COMMAND_USER_CREATE && command->refusal.err == OK)
         directory_add(operator->directory, command->in.user_create.username, command->out.id);
     instruction_reply(instruction, &operator->replies);
@@ -179,6 +189,46 @@ static void clean(struct operator* operator, struct instruction * instruction) {
     instruction_free(instruction);
 }
 
+/* One page's replies are out before the next is read. 0: there are no more. */
+static enum err show_page(struct operator* operator, const struct report_request * request, uint64_t *ret_last_id) {
+    struct arena arena = ARENA_INIT(REPORTS_ARENA_BYTES);
+    struct report_shown *reports;
+    size_t count;
+    enum err err = read_reports(operator->reader, request, &arena, &reports, &count);
+    for (size_t i = 0; err == OK && i < count; i++)
+        instruction_reply_report(&reports[i], false, &operator->replies);
+    if (err == OK)
+        *ret_last_id = count == request->limit ? reports[count - 1].report.id : 0;
+    arena_release(&arena);
+    put_out(operator);
+    return err;
+}
+
+static void show_reports(struct operator* operator, struct instruction * instruction) {
+    struct report_request request = instruction->reports;
+    enum err err;
+    flush(operator);
+    do
+        err = show_page(operator, & request, &request.after_id);
+    while (err == OK && request.after_id != 0 && !operator->is_unwanted && !lines_stopped(operator->lines));
+    if (err != OK)
+        refuse_line(operator, err, "the reports cannot be read");
+    instruction_free(instruction);
+}
+
+static void show_report(struct operator* operator, struct instruction * instruction) {
+    struct arena arena = ARENA_INIT(REPORTS_ARENA_BYTES);
+    struct report_shown shown;
+    flush(operator);
+    enum err err = read_report(operator->reader, instruction->report_id, &arena, &shown);
+    if (err == OK)
+        instruction_reply_report(&shown, true, &operator->replies);
+    else
+        refuse_line(operator, err, err == ERR_NOT_FOUND ? "there is no such report" : "the report cannot be read");
+    arena_release(&arena);
+    instruction_free(instruction);
+}
+
 static void add(struct operator* operator, struct instruction * instruction) {
     operator->batch[operator->count++] = instruction;
     operator->bytes += instruction->bytes;
@@ -200,10 +250,24 @@ static void carry_out(struct operator* operator, const char * line, size_t size)
         flush(operator);
     instruction_prepare(instruction, operator->target->config, operator->directory);
 
-    if (instruction->kind == INSTRUCTION_CLEANUP && instruction->command.refusal.err == OK)
-        clean(operator, instruction);
-    else
+    if (instruction->command.refusal.err != OK) {
         add(operator, instruction);
+        return;
+    }
+    switch (instruction->kind) {
+    case INSTRUCTION_COMMAND:
+        add(operator, instruction);
+        break;
+    case INSTRUCTION_CLEANUP:
+        clean(operator, instruction);
+        break;
+    case INSTRUCTION_REPORTS:
+        show_reports(operator, instruction);
+        break;
+    case INSTRUCTION_REPORT:
+        show_report(operator, instruction);
+        break;
+    }
 }
 
 static bool is_blank(const char *line, size_t size) {

@@ -43,6 +43,7 @@ static const char *const names[ERR_COUNT] = {
     [ERR_TOO_MANY_LINKS] = "too_many_links",
     [ERR_TOO_MANY_JOIN_REQUESTS] = "too_many_join_requests",
     [ERR_TOO_MANY_BANS] = "too_many_bans",
+    [ERR_TOO_MANY_REPORTS] = "too_many_reports",
     [ERR_TOO_MANY_UPLOADS] = "too_many_uploads",
     [ERR_MEDIA_QUOTA] = "media_quota",
     [ERR_MEDIA_NOT_READY] = "media_not_ready",

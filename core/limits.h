@@ -42,6 +42,15 @@
 #define LIMIT_BLOCKS 1000
 #define LIMIT_CONTACTS 5000
 
+/* Reports */
+#define LIMIT_REPORT_CHARACTERS 500                     /* of a reason, and of what is noted when one is closed */
+#define LIMIT_REPORTS 10000                             /* open ones */
+#define LIMIT_REPORTS_PER_USER 20                       /* of these */
+#define LIMIT_REPORTS_PER_DAY 50                        /* that one user makes */
+#define LIMIT_REPORT_TEXT_BYTES (16 * 1024)             /* of the message's text that is copied */
+#define LIMIT_REPORTS_PAGE 100                          /* read at once for an administrator */
+#define REPORT_KEPT_MS (INT64_C(90) * 24 * 3600 * 1000) /* after it was closed */
+
 /* Messages */
 #define LIMIT_MENTIONS 50   /* in one message */
 #define LIMIT_PINS 50       /* pinned messages of one chat */

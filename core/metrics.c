@@ -74,6 +74,7 @@ static const struct description gauges[GAUGE_COUNT] = {
     [GAUGE_LOG_HEAD_POSITION] = { "parley_log_head_position", "Last position of the log." },
     [GAUGE_LOG_FLOOR_POSITION] = { "parley_log_floor_position", "Position above which the log is complete." },
     [GAUGE_LOG_BEHIND_POSITIONS] = { "parley_log_behind_positions", "Positions others have committed that this node lacks." },
+    [GAUGE_REPORTS_OPEN] = { "parley_reports_open", "Reports of users that no administrator has closed." },
     [GAUGE_CLEANUP_OVERDUE_SECONDS] = { "parley_cleanup_overdue_seconds", "Age of the oldest thing that should already be gone." },
 };
 

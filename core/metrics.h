@@ -51,6 +51,7 @@ enum gauge {
     GAUGE_LOG_HEAD_POSITION,
     GAUGE_LOG_FLOOR_POSITION,
     GAUGE_LOG_BEHIND_POSITIONS,    /* known to be committed, and not yet told to this node's streams */
+    GAUGE_REPORTS_OPEN,            /* as of the last report, or of the last cleanup of this node */
     GAUGE_CLEANUP_OVERDUE_SECONDS, /* the oldest thing that should already be gone */
     GAUGE_COUNT
 };

@@ -137,6 +137,11 @@ static const struct backup_column contact_columns[] = {
     TEXT("name", 9),
     NUMBER("created_ms", 9),
 };
+static const struct backup_column report_columns[] = {
+    NUMBER("id", 10),        NUMBER("reporter_id", 10), NUMBER("user_id", 10),    NUMBER("chat_id", 10),   NUMBER("message_id", 10),
+    NUMBER("category", 10),  TEXT("reason", 10),        NUMBER("created_ms", 10), NUMBER("closed_ms", 10), TEXT("note", 10),
+    NUMBER("posted_ms", 10), TEXT("text", 10),          TEXT("attachments", 10),
+};
 static const struct backup_column idempotency_columns[] = {
     NUMBER("period", 1), NUMBER("user_id", 1), NUMBER("idempotency_key", 1), BYTES("request", 1), NUMBER("result_id", 1),
 };
@@ -171,6 +176,7 @@ const struct backup_table backup_tables[] = {
     { .name = "ban", .since = 4, .key_columns = 2, COLUMNS(ban_columns) },
     { .name = "block", .since = 9, .key_columns = 2, COLUMNS(block_columns) },
     { .name = "contact", .since = 9, .key_columns = 2, COLUMNS(contact_columns) },
+    { .name = "report", .since = 10, .key_columns = 1, COLUMNS(report_columns) },
     { .name = "idempotency", .since = 1, .key_columns = 3, COLUMNS(idempotency_columns) },
     { .name = "meta",
       .since = 1,

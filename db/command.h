@@ -45,6 +45,8 @@ enum command_type {
     COMMAND_SCHEDULE_CREATE,
     COMMAND_SCHEDULE_DELETE,
     COMMAND_SCHEDULE_SEND,
+    COMMAND_REPORT_CREATE,
+    COMMAND_REPORT_CLOSE,
     COMMAND_EVENTS_ACK,
     COMMAND_MARKS,
     COMMAND_SETTINGS,
@@ -67,9 +69,10 @@ enum sweep_kind {
     SWEEP_SESSIONS,
     SWEEP_TICKETS,
     SWEEP_INVITES,
-    SWEEP_LINKS, /* invitation links that ended long ago */
-    SWEEP_KEYS,  /* idempotency keys */
-    SWEEP_MEDIA, /* dooms media that are abandoned, unused or past their grace; their objects are the job's business */
+    SWEEP_LINKS,   /* invitation links that ended long ago */
+    SWEEP_KEYS,    /* idempotency keys */
+    SWEEP_REPORTS, /* copies of messages past retention, and reports that were closed long ago */
+    SWEEP_MEDIA,   /* dooms media that are abandoned, unused or past their grace; their objects are the job's business */
     SWEEP_KINDS
 };
 const char *sweep_name(enum sweep_kind kind); /* "expired"; for logs and metrics */
@@ -280,6 +283,19 @@ struct command {
             uint64_t chat_id;
             uint64_t scheduled_id;
         } schedule_delete;
+        /* Of a user, or of a message that the actor was shown (read_message). One like it that is open is the answer: out.existed. TOO_MANY_REPORTS. */
+        struct {
+            uint64_t user_id; /* 0: the message is reported */
+            uint64_t chat_id;
+            uint64_t message_id;
+            enum report_category category;
+            const char *reason;
+        } report_create;
+        /* An operator's. CONFLICT: it is closed. */
+        struct {
+            uint64_t report_id;
+            const char *note; /* NULL: none */
+        } report_close;
         struct {
             uint64_t id; /* refused (BAD_FIELD "id") beyond the log's head */
         } events_ack;    /* device_id's */

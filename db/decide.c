@@ -211,6 +211,12 @@ static void needs_message_hide(struct state *state, struct slot *slot) {
     state_hidden(state, slot->command->actor_id, slot->command->in.message_hide.message_id);
 }
 
+static void needs_report_create(struct state *state, struct slot *slot) {
+    state_user(state, slot->command->in.report_create.user_id);
+    if (slot->command->in.report_create.message_id)
+        state_message(state, slot->command->in.report_create.message_id);
+}
+
 static void needs_settings(struct state *state, struct slot *slot) {
     needs_own_stay(state, slot->command, slot->command->in.settings.chat_id);
     state_draft(state, slot->command->actor_id, slot->command->in.settings.chat_id);
@@ -280,6 +286,8 @@ static const struct {
     [COMMAND_SCHEDULE_CREATE] = { needs_schedule_create, decide_schedule_create, .makes_ids = true },
     [COMMAND_SCHEDULE_DELETE] = { needs_schedule_delete, decide_schedule_delete },
     [COMMAND_SCHEDULE_SEND] = { needs_schedule_send, decide_schedule_send },
+    [COMMAND_REPORT_CREATE] = { needs_report_create, decide_report_create, .makes_ids = true },
+    [COMMAND_REPORT_CLOSE] = { needs_none, decide_report_close },
     [COMMAND_EVENTS_ACK] = { needs_none, decide_events_ack },
     [COMMAND_MARKS] = { needs_none, decide_marks },
     [COMMAND_SETTINGS] = { needs_settings, decide_settings },
@@ -485,6 +493,9 @@ uint64_t decide_list_key(const struct command *command) {
         return command->in.user_create.invite ? 1 : 0; /* all that use invitations, one after the other */
     case COMMAND_LEASE:
         return 2; /* so do those that want leases */
+    case COMMAND_REPORT_CREATE:
+    case COMMAND_REPORT_CLOSE:
+        return 3; /* and those on reports: there is a limit for all users together */
     case COMMAND_USER_UPDATE:
     case COMMAND_DEVICE_TOUCH:
     case COMMAND_USER_TOUCH:

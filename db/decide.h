@@ -14,6 +14,7 @@ struct slot {
     struct invite_entry *invite;    /* USER_CREATE */
     struct stay successor;          /* MEMBER_REMOVE; user_id 0: nobody */
     struct lease_entry *lease;      /* LEASE */
+    struct reporting *reporting;    /* REPORT_CREATE and REPORT_CLOSE */
 };
 
 /* Asks the state for what the decision will look at. */
@@ -155,6 +156,8 @@ void decide_message_hide(struct state *state, struct slot *slot);
 void decide_schedule_create(struct state *state, struct slot *slot);
 void decide_schedule_delete(struct state *state, struct slot *slot);
 void decide_schedule_send(struct state *state, struct slot *slot);
+void decide_report_create(struct state *state, struct slot *slot);
+void decide_report_close(struct state *state, struct slot *slot);
 void decide_events_ack(struct state *state, struct slot *slot);
 void decide_marks(struct state *state, struct slot *slot);
 void decide_settings(struct state *state, struct slot *slot);

@@ -337,10 +337,26 @@ static const char mariadb_9[] =
     " created_ms BIGINT NOT NULL, PRIMARY KEY(user_id, contact_id))" INNODB
     "ALTER TABLE chat ADD COLUMN IF NOT EXISTS blockers BIGINT NOT NULL DEFAULT 0;";
 
+/* What users want administrators to look at. posted_ms is not 0 while there is a copy of the message, which goes by it. */
+static const char sqlite_10[] =
+    "CREATE TABLE report(id BIGINT PRIMARY KEY NOT NULL, reporter_id BIGINT NOT NULL, user_id BIGINT NOT NULL, chat_id BIGINT NOT NULL,"
+    " message_id BIGINT NOT NULL, category BIGINT NOT NULL, reason TEXT NOT NULL, created_ms BIGINT NOT NULL, closed_ms BIGINT NOT NULL,"
+    " note TEXT, posted_ms BIGINT NOT NULL, text TEXT, attachments TEXT) WITHOUT ROWID;"
+    "CREATE INDEX report_by_reporter ON report(reporter_id, created_ms);"
+    "CREATE INDEX report_by_end ON report(closed_ms, id);"
+    "CREATE INDEX report_by_copy ON report(posted_ms);";
+static const char mariadb_10[] =
+    "CREATE TABLE IF NOT EXISTS report(id BIGINT NOT NULL PRIMARY KEY, reporter_id BIGINT NOT NULL, user_id BIGINT NOT NULL,"
+    " chat_id BIGINT NOT NULL, message_id BIGINT NOT NULL, category BIGINT NOT NULL, reason TEXT NOT NULL, created_ms BIGINT NOT NULL,"
+    " closed_ms BIGINT NOT NULL, note TEXT, posted_ms BIGINT NOT NULL, text MEDIUMTEXT, attachments MEDIUMTEXT,"
+    " INDEX report_by_reporter(reporter_id, created_ms), INDEX report_by_end(closed_ms, id), INDEX report_by_copy(posted_ms))" INNODB;
+
 static const struct step {
     const char *sqlite, *mariadb;
-} steps[] = { { sqlite_1, mariadb_1 }, { sqlite_2, mariadb_2 }, { sqlite_3, mariadb_3 }, { sqlite_4, mariadb_4 }, { sqlite_5, mariadb_5 },
-              { sqlite_6, mariadb_6 }, { sqlite_7, mariadb_7 }, { sqlite_8, mariadb_8 }, { sqlite_9, mariadb_9 } };
+} steps[] = {
+    { sqlite_1, mariadb_1 }, { sqlite_2, mariadb_2 }, { sqlite_3, mariadb_3 }, { sqlite_4, mariadb_4 }, { sqlite_5, mariadb_5 },
+    { sqlite_6, mariadb_6 }, { sqlite_7, mariadb_7 }, { sqlite_8, mariadb_8 }, { sqlite_9, mariadb_9 }, { sqlite_10, mariadb_10 }
+};
 #define STEP_COUNT (sizeof steps / sizeof *steps)
 
 static const struct step step_table = {

@@ -187,6 +187,37 @@ struct contact {
     int64_t created_ms;
 };
 
+/* What a report is about. */
+enum report_category {
+    REPORT_SPAM = 1,
+    REPORT_HARASSMENT = 2,
+    REPORT_VIOLENCE = 3,
+    REPORT_SEXUAL = 4,
+    REPORT_ILLEGAL = 5,
+    REPORT_IMPERSONATION = 6,
+    REPORT_OTHER = 7,
+};
+
+/* What a user wants an administrator to look at: somebody, or a message. An administrator sees who reported whom, when and why, where the message is, and a
+ * copy of what it said when it was reported. The copy is there so that whoever is reported cannot take it away by deleting or editing the message, or by
+ * letting it disappear; it goes when the server's retention would have taken the message, and when the report is closed, whichever comes first. What is left then says
+ * which message it was, and nothing of its content. */
+struct report {
+    uint64_t id;
+    uint64_t reporter_id;
+    uint64_t user_id;    /* who is reported: of a message, its sender */
+    uint64_t chat_id;    /* 0: the user is */
+    uint64_t message_id; /* 0: the same */
+    enum report_category category;
+    const char *reason;
+    int64_t created_ms;
+    int64_t closed_ms;       /* 0: it is open */
+    const char *note;        /* what the administrator has noted when closing it; may be NULL */
+    int64_t posted_ms;       /* of the message, while there is a copy; else 0 */
+    const char *text;        /* the copy, no longer than LIMIT_REPORT_TEXT_BYTES; NULL: none */
+    const char *attachments; /* the same of the message's `attachments` */
+};
+
 /* A message that another one answers: enough to find it, and to say whose it was when it is gone. */
 struct quotation {
     uint64_t id; /* 0: it answers none */

@@ -168,6 +168,24 @@ enum err read_due(struct reader *reader, const struct due_request *request, stru
 /* When the next one after `after_ms` is due; INT64_MAX: none is. */
 enum err read_next_due(struct reader *reader, int64_t after_ms, int64_t *ret_due_ms) MUST_USE;
 
+/* Reports, for administrators alone: the names of those concerned are NULL when there is no such user. */
+struct report_shown {
+    struct report report;
+    const char *reporter_name;
+    const char *user_name;
+};
+struct report_request {
+    bool all; /* also those that are closed */
+    uint64_t after_id;
+    size_t limit;
+};
+/* Ascending by id, without copies of messages. */
+enum err read_reports(struct reader *reader, const struct report_request *request, struct arena *arena, struct report_shown **ret_reports,
+                      size_t *ret_count) MUST_USE;
+/* With its copy, while there is one. ERR_NOT_FOUND. */
+enum err read_report(struct reader *reader, uint64_t report_id, struct arena *arena, struct report_shown *ret_report) MUST_USE;
+enum err read_open_reports(struct reader *reader, uint64_t *ret_count) MUST_USE;
+
 /* How far somebody has come in a chat. */
 struct receipt {
     uint64_t user_id;

@@ -250,6 +250,32 @@ void render_contact(struct buf *buf, const struct contact *contact) {
     buf_char(buf, '}');
 }
 
+const char *report_category_name(enum report_category category) {
+    static const char *const names[] = {
+        [REPORT_SPAM] = "spam",       [REPORT_HARASSMENT] = "harassment",       [REPORT_VIOLENCE] = "violence", [REPORT_SEXUAL] = "sexual",
+        [REPORT_ILLEGAL] = "illegal", [REPORT_IMPERSONATION] = "impersonation", [REPORT_OTHER] = "other",
+    };
+    return names[category];
+}
+
+void render_report(struct buf *buf, const struct report *report) {
+    render_report_open(buf, report);
+    buf_char(buf, '}');
+}
+
+void render_report_open(struct buf *buf, const struct report *report) {
+    buf_char(buf, '{');
+    json_member_id(buf, "id", report->id);
+    json_member_id(buf, "user_id", report->user_id);
+    if (report->message_id) {
+        json_member_id(buf, "chat_id", report->chat_id);
+        json_member_id(buf, "message_id", report->message_id);
+    }
+    json_member_string(buf, "category", report_category_name(report->category));
+    json_member_string(buf, "reason", report->reason);
+    json_member_time(buf, "created_at", report->created_ms);
+}
+
 static void render_gone(struct buf *buf, const struct message *message) {
     json_member_id(buf, "id", message->id);
     json_member_id(buf, "chat_id", message->chat_id);

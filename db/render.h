@@ -30,7 +30,12 @@ void render_stay(struct buf *buf, const struct stay *stay); /* {user_id, role, j
 void render_link(struct buf *buf, const struct link *link, const char *token);
 /* As those see it who may follow it. */
 void render_invitation(struct buf *buf, const struct link *link, const struct chat *chat);
-void render_ban(struct buf *buf, const struct ban *ban);             /* {user_id, banned_by, created_at} */
+void render_ban(struct buf *buf, const struct ban *ban);         /* {user_id, banned_by, created_at} */
+const char *report_category_name(enum report_category category); /* "spam" */
+/* As its reporter sees it. */
+void render_report(struct buf *buf, const struct report *report);
+/* The same without the closing brace. */
+void render_report_open(struct buf *buf, const struct report *report);
 void render_block(struct buf *buf, const struct block *block);       /* {user_id, blocked_at} */
 void render_contact(struct buf *buf, const struct contact *contact); /* {user_id, name, added_at} */
 void render_join_request(struct buf *buf, const struct join_request *request);

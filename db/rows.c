@@ -137,6 +137,27 @@ void row_block(struct db *db, struct statement *row, int column, struct block *r
     };
 }
 
+enum err row_report(struct db *db, struct statement *row, int column, struct arena *arena, struct report *ret_report) {
+    uint64_t (*number)(struct statement *, int) = db->driver->column_id;
+    enum err err = OK;
+    const struct report report = {
+        .id = number(row, column),
+        .reporter_id = number(row, column + 1),
+        .user_id = number(row, column + 2),
+        .chat_id = number(row, column + 3),
+        .message_id = number(row, column + 4),
+        .category = (enum report_category)number(row, column + 5),
+        .reason = text(db, row, column + 6, arena, &err),
+        .created_ms = (int64_t)number(row, column + 7),
+        .closed_ms = (int64_t)number(row, column + 8),
+        .note = text(db, row, column + 9, arena, &err),
+        .posted_ms = (int64_t)number(row, column + 10),
+    };
+    if (err == OK)
+        *ret_report = report;
+    return err;
+}
+
 enum err row_contact(struct db *db, struct statement *row, int column, struct arena *arena, struct contact *ret_contact) {
     enum err err = OK;
     struct contact contact = {

@@ -24,6 +24,9 @@
 #define SCHEDULED_COLUMNS                                                                                                          \
     "w.id, w.user_id, w.chat_id, w.joined_id, w.due_ms, w.created_ms, w.text, w.attachments, w.media_ids, w.mentions, w.reply_id," \
     " w.ttl_ms, w.failure"
+#define REPORT_COLUMNS \
+    "o.id, o.reporter_id, o.user_id, o.chat_id, o.message_id, o.category, o.reason, o.created_ms, o.closed_ms, o.note, o.posted_ms"
+#define REPORT_COLUMN_COUNT 11
 /* Of a message's own row in the log, named m. */
 #define MESSAGE_COLUMNS                                                                                                                \
     "m.id, m.owner_id, m.actor_id, m.seq, m.changed_rev, m.changed_id, m.body, m.client_key, m.created_ms, m.edited_ms, m.deleted_ms," \
@@ -75,6 +78,8 @@ void row_join_request(struct db *db, struct statement *row, int column, struct j
 enum err row_message(struct db *db, struct statement *row, int column, struct arena *arena, struct message *ret_message) MUST_USE;
 enum err row_media(struct db *db, struct statement *row, int column, struct arena *arena, struct media *ret_media) MUST_USE;
 enum err row_scheduled(struct db *db, struct statement *row, int column, struct arena *arena, struct scheduled *ret_scheduled) MUST_USE;
+/* Without the copy. */
+enum err row_report(struct db *db, struct statement *row, int column, struct arena *arena, struct report *ret_report) MUST_USE;
 
 /* Loops over the rows of `statement`: `err` holds the outcome, the statement is finished at the end.
  * Usage:  for (bool row; rows_next(db, statement, &err, &row);) { ... } */

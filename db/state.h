@@ -199,6 +199,19 @@ struct lease_entry {
     int64_t until_ms; /* 0: nobody has it */
 };
 
+/* What a decision on a report looks at. */
+struct reporting {
+    struct vec open;     /* struct report, without their copies: the reporter's; or the one to close, open or not */
+    uint32_t last_day;   /* made by the reporter within a day */
+    uint32_t open_count; /* of all users */
+};
+
+/* The end of a report. */
+struct report_end {
+    uint64_t id;
+    const char *note;
+};
+
 struct event_entry {
     struct event event;
     uint64_t members_chat_id; /* chat.created: `members` are its first */
@@ -286,6 +299,7 @@ struct state {
     struct vec mentions; /* struct mention_row */
     struct vec reacted_messages, changed_reactions, new_pins, new_hidden, new_revisions;
     struct vec new_scheduled, failed_scheduled;
+    struct vec new_reports, report_ends;
     struct vec bulk[BULK_KINDS];
 };
 
@@ -338,6 +352,9 @@ enum err state_load(struct state *state, struct db *db) MUST_USE;
 /* The longest-serving admin, else member, of a chat besides `leaving_id`; 0 when there is nobody. */
 enum err state_load_successor(struct state *state, struct db *db, uint64_t chat_id, uint64_t leaving_id, struct stay *ret_stay) MUST_USE;
 enum err state_load_invite(struct state *state, struct db *db, struct invite_entry *invite) MUST_USE;
+/* A reporter's open reports, and how many there are; or with a report's id that one instead. */
+enum err state_load_reports(struct state *state, struct db *db, uint64_t reporter_id, uint64_t report_id,
+                            struct reporting *reporting) MUST_USE;
 enum err state_load_lease(struct state *state, struct db *db, struct lease_entry *lease) MUST_USE;
 
 /* Writes everything decided: one array write per table. Inside the transaction. */

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#define DAY_MS (INT64_C(24) * 3600 * 1000)
+
 static const struct query load_users = { "SELECT " USER_COLUMNS " FROM {ids} i {straight} user u ON u.id = i.id" };
 static const struct query load_names = { "SELECT " USER_COLUMNS " FROM {names} i {straight} user u ON u.username = i.id" };
 static const struct query load_devices = { "SELECT " DEVICE_COLUMNS " FROM {ids} i {straight} device d ON d.user_id = i.id ORDER BY d.id" };
@@ -66,6 +68,11 @@ static const struct query load_contacts = { "SELECT " CONTACT_COLUMNS " FROM {pa
                                             " {straight} contact t ON t.user_id = p.a AND t.contact_id = p.b" };
 static const struct query load_people = { "SELECT i.id, (SELECT count(*) FROM block k WHERE k.user_id = i.id),"
                                           " (SELECT count(*) FROM contact t WHERE t.user_id = i.id) FROM {ids} i" };
+static const struct query load_open_reports = { "SELECT " REPORT_COLUMNS " FROM report o WHERE o.reporter_id = ?1 AND o.closed_ms = 0" };
+static const struct query load_report = { "SELECT " REPORT_COLUMNS " FROM report o WHERE o.id = ?1" };
+/* The limits bound both, and so does how long closed ones stay. */
+static const struct query load_report_counts = { "SELECT (SELECT count(*) FROM report o WHERE o.reporter_id = ?1 AND o.created_ms > ?2),"
+                                                 " (SELECT count(*) FROM report o WHERE o.closed_ms = 0)" };
 static const struct query load_lease = { "SELECT holder, until_ms FROM lease WHERE name = ?1" };
 static const struct query load_successor = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL
                                              " AND s.user_id <> ?2 ORDER BY s.role DESC, s.joined_id, s.user_id LIMIT 1" };
@@ -447,6 +454,36 @@ enum err state_load_invite(struct state *state, struct db *db, struct invite_ent
         invite->expires_ms = (int64_t)db->driver->column_id(statement, 1);
     }
     return err;
+}
+
+static enum err take_reports(struct state *state, struct db *db, struct statement *statement, struct reporting *reporting) {
+    enum err err = OK;
+    for (bool row; rows_next(db, statement, &err, &row);) {
+        struct report *report = state_alloc(state, sizeof *report);
+        err = report ? row_report(db, statement, 0, state->arena, report) : ERR_NO_MEMORY;
+        if (err == OK)
+            state_push(state, &reporting->open, report);
+    }
+    return err;
+}
+
+static enum err count_reports(const struct state *state, struct db *db, uint64_t reporter_id, struct reporting *reporting) {
+    struct statement *statement = db_query(db, &load_report_counts);
+    db->driver->bind_id(statement, 1, reporter_id);
+    db->driver->bind_id(statement, 2, (uint64_t)(state->now_ms - DAY_MS));
+    enum err err = OK;
+    for (bool row; rows_next(db, statement, &err, &row);) {
+        reporting->last_day = (uint32_t)db->driver->column_id(statement, 0);
+        reporting->open_count = (uint32_t)db->driver->column_id(statement, 1);
+    }
+    return err;
+}
+
+enum err state_load_reports(struct state *state, struct db *db, uint64_t reporter_id, uint64_t report_id, struct reporting *reporting) {
+    struct statement *statement = db_query(db, report_id ? &load_report : &load_open_reports);
+    db->driver->bind_id(statement, 1, report_id ? report_id : reporter_id);
+    enum err err = take_reports(state, db, statement, reporting);
+    return err == OK ? count_reports(state, db, reporter_id, reporting) : err;
 }
 
 enum err state_load_lease(struct state *state, struct db *db, struct lease_entry *lease) {

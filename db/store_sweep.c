@@ -19,6 +19,11 @@ static const struct query delete_invite = { "DELETE FROM invite WHERE invite = ?
 static const struct query old_links = { "SELECT id FROM link WHERE expires_ms < ?1 ORDER BY expires_ms LIMIT ?2" };
 static const struct query delete_link = { "DELETE FROM link WHERE id = ?1" };
 
+static const struct query old_copies = { "SELECT id FROM report WHERE posted_ms > 0 AND posted_ms <= ?1 LIMIT ?2" };
+static const struct query drop_copy = { "UPDATE report SET posted_ms = 0, text = NULL, attachments = NULL WHERE id = ?1" };
+static const struct query old_reports = { "SELECT id FROM report WHERE closed_ms > 0 AND closed_ms < ?1 LIMIT ?2" };
+static const struct query delete_report = { "DELETE FROM report WHERE id = ?1" };
+
 /* The time that the oldest row counts from. */
 static const struct query oldest_event = { "SELECT created_ms FROM event ORDER BY id LIMIT 1" };
 static const struct query oldest_expiry = { "SELECT min(expires_ms) FROM expiry" };
@@ -27,6 +32,7 @@ static const struct query oldest_purge = { "SELECT c.deleted_ms FROM \"purge\" p
 static const struct query oldest_ticket = { "SELECT min(created_ms) FROM ticket WHERE used_ms = 0" };
 static const struct query oldest_invite = { "SELECT min(expires_ms) FROM invite" };
 static const struct query oldest_link = { "SELECT min(expires_ms) FROM link" };
+static const struct query oldest_copy = { "SELECT min(posted_ms) FROM report WHERE posted_ms > 0" };
 static const struct query oldest_key = { "SELECT min(period) FROM idempotency" };
 static const struct query oldest_media = { "SELECT min(due_ms) FROM (SELECT min(expires_ms) AS due_ms FROM media WHERE state = 1"
                                            " UNION ALL SELECT min(expires_ms) FROM media WHERE state = 2) d" };
@@ -146,6 +152,16 @@ static enum err sweep_links(struct pass *pass) {
     return pass_take(pass, &taking, (uint64_t)(pass->state->now_ms - LINK_KEPT_MS), LIMIT_SWEEP_ROWS);
 }
 
+static enum err sweep_reports(struct pass *pass) {
+    static const struct taking copies = { .read = &old_copies, .write = &drop_copy, .numbers = 1 };
+    static const struct taking reports = { .read = &old_reports, .write = &delete_report, .numbers = 1 };
+    int64_t retention_ms = pass->state->config->retention_ms;
+    enum err err = OK;
+    if (retention_ms != CONFIG_FOREVER)
+        err = pass_take(pass, &copies, (uint64_t)(pass->state->now_ms - retention_ms), LIMIT_SWEEP_ROWS);
+    return err == OK ? pass_take(pass, &reports, (uint64_t)(pass->state->now_ms - REPORT_KEPT_MS), LIMIT_SWEEP_ROWS) : err;
+}
+
 static enum err sweep_keys(struct pass *pass) {
     static const struct taking taking = { .read = &old_keys, .write = &delete_key, .numbers = 3 };
     uint64_t period = (uint64_t)(pass->state->now_ms / IDEMPOTENCY_PERIOD_MS) - (IDEMPOTENCY_PERIODS - 1);
@@ -187,6 +203,7 @@ static const struct {
     [SWEEP_INVITES] = { "invites", sweep_invites, &oldest_invite, 1, NULL },
     [SWEEP_LINKS] = { "links", sweep_links, &oldest_link, 1, kept_as_link },
     [SWEEP_KEYS] = { "keys", sweep_keys, &oldest_key, IDEMPOTENCY_PERIOD_MS, kept_as_key },
+    [SWEEP_REPORTS] = { "reports", sweep_reports, &oldest_copy, 1, kept_by_retention },
     [SWEEP_MEDIA] = { "media", sweep_media, &oldest_media, 1, NULL },
 };
 

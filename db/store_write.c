@@ -134,6 +134,13 @@ static const struct query begin_delivery = { "INSERT INTO delivery(chat_id, blan
 static const struct query end_delivery = { "DELETE FROM delivery WHERE chat_id = ?1" };
 static const struct query add_avatar = { "INSERT INTO avatar(chat_id, media_id) VALUES(?1, ?2)" };
 static const struct query drop_avatar = { "DELETE FROM avatar WHERE chat_id = ?1" };
+static const struct query insert_report = {
+    "INSERT INTO report(id, reporter_id, user_id, chat_id, message_id, category, reason, created_ms, closed_ms, note, posted_ms, text, attachments)"
+    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,0,NULL,?9,?10,?11)"
+};
+static const struct query end_report = {
+    "UPDATE report SET closed_ms = ?2, note = ?3, posted_ms = 0, text = NULL, attachments = NULL WHERE id = ?1"
+};
 static const struct query set_lease = { "REPLACE INTO lease(name, holder, until_ms) VALUES(?1,?2,?3)" };
 static const struct query insert_key = {
     "INSERT INTO idempotency(period, user_id, idempotency_key, request, result_id) VALUES(?1,?2,?3,?4,?5)"
@@ -555,6 +562,30 @@ static void bind_avatar(struct statement *statement, const void *context, size_t
     rows->driver->bind_id(statement, 2, ((struct chat_entry *)rows->items[index])->chat.avatar_id);
 }
 
+static void bind_report(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct report *report = rows->items[index];
+    rows->driver->bind_id(statement, 1, report->id);
+    rows->driver->bind_id(statement, 2, report->reporter_id);
+    rows->driver->bind_id(statement, 3, report->user_id);
+    rows->driver->bind_id(statement, 4, report->chat_id);
+    rows->driver->bind_id(statement, 5, report->message_id);
+    rows->driver->bind_id(statement, 6, report->category);
+    bind_text(rows, statement, 7, report->reason);
+    rows->driver->bind_id(statement, 8, (uint64_t)report->created_ms);
+    rows->driver->bind_id(statement, 9, (uint64_t)report->posted_ms);
+    bind_text(rows, statement, 10, report->text);
+    bind_text(rows, statement, 11, report->attachments);
+}
+
+static void bind_report_end(struct statement *statement, const void *context, size_t index) {
+    const struct rows *rows = context;
+    const struct report_end *end = rows->items[index];
+    rows->driver->bind_id(statement, 1, end->id);
+    rows->driver->bind_id(statement, 2, (uint64_t)rows->state->now_ms);
+    bind_text(rows, statement, 3, end->note);
+}
+
 static void bind_lease(struct statement *statement, const void *context, size_t index) {
     const struct rows *rows = context;
     const struct lease_entry *lease = rows->items[index];
@@ -627,6 +658,8 @@ static enum err write_accounts(struct state *state, struct db *db) {
         { &insert_block, &state->new_blocks, bind_block },
         { &drop_contact, &state->bulk[BULK_DROP_CONTACT], bind_bulk },
         { &save_contact, &state->saved_contacts, bind_contact },
+        { &insert_report, &state->new_reports, bind_report },
+        { &end_report, &state->report_ends, bind_report_end },
         { &set_lease, &state->leases, bind_lease },
     };
     return write_all(state, db, writes, sizeof writes / sizeof *writes);

@@ -170,6 +170,13 @@ static enum err load_lease(struct batch *batch, struct db *db, struct slot *slot
     return state_load_lease(&batch->state, db, slot->lease);
 }
 
+static enum err load_reports(struct batch *batch, struct db *db, struct slot *slot) {
+    const struct command *command = slot->command;
+    uint64_t report_id = command->type == COMMAND_REPORT_CLOSE ? command->in.report_close.report_id : 0;
+    slot->reporting = state_alloc(&batch->state, sizeof *slot->reporting);
+    return slot->reporting ? state_load_reports(&batch->state, db, command->actor_id, report_id, slot->reporting) : ERR_NO_MEMORY;
+}
+
 /* What cannot be loaded as a set; all are rare. */
 static enum err load_singles(struct batch *batch, struct db *db) {
     enum err err = OK;
@@ -183,6 +190,8 @@ static enum err load_singles(struct batch *batch, struct db *db) {
             err = load_invite(batch, db, slot);
         if (command->type == COMMAND_LEASE)
             err = load_lease(batch, db, slot);
+        if (command->type == COMMAND_REPORT_CREATE || command->type == COMMAND_REPORT_CLOSE)
+            err = load_reports(batch, db, slot);
     }
     return err;
 }
@@ -360,6 +369,12 @@ static bool schedules(const struct state *state) {
     return state->new_scheduled.count || state->bulk[BULK_VOID_SCHEDULED].count || state->bulk[BULK_VOID_SCHEDULED_OF_CHAT].count;
 }
 
+static void count_reports(const struct batch *batch) {
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->slots[i].reporting)
+            metric_set(GAUGE_REPORTS_OPEN, batch->slots[i].reporting->open_count);
+}
+
 /* After the commit: the new head is visible first, then the streams learn of it, then whoever asked. */
 static void publish(struct store *store, struct batch *batch) {
     const struct vec *events = &batch->state.events;
@@ -370,6 +385,8 @@ static void publish(struct store *store, struct batch *batch) {
     atomic_store(&store->floor, batch->place.floor);
     metric_set(GAUGE_LOG_HEAD_POSITION, (int64_t)log_position(batch->state.last_id));
     metric_set(GAUGE_LOG_FLOOR_POSITION, (int64_t)log_position(batch->place.floor));
+    if (batch->state.new_reports.count || batch->state.report_ends.count)
+        count_reports(batch);
     if (store->due_listener.call && schedules(&batch->state))
         store->due_listener.call(store->due_listener.context);
     if (events->count == 0)
@@ -390,7 +407,8 @@ static void count_commit(const struct batch *batch, int64_t started_us) {
 static bool leaves_residue(const struct state *state) {
     return state->changed_messages.count || state->changed_users.count || state->bulk[BULK_REMOVE_DEVICE].count ||
            state->bulk[BULK_PURGE_CHAT].count || state->changed_drafts.count || state->bulk[BULK_DROP_DRAFT].count ||
-           state->bulk[BULK_FORGET_MEDIA].count || state->bulk[BULK_DROP_SCHEDULED].count || state->bulk[BULK_VOID_SCHEDULED].count;
+           state->bulk[BULK_FORGET_MEDIA].count || state->bulk[BULK_DROP_SCHEDULED].count || state->bulk[BULK_VOID_SCHEDULED].count ||
+           state->report_ends.count;
 }
 
 static void note_residue(struct store *store, struct batch *batch) {

@@ -186,6 +186,13 @@ static void sweep_with_lease(struct run *run) {
     run->err = run->err == OK ? err : run->err;
 }
 
+/* On every node, whoever cleans up: reports come to others, too. */
+static void count_reports(struct reader *reader) {
+    uint64_t count = 0;
+    if (read_open_reports(reader, &count) == OK)
+        metric_set(GAUGE_REPORTS_OPEN, (int64_t)count);
+}
+
 enum err cleanup_once(const struct cleanup_target *target, const struct cleanup_options *options) {
     struct run run = {
         .target = target,
@@ -196,6 +203,7 @@ enum err cleanup_once(const struct cleanup_target *target, const struct cleanup_
     enum err err = reader_open(target->store, &run.sweeping.reader);
     if (err != OK)
         return err;
+    count_reports(run.sweeping.reader);
     if (options->dry_run) {
         sweep_all(&run);
     } else if (wait_for_turn(options)) {

@@ -22,6 +22,7 @@ const struct sweep sweeps[SWEEP_COUNT] = {
     { "chats", sweep_rows, SWEEP_CHATS },      { "media", sweep_rows, SWEEP_MEDIA },       { "objects", sweep_objects, SWEEP_KINDS },
     { "uploads", sweep_uploads, SWEEP_KINDS }, { "sessions", sweep_rows, SWEEP_SESSIONS }, { "tickets", sweep_rows, SWEEP_TICKETS },
     { "invites", sweep_rows, SWEEP_INVITES },  { "links", sweep_rows, SWEEP_LINKS },       { "keys", sweep_rows, SWEEP_KEYS },
+    { "reports", sweep_rows, SWEEP_REPORTS },
 };
 
 enum err sweeps_finish(struct sweeping *sweeping, bool *ret_again) {

@@ -63,6 +63,10 @@ export const MATRIX = [
   { route: 'PUT /v1/contacts/{user_id}', variant: 'oneself', target: 'oneself', body: {}, expect: [401, 400, 400, 400, 400, 400, 401] },
   { route: 'DELETE /v1/contacts/{user_id}', target: 'anotherUser', knows: 'contacts', expect: loggedIn(204), other: { user_id: { nobodys: 404, aChat: 404 } } },
 
+  { route: 'POST /v1/reports', variant: 'a user', body: 'reportOfUser', expect: loggedIn(201) },
+  { route: 'POST /v1/reports', variant: "somebody's message", message: 'aMembers', body: 'reportOfMessage', expect: [401, 404, 201, 201, 201, 201, 401] },
+  { route: 'POST /v1/reports', variant: 'oneself', body: 'reportOfOneself', expect: [401, 400, 400, 400, 400, 400, 401] },
+
   // chats
   { route: 'GET /v1/chats', expect: loggedIn(200) },
   { route: 'POST /v1/chats', expect: loggedIn(201), body: { type: 'group', title: 'New', member_ids: [] } },

@@ -149,6 +149,9 @@ const BODIES = {
   login: (scene) => ({ username: scene.anotherUser.username, password: PASSWORD }),
   acknowledgement: (scene) => ({ id: scene.message.id }),
   scheduled: () => ({ text: 'later', send_at: new Date(Date.now() + 24 * 3600 * 1000).toISOString() }),
+  reportOfUser: (scene) => ({ user_id: scene.anotherUser.id, reason: 'spam' }),
+  reportOfMessage: (scene) => ({ chat_id: scene.chat.id, message_id: scene.message.id, reason: 'spam' }),
+  reportOfOneself: (scene) => ({ user_id: scene.actor.id ?? scene.anotherUser.id, reason: 'spam' }),
   withMedia: (scene) => ({ attachments: [scene.media.id] }),
 };
 

@@ -349,8 +349,10 @@ static void execute(const struct fixture *fixture, const char *sql) {
     "ALTER TABLE user DROP COLUMN hides_receipts; DROP TABLE draft;"
 #define UNDO_8 "DROP TABLE scheduled;"
 #define UNDO_9 "DROP TABLE block; DROP TABLE contact; ALTER TABLE chat DROP COLUMN blockers;"
+#define UNDO_10 "DROP TABLE report;"
 /* A database as the first release left it. */
-static const char undo_later_steps[] = UNDO_9 UNDO_8 UNDO_7 UNDO_6 UNDO_5 UNDO_4 UNDO_3 UNDO_2 "DELETE FROM migration WHERE step >= 2;";
+static const char undo_later_steps[] =
+    UNDO_10 UNDO_9 UNDO_8 UNDO_7 UNDO_6 UNDO_5 UNDO_4 UNDO_3 UNDO_2 "DELETE FROM migration WHERE step >= 2;";
 
 static void an_older_database_is_carried_on(void **state) {
     struct fixture *fixture = *state;
