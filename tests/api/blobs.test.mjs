@@ -506,9 +506,11 @@ async function beginMany(t, of, all, each, refused) {
 const announceMany = (account, count) => Promise.all(Array.from({ length: count }, () => announce(account, someBytes(10))));
 
 test('more transfers than the server takes at once are refused for now', async (t) => {
+  const other = await startServerFor(t, { env: { PARLEY_MEDIA_PENDING: '200' } });
+  const bob = await register(other, 'bob');
   const content = someBytes(10);
-  const media = await announce(alice, content);
-  await beginMany(t, server, await announceMany(alice, 130), 4, 8);
+  const media = await announce(bob, content);
+  await beginMany(t, other, await announceMany(bob, 130), 4, 8);
   await eventually(async () => (await put(media.upload, content)).status === 200, 'an upload after that');
 });
 
