@@ -91,10 +91,14 @@ static enum err find_link(struct request *request, struct link *ret_link, struct
 enum err link_show(struct request *request) {
     struct link link;
     struct chat chat;
-    bool works;
+    bool works, banned;
     enum err err = find_link(request, &link, &chat, &works);
+    if (err == OK)
+        err = read_is_banned(request->reader, request->session.user_id, chat.id, &banned);
     if (err != OK)
         return err;
+    if (banned)
+        return request_refuse(request, ERR_BANNED, NULL, "an admin has banned you from this chat");
     if (!works)
         return request_refuse(request, ERR_LINK_ENDED, NULL, "it has expired, was revoked or is used up, or its maker may not add members");
     render_invitation(answer_json(request, 200), &link, &chat);

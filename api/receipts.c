@@ -67,6 +67,11 @@ static bool is_by_name(const struct request *request, const struct chat *chat) {
     return (int64_t)chat->member_count <= request->server->config->receipts_members_max;
 }
 
+/* Of whom somebody in a direct chat is not told, where one has blocked the other: it looks as if the other told nobody. */
+static bool is_silent(const struct request *request, const struct chat *chat, uint64_t user_id) {
+    return chat->blockers != 0 && user_id != request->session.user_id;
+}
+
 static void render_receipt(struct buf *buf, const struct receipt *receipt) {
     json_comma(buf);
     buf_char(buf, '{');
@@ -88,7 +93,8 @@ static enum err list_receipts(struct request *request, uint64_t cursor, size_t l
     size_t shown = count < limit ? count : limit;
     struct buf *buf = list_begin(request);
     for (size_t i = 0; i < shown; i++)
-        render_receipt(buf, &receipts[i]);
+        if (!is_silent(request, &chat.chat, receipts[i].user_id))
+            render_receipt(buf, &receipts[i]);
     list_end(buf, count > limit ? receipts[shown - 1].user_id : 0, head_id);
     return OK;
 }
@@ -135,13 +141,15 @@ static void count_each(const struct recipients *recipients, struct recipient_cou
     }
 }
 
-static enum err show_names(struct request *request, const struct message *message) {
+static enum err show_names(struct request *request, const struct chat *chat, const struct message *message) {
     struct receipt *receipts = NULL;
     struct recipient_counts counts;
     size_t count = 0;
     enum err err = read_recipients(request->reader, message, &request->arena, &receipts, &count);
     if (err != OK)
         return err;
+    for (size_t i = 0; i < count; i++)
+        receipts[i].hidden |= is_silent(request, chat, receipts[i].user_id);
     const struct recipients recipients = { message, receipts, count };
     count_each(&recipients, &counts);
     struct buf *buf = answer_json(request, 200);
@@ -153,11 +161,13 @@ static enum err show_names(struct request *request, const struct message *messag
     return OK;
 }
 
-static enum err show_counts(struct request *request, const struct message *message) {
+static enum err show_counts(struct request *request, const struct chat *chat, const struct message *message) {
     struct recipient_counts counts;
     enum err err = count_recipients(request->reader, message, &counts);
     if (err != OK)
         return err;
+    if (is_silent(request, chat, chat_peer(chat, message->sender_id)))
+        counts.delivered = counts.read = 0;
     struct buf *buf = answer_json(request, 200);
     buf_char(buf, '{');
     render_counts(buf, message, &counts);
@@ -174,7 +184,7 @@ static enum err show_receipts(struct request *request) {
             read_message(request->reader, request->session.user_id, chat.chat.id, request->ids[PATH_MESSAGE_ID], &request->arena, &message);
     if (err != OK)
         return err;
-    return is_by_name(request, &chat.chat) ? show_names(request, &message) : show_counts(request, &message);
+    return is_by_name(request, &chat.chat) ? show_names(request, &chat.chat, &message) : show_counts(request, &chat.chat, &message);
 }
 
 enum err message_receipts(struct request *request) {

@@ -197,11 +197,13 @@ static void needs_message_react(struct state *state, struct slot *slot) {
     needs_own_stay(state, command, command->in.message_react.chat_id);
     state_message(state, command->in.message_react.message_id);
     state_reactor(state, command->in.message_react.message_id, command->actor_id);
+    state_hidden(state, command->actor_id, command->in.message_react.message_id);
 }
 
 static void needs_message_pin(struct state *state, struct slot *slot) {
     needs_own_stay(state, slot->command, slot->command->in.message_pin.chat_id);
     state_message(state, slot->command->in.message_pin.message_id);
+    state_hidden(state, slot->command->actor_id, slot->command->in.message_pin.message_id);
     state_need_pins(state, slot->command->in.message_pin.chat_id);
 }
 

@@ -55,6 +55,10 @@ bool message_is_in_view(const struct chat_entry *chat, const struct stay_entry *
 struct message_entry *message_find(struct state *state, struct command *command, uint64_t chat_id, uint64_t message_id,
                                    struct chat_entry **ret_chat, struct stay_entry **ret_stay);
 
+/* The same, of one that is not hidden from the actor; whether it is was asked for (state_hidden). */
+struct message_entry *message_find_shown(struct state *state, struct command *command, uint64_t chat_id, uint64_t message_id,
+                                         struct chat_entry **ret_chat, struct stay_entry **ret_stay);
+
 /* db/decide_reference.c: what a message refers to. */
 /* Whether a MESSAGE_POST may refer to what it names; else it is refused. */
 bool references_fit(struct state *state, struct command *command);

@@ -152,6 +152,18 @@ struct message_entry *message_find(struct state *state, struct command *command,
     return entry;
 }
 
+struct message_entry *message_find_shown(struct state *state, struct command *command, uint64_t chat_id, uint64_t message_id,
+                                         struct chat_entry **ret_chat, struct stay_entry **ret_stay) {
+    struct message_entry *entry = message_find(state, command, chat_id, message_id, ret_chat, ret_stay);
+    const struct hidden_entry *hidden = entry ? state_hidden(state, command->actor_id, message_id) : NULL;
+    if (!hidden)
+        return NULL;
+    if (!hidden->hidden)
+        return entry;
+    refuse(command, ERR_NOT_FOUND, NULL, NULL);
+    return NULL;
+}
+
 static bool window_closed(const struct state *state, const struct message *message, int64_t window_ms) {
     return window_ms != 0 && state->now_ms - message->created_ms > window_ms;
 }
@@ -166,6 +178,8 @@ static struct event_entry *note_change(struct state *state, struct chat_entry *c
     event->event.message = entry->message;
     if (chat->chat.type == CHAT_DIRECT)
         hide_from_blocker(state, chat, event, type == EVENT_MESSAGE_EDITED);
+    if (chat_is_blocked_by(&chat->chat, actor_id))
+        message_hide_reactions(&event->event.message); /* those of whom the actor has blocked are among them */
     if (!entry->listed)
         state_push(state, &state->changed_messages, entry);
     entry->listed = true;

@@ -24,11 +24,23 @@ void set_blockers(struct state *state, struct chat_entry *chat) {
     set_blocker(&chat->chat, user_id, entry && entry->found);
 }
 
+/* What is hidden is nothing to read: while somebody is blocked, all that they say is, so the blocker has read the whole chat. The mark is stored in the same
+ * transaction, so no reader sees one without the other. */
+static void leave_nothing_unread(struct state *state, const struct chat_entry *chat, uint64_t user_id) {
+    struct mark *mark = state_alloc(state, sizeof *mark);
+    if (!mark)
+        return;
+    *mark = (struct mark){ .kind = MARK_READ, .chat_id = chat->chat.id, .owner_id = user_id, .value = chat->chat.last_seq };
+    state_push(state, &state->read_marks, mark);
+}
+
 void hide_from_blocker(struct state *state, const struct chat_entry *chat, struct event_entry *event, bool says_more) {
     uint64_t peer_id = chat_peer(&chat->chat, event->event.message.sender_id);
     struct hidden_entry *hidden = state_hidden(state, peer_id, event->event.message.id);
     if (!hidden)
         return;
+    if (says_more && chat_is_blocked_by(&chat->chat, peer_id))
+        leave_nothing_unread(state, chat, peer_id);
     if (says_more && !hidden->hidden && chat_is_blocked_by(&chat->chat, peer_id)) {
         hidden->hidden = true;
         hidden->chat_id = chat->chat.id;
@@ -64,6 +76,8 @@ static void tell_chat(struct state *state, const struct block *block, bool on) {
         return;
     set_blocker(&chat->chat, block->user_id, on);
     chat_changed(state, chat);
+    if (on)
+        leave_nothing_unread(state, chat, block->user_id);
 }
 
 /* To the user's own devices. */

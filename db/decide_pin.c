@@ -23,6 +23,7 @@ static void note_event(struct state *state, struct chat_entry *chat, const struc
     if (!event)
         return;
     event->event.message.seq = message->seq;
+    event->event.hidden_from = chat_addition_hidden_from(&chat->chat, type, command->actor_id);
     json_member_id(&body, "message_id", message->id);
     if (on)
         json_member_time(&body, "pinned_at", state->now_ms);
@@ -43,7 +44,7 @@ void decide_message_pin(struct state *state, struct slot *slot) {
     struct chat_entry *chat;
     struct stay_entry *stay;
     struct message_entry *entry =
-        message_find(state, command, command->in.message_pin.chat_id, command->in.message_pin.message_id, &chat, &stay);
+        message_find_shown(state, command, command->in.message_pin.chat_id, command->in.message_pin.message_id, &chat, &stay);
     if (!entry)
         return;
     if (!may_pin(chat, stay))

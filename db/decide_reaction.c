@@ -50,6 +50,7 @@ static void note_event(struct state *state, struct chat_entry *chat, struct mess
     entry->message.reactions_rev = event->event.rev;
     entry->message.reactions_id = event->event.id;
     event->event.message.seq = entry->message.seq;
+    event->event.hidden_from = chat_addition_hidden_from(&chat->chat, EVENT_MESSAGE_REACTED, reaction->user_id);
     if (!entry->reactions_listed)
         state_push(state, &state->reacted_messages, entry);
     entry->reactions_listed = true;
@@ -62,13 +63,35 @@ static void note_event(struct state *state, struct chat_entry *chat, struct mess
     event_body(state, event, &body);
 }
 
-static void answer(struct command *command, const struct message *message) {
+static void render_answer(struct command *command, const struct message *message) {
     struct buf *json = &command->out.json;
     buf_char(json, '{');
     json_member_id(json, "message_id", message->id);
     render_reactions(json, message);
     buf_char(json, '}');
     command->out.id = message->id;
+}
+
+/* To who has blocked the other of a direct chat: the own ones. Emoji need no escaping (text_is_emoji). */
+static void answer_own(struct command *command, const struct message *message, const struct reactor_entry *reactor) {
+    struct message shown = *message;
+    struct buf own = BUF_INIT;
+    for (size_t i = 0; i < reactor->reactions.count; i++) {
+        const struct reaction_entry *reaction = reactor->reactions.items[i];
+        if (reaction->on)
+            buf_printf(&own, "%s{\"emoji\":\"%s\",\"count\":1}", own.size ? "," : "", reaction->emoji);
+    }
+    shown.reactions = own.bytes;
+    shown.reactions_size = own.size;
+    render_answer(command, &shown);
+    buf_release(&own);
+}
+
+static void answer(struct command *command, const struct chat *chat, const struct message *message, const struct reactor_entry *reactor) {
+    if (chat_is_blocked_by(chat, command->actor_id))
+        answer_own(command, message, reactor);
+    else
+        render_answer(command, message);
 }
 
 static bool has_room(const struct message *message, const char *emoji) {
@@ -82,7 +105,7 @@ void decide_message_react(struct state *state, struct slot *slot) {
     struct chat_entry *chat;
     struct stay_entry *stay;
     struct message_entry *entry =
-        message_find(state, command, command->in.message_react.chat_id, command->in.message_react.message_id, &chat, &stay);
+        message_find_shown(state, command, command->in.message_react.chat_id, command->in.message_react.message_id, &chat, &stay);
     struct reactor_entry *reactor = entry ? state_reactor(state, entry->message.id, command->actor_id) : NULL;
     if (!reactor)
         return;
@@ -90,7 +113,7 @@ void decide_message_react(struct state *state, struct slot *slot) {
         return refuse(command, ERR_ALREADY_DELETED, NULL, "the message was deleted");
     struct reaction_entry *reaction = find_reaction(reactor, emoji);
     if ((reaction && reaction->on) == on)
-        return answer(command, &entry->message);
+        return answer(command, &chat->chat, &entry->message, reactor);
     if (on && !has_room(&entry->message, emoji))
         return refuse(command, ERR_TOO_MANY_REACTIONS, NULL, "the message has as many different reactions as it may have");
     if (!reaction)
@@ -100,5 +123,5 @@ void decide_message_react(struct state *state, struct slot *slot) {
     turn(state, reaction, on);
     count(state, &entry->message, emoji, on);
     note_event(state, chat, entry, reaction);
-    answer(command, &entry->message);
+    answer(command, &chat->chat, &entry->message, reactor);
 }

@@ -204,6 +204,7 @@ static bool is_id(uint64_t id) { return id >= 1 && id <= ID_MAX; }
 /* What whoever uses a frame takes for granted, and that the rest is there. */
 static bool is_sound(const struct frame_head *head, const struct input *input) {
     bool is_message = is_type(head->type) && event_is_message((enum event_type)head->type);
+    bool may_hide = is_message || event_is_about_message((enum event_type)head->type);
     if (input->failed || !is_type(head->type) || !is_id(head->id) || !is_id(head->owner_id))
         return false;
     if (head->size == 0 || head->unnamed >= head->size || head->member_count * 8 + head->size > input->size)
@@ -212,7 +213,7 @@ static bool is_sound(const struct frame_head *head, const struct input *input) {
         return false;
     if (head->expires_ms > INT64_MAX || head->removal > REMOVAL_EXPIRED || head->has_withheld > 1)
         return false;
-    if (head->hidden_from != 0 && (!is_message || !is_id(head->hidden_from)))
+    if (head->hidden_from != 0 && (!may_hide || !is_id(head->hidden_from)))
         return false;
     return head->member_count == 0 || head->type == EVENT_CHAT_CREATED;
 }

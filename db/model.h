@@ -119,6 +119,9 @@ static inline bool chat_is_blocked_by(const struct chat *chat, uint64_t user_id)
     return chat->type == CHAT_DIRECT && chat->blockers & bit;
 }
 
+/* Nobody's id: in a direct chat, both members. */
+#define BOTH_MEMBERS ((uint64_t)INT64_MAX)
+
 /* What a member has set for a chat, for all of its own devices. */
 struct chat_settings {
     int64_t muted_until_ms; /* 0: not; may be past */
@@ -337,12 +340,22 @@ struct event {
     const char *draft; /* chat.settings: what it is now; NULL: none */
     size_t draft_size;
     struct message message; /* message events only: what the message is now */
-    uint64_t hidden_from;   /* message events of direct chats: the member who gets them without content; 0: nobody */
+    uint64_t hidden_from; /* events of direct chats about messages: the member who gets them without content, or BOTH_MEMBERS; 0: nobody */
 };
 
 static inline bool event_is_message(enum event_type type) { return type <= EVENT_MESSAGE_DELETED; }
 /* Thin events about a message: the chat's own values stay as they are. */
 static inline bool event_is_about_message(enum event_type type) { return type >= EVENT_MESSAGE_REACTED && type <= EVENT_MESSAGE_UNPINNED; }
+/* Who of a direct chat gets such an event without content, because one has blocked the other: of a reaction, which shows how many there are in all, whoever has;
+ * of a pin, who has blocked whoever has set it. */
+static inline uint64_t chat_addition_hidden_from(const struct chat *chat, enum event_type type, uint64_t actor_id) {
+    uint64_t peer_id = chat_peer(chat, actor_id);
+    bool from_peer = chat_is_blocked_by(chat, peer_id);
+    bool from_actor = type == EVENT_MESSAGE_REACTED && chat_is_blocked_by(chat, actor_id);
+    if (from_peer && from_actor)
+        return BOTH_MEMBERS;
+    return from_peer ? peer_id : from_actor ? actor_id : 0;
+}
 /* Those that somebody who joined after the message gets in a withheld form. */
 static inline bool event_has_withheld(enum event_type type) { return type == EVENT_MESSAGE_EDITED || type == EVENT_MESSAGE_REACTED; }
 static inline bool event_is_member(enum event_type type) { return type >= EVENT_MEMBER_ADDED && type <= EVENT_MEMBER_REMOVED; }

@@ -77,6 +77,8 @@ enum err read_members(struct reader *reader, uint64_t user_id, uint64_t chat_id,
  * it brings a new member by now, or a request. */
 enum err read_link(struct reader *reader, const uint8_t token[SHA256_SIZE], struct arena *arena, struct link *ret_link,
                    struct chat *ret_chat, bool *ret_works) MUST_USE;
+/* Whether the user may not become a member of the chat. */
+enum err read_is_banned(struct reader *reader, uint64_t user_id, uint64_t chat_id, bool *ret_banned) MUST_USE;
 /* For admins, else ERR_FORBIDDEN: the links that work, with id > after_id; and the requests and bans of users with user_id > after_id; all ascending. */
 enum err read_links(struct reader *reader, uint64_t user_id, uint64_t chat_id, uint64_t after_id, size_t limit, struct arena *arena,
                     struct link **ret_links, size_t *ret_count) MUST_USE;

@@ -61,6 +61,7 @@ static void set_own(struct reader *reader, const struct stay *stay, struct chat_
 
 /* Chats whose last messages are read, in the order in which they come. */
 struct lasts {
+    uint64_t user_id; /* who reads */
     struct chat_of_member *chats;
     size_t count;
     size_t next; /* those before have theirs */
@@ -87,6 +88,8 @@ static enum err take_last(struct reader *reader, struct statement *row, struct a
     chain_expire(message, clock_now_ms());
     if (reader->db->driver->column_id(row, MESSAGE_COLUMN_COUNT))
         message_hide(message);
+    if (chat_is_blocked_by(&lasts->chats[lasts->next].chat, lasts->user_id))
+        message_hide_reactions(message);
     lasts->chats[lasts->next++].last_message = message;
     lasts->bytes += message->text_size + message->attachments_size;
     return OK;
@@ -95,7 +98,7 @@ static enum err take_last(struct reader *reader, struct statement *row, struct a
 /* A current member sees all that was posted in its stay; so there is nothing to withhold. `ret_count`: of how many chats, from the first. */
 static enum err add_last_messages(struct reader *reader, uint64_t user_id, struct arena *arena, struct chat_of_member *chats, size_t count,
                                   size_t *ret_count) {
-    struct lasts lasts = { .chats = chats, .count = count };
+    struct lasts lasts = { .user_id = user_id, .chats = chats, .count = count };
     struct buf pairs = BUF_INIT;
     uint64_t horizon_id = 0;
     enum err err = count ? reader_horizon(reader, &horizon_id) : OK;

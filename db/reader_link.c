@@ -13,6 +13,7 @@ static const struct query links_of_chat = {
 static const struct query requests_of_chat = { "SELECT " JOIN_REQUEST_COLUMNS
                                                " FROM join_request q WHERE q.chat_id = ?1 AND q.user_id > ?2 ORDER BY q.user_id LIMIT ?3" };
 
+static const struct query ban_of_user = { "SELECT 1 FROM ban b WHERE b.chat_id = ?1 AND b.user_id = ?2" };
 static const struct query bans_of_chat = { "SELECT " BAN_COLUMNS
                                            " FROM ban b WHERE b.chat_id = ?1 AND b.user_id > ?2 ORDER BY b.user_id LIMIT ?3" };
 
@@ -43,6 +44,13 @@ enum err read_link(struct reader *reader, const uint8_t token[SHA256_SIZE], stru
     enum err err = reader->db->driver->step(statement, &row);
     if (err == OK)
         err = row ? take_link(reader, statement, token, arena, ret_link, ret_chat, ret_works) : ERR_NOT_FOUND;
+    reader->db->driver->finish(statement);
+    return err;
+}
+
+enum err read_is_banned(struct reader *reader, uint64_t user_id, uint64_t chat_id, bool *ret_banned) {
+    struct statement *statement = reader_query(reader, &ban_of_user, (uint64_t[]){ chat_id, user_id }, 2);
+    enum err err = reader->db->driver->step(statement, ret_banned);
     reader->db->driver->finish(statement);
     return err;
 }

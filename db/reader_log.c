@@ -15,8 +15,9 @@
 #define PAGE_ARENA_BYTES (8 * 1024 * 1024)  /* a page ends at LIMIT_REPLAY_BYTES, within one event */
 #define EVENT_ARENA_BYTES (2 * 1024 * 1024) /* one event: a text of 400 KB, or a thin event's body */
 
-#define EVENT_COLUMNS "e.id, e.owner_id, e.type, e.actor_id, e.ref_id, e.rev, e.seq, e.body, coalesce(c.deleted_ms, 0)"
-#define EVENT_COLUMN_COUNT 9
+#define EVENT_COLUMNS \
+    "e.id, e.owner_id, e.type, e.actor_id, e.ref_id, e.rev, e.seq, e.body, coalesce(c.deleted_ms, 0), c.blockers, c.direct_low, c.direct_high"
+#define EVENT_COLUMN_COUNT 12
 #define EVENT_JOINS \
     " LEFT JOIN event m ON m.id = CASE WHEN e.type <= 3 OR e.type = 13 THEN e.ref_id END AND m.is_message = 1 LEFT JOIN chat c ON c.id = e.owner_id"
 
@@ -139,6 +140,25 @@ static enum err add_frame(struct feed_page *page, const struct event *event, siz
     return OK;
 }
 
+/* What the event's chat says of who has blocked whom; of one that is no direct chat, or none, nobody. */
+static struct chat chat_of_event(struct reader *reader, struct statement *row) {
+    uint64_t (*number)(struct statement *, int) = reader->db->driver->column_id;
+    struct chat chat = { .direct_low = number(row, 10), .direct_high = number(row, 11), .blockers = (uint32_t)number(row, 9) };
+    chat.type = chat.direct_low ? CHAT_DIRECT : CHAT_GROUP;
+    return chat;
+}
+
+/* What the other member, whom the reader has blocked by now, has added to messages. */
+static void hide_additions(const struct chat *chat, uint64_t user_id, struct event *event) {
+    uint64_t hidden_from = event_is_about_message(event->type) ? chat_addition_hidden_from(chat, event->type, event->actor_id) : 0;
+    if (hidden_from == user_id || hidden_from == BOTH_MEMBERS) {
+        event->body = NULL;
+        event->body_size = 0;
+    }
+    if (event_is_message(event->type) && chat_is_blocked_by(chat, user_id))
+        message_hide_reactions(&event->message);
+}
+
 struct window {
     uint64_t user_id, after_id, end_id;
     uint64_t horizon_id;
@@ -177,6 +197,8 @@ static enum err add_sighting(struct reader *reader, const struct window *window,
         if (err != OK)
             continue;
         withhold(&event, sighting);
+        const struct chat chat = chat_of_event(reader, statement);
+        hide_additions(&chat, window->user_id, &event);
         if (!reader->db->driver->is_null(statement, EVENT_COLUMN_COUNT + MESSAGE_COLUMN_COUNT))
             hide(&event);
         err = add_frame(page, &event, bytes);
@@ -273,8 +295,13 @@ static enum err withhold_from_leavers(struct reader *reader, struct event *event
 
 /* Whoever follows the log gives the hidden form to the one it is for. */
 static enum err add_log_frame(struct reader *reader, struct statement *row, struct event *event, struct feed_page *page, size_t *bytes) {
+    const struct chat chat = chat_of_event(reader, row);
     if (event_is_message(event->type) && !event->message.gone)
         event->hidden_from = reader->db->driver->column_id(row, EVENT_COLUMN_COUNT + MESSAGE_COLUMN_COUNT);
+    if (event_is_message(event->type) && chat_is_blocked_by(&chat, event->actor_id))
+        message_hide_reactions(&event->message);
+    if (event_is_about_message(event->type) && event->body)
+        event->hidden_from = chat_addition_hidden_from(&chat, event->type, event->actor_id);
     enum err err = add_frame(page, event, bytes);
     if (err == OK && event->hidden_from && !frame_set_hidden(page->frames[page->count - 1], event))
         err = ERR_NO_MEMORY;

@@ -19,7 +19,9 @@ static const struct query delivered_chats = {
     " AND c.last_id > ?2 AND s.joined_id <= ?3 AND c.member_count <= ?4 AND (SELECT 1 FROM event e WHERE e.owner_id = c.id"
     " AND e.is_message = 1 AND e.id > ?2 AND e.id <= ?3 LIMIT 1) = 1 ORDER BY c.last_id DESC LIMIT ?5"
 };
-static const struct query members_and_wishes = { "SELECT s.user_id, u.hides_receipts FROM stay s {straight} user u ON u.id = s.user_id"
+/* In a direct chat of which one has blocked the other nobody tells anything. */
+static const struct query members_and_wishes = { "SELECT s.user_id, u.hides_receipts + (SELECT c.blockers FROM chat c WHERE c.id = ?1)"
+                                                 " FROM stay s {straight} user u ON u.id = s.user_id"
                                                  " WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL " ORDER BY s.user_id LIMIT ?2" };
 
 static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }

@@ -27,7 +27,8 @@ static const struct query page_up = { PAGE " LIMIT ?4" };
 struct view {
     struct reader *reader;
     uint64_t user_id, chat_id;
-    bool everything; /* a current member of a chat that shows its history */
+    bool shows_no_reactions; /* a direct chat whose other member the reader has blocked: theirs are among the numbers */
+    bool everything;         /* a current member of a chat that shows its history */
     uint64_t horizon_id;
     int64_t now_ms;
 };
@@ -82,7 +83,14 @@ static enum err open_view(struct reader *reader, uint64_t user_id, uint64_t chat
     *ret_view = (struct view){ .reader = reader, .user_id = user_id, .chat_id = chat_id, .now_ms = clock_now_ms() };
     enum err err = reader_membership(reader, user_id, chat_id, arena, &chat, &stay);
     if (err == OK)
-        ret_view->everything = chat.history == HISTORY_ALL;
+        *ret_view = (struct view){
+            .reader = reader,
+            .user_id = user_id,
+            .chat_id = chat_id,
+            .shows_no_reactions = chat_is_blocked_by(&chat, user_id),
+            .everything = chat.history == HISTORY_ALL,
+            .now_ms = ret_view->now_ms,
+        };
     if (err == ERR_NOT_FOUND)
         err = chat_there(reader, chat_id);
     if (err == OK)
@@ -122,6 +130,8 @@ static enum err take_message(const struct view *view, struct statement *statemen
         chain_expire(message, view->now_ms);
     if (err == OK && !view->reader->db->driver->is_null(statement, MESSAGE_COLUMN_COUNT))
         message_hide(message);
+    if (err == OK && view->shows_no_reactions)
+        message_hide_reactions(message);
     return err;
 }
 

@@ -478,7 +478,7 @@ static void render_data(struct buf *buf, const struct event *event, struct frame
     } else if (event->body_size) {
         json_comma(buf);
         buf_append(buf, event->body, event->body_size);
-    } else if (event->type == EVENT_MESSAGE_REACTED) {
+    } else if (event_is_about_message(event->type)) {
         json_member_id(buf, "message_id", event->ref_id);
         json_member_bool(buf, "withheld", true);
     }
@@ -545,6 +545,8 @@ bool frame_set_withheld(struct frame *frame, const struct event *event) {
 bool frame_set_hidden(struct frame *frame, const struct event *event) {
     struct event hidden = *event;
     message_hide(&hidden.message);
+    hidden.body = NULL;
+    hidden.body_size = 0;
     frame->hidden = frame_new(&hidden);
     frame->hidden_from = event->hidden_from;
     return frame->hidden != NULL;

@@ -72,8 +72,8 @@ struct frame {
     uint64_t *members; /* chat.created only: the initial members; owned by the frame, else NULL */
     struct frame
         *withheld; /* event_has_withheld() only: the same without content, for those whose stay began after the message; owned, else NULL */
-    struct frame *hidden; /* message events of direct chats only: the same without content, for hidden_from; owned, else NULL */
-    uint64_t hidden_from; /* 0: nobody */
+    struct frame *hidden; /* events of direct chats about messages only: the same without content, for hidden_from; owned, else NULL */
+    uint64_t hidden_from; /* a member, or BOTH_MEMBERS; 0: nobody */
     char bytes[];
 };
 
@@ -81,7 +81,7 @@ struct frame {
 struct frame *frame_new(const struct event *event) MUST_USE;
 /* Gives the frame of an event_has_withheld() its withheld form; false when out of memory. */
 bool frame_set_withheld(struct frame *frame, const struct event *event) MUST_USE;
-/* Gives the frame of a message event the form that event->hidden_from gets; false when out of memory. */
+/* Gives the frame of an event about a message the form that event->hidden_from gets; false when out of memory. */
 bool frame_set_hidden(struct frame *frame, const struct event *event) MUST_USE;
 /* Gives the frame of a chat.created its members (copied); false when out of memory. */
 bool frame_set_members(struct frame *frame, const uint64_t *user_ids, size_t count) MUST_USE;

@@ -92,7 +92,7 @@ bool index_wants(const struct index *index, const struct listener *listener, uin
 /* The form of the event for that user, who joined then: what is hidden from the user comes without content, edits of messages from before without text.
  * Borrowed from the frame. */
 static inline struct frame *index_form(struct frame *frame, uint64_t user_id, uint64_t joined_id) {
-    if (frame->hidden != NULL && user_id == frame->hidden_from)
+    if (frame->hidden != NULL && (user_id == frame->hidden_from || frame->hidden_from == BOTH_MEMBERS))
         return frame->hidden;
     return frame->withheld != NULL && joined_id > frame->ref_id ? frame->withheld : frame;
 }

@@ -67,6 +67,10 @@ test('who is banned can neither be added nor join', async () => {
   expectProblem(await add(owner, chat, member), 403, 'banned');
   expectProblem(await join(member, open), 403, 'banned');
   expectProblem(await join(member, closed), 403, 'banned');
+  for (const link of [open, closed]) {
+    const problem = expectProblem(await member.get(`/v1/links/${link.token}`), 403, 'banned');
+    assert.ok(!JSON.stringify(problem).includes(chat.title));
+  }
   expectStatus(await lift(owner, chat, member), 204);
   assert.equal(expectStatus(await join(member, open), 201).my_role, 'member');
   assert.deepEqual((await listBans(owner, chat)).items, []);

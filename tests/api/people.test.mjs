@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import {
-  addMember, createDirect, createGroup, expectProblem, expectStatus, getChat, historyPage, logIn, postMany, postMessage, register,
-  registerMany, wholeHistory,
+  addMember, createDirect, createGroup, expectProblem, expectStatus, getChat, historyPage, logIn, markRead, postMany, postMessage,
+  register, registerMany, scheduleMessage, wholeHistory,
 } from '../support/client.mjs';
 import { openReadyFor } from '../support/events.mjs';
+import { allStored } from '../support/marks.mjs';
 import { startServer } from '../support/server.mjs';
 import { ID, TIME, checkHiddenMessage, checkKeys, checkList, checkNewMessage } from '../support/shapes.mjs';
 
@@ -324,3 +325,173 @@ test('blocks and posts at once: a message is hidden as a whole or not at all', a
   for (const [i, message] of live.entries()) assert.deepEqual(message, message.hidden ? hiddenForm(messages[i]) : messages[i]);
   assert.deepEqual((await historyPage(alice, chat, { limit: 100 })).items, messages);
 });
+
+// ---- what blocking does to numbers, and to what is added to messages
+
+const chatsOf = async (account) => expectStatus(await account.get('/v1/chats'), 200);
+const listed = async (account, chat) => (await chatsOf(account)).items.find(({ id }) => id === chat.id);
+const totalOf = async (account) => (await chatsOf(account)).unread_total;
+const emojiPath = (message, emoji) => `${messagePath(message)}/reactions/${encodeURIComponent(emoji)}`;
+const react = async (account, message, emoji) => expectStatus(await account.put(emojiPath(message, emoji)), 200);
+const pin = async (account, chat, message) => expectStatus(await account.put(`/v1/chats/${chat.id}/pins/${message.id}`), 204);
+const pinsOf = async (account, chat) => expectStatus(await account.get(`/v1/chats/${chat.id}/pins`), 200).items.map(({ message_id }) => message_id);
+const shownReactions = async (account, message) => expectStatus(await account.get(messagePath(message)), 200).reactions;
+
+test('what is hidden does not count as unread, and what comes after the block does', async () => {
+  const { alice, bob, chat } = await aliceAndBob();
+  const group = await createGroup(alice, [bob]);
+  await postMany(alice, group, 2);
+  const before = await postMany(alice, chat, 3);
+  assert.deepEqual([(await listed(bob, chat)).unread, await totalOf(bob)], [3, 5]);
+  await block(bob, alice);
+  assert.deepEqual([(await listed(bob, chat)).unread, await totalOf(bob)], [0, 2]);
+  const mentions = [{ user_id: bob.id, offset: 0, length: 1 }];
+  for (let i = 0; i < 3; i++) await postMessage(alice, chat, 'hidden', { mentions });
+  await edit(alice, before[0], 'edited');
+  const item = await listed(bob, chat);
+  assert.deepEqual([item.unread, item.mentioned, item.read_seq, item.last_seq, await totalOf(bob)], [0, false, 6, 6, 2]);
+  assert.equal(expectStatus(await bob.put(`/v1/chats/${chat.id}/read`, { seq: 1 }), 200).unread, 0);
+  await postMessage(bob, chat, 'mine');
+  await unblock(bob, alice);
+  await postMessage(alice, chat, 'heard', { mentions });
+  const after = await listed(bob, chat);
+  assert.deepEqual([after.unread, after.mentioned, await totalOf(bob)], [1, true, 3]);
+  assert.equal((await listed(alice, chat)).unread, 0);
+});
+
+test('the blocker sees no reactions of whom they have blocked, and sees them again afterwards', async (t) => {
+  const { alice, bob, chat } = await aliceAndBob();
+  const message = await postMessage(bob, chat, 'from bob');
+  await react(alice, message, '👍');
+  await block(bob, alice);
+  const [his, hers] = [await listen(t, bob), await listen(t, alice)];
+  const made = await react(alice, message, '🎉');
+  assert.deepEqual(made.reactions, [{ emoji: '👍', count: 1 }, { emoji: '🎉', count: 1 }]);
+  const told = await his.next('message.reacted');
+  assert.deepEqual(neutral(told), { type: 'message.reacted', chat_id: chat.id, actor_id: alice.id, message_id: message.id, withheld: true });
+  assert.deepEqual((await hers.next('message.reacted')).reactions, made.reactions);
+
+  const own = await react(bob, message, '👍');
+  assert.deepEqual(own.reactions, [{ emoji: '👍', count: 1 }]);
+  assert.deepEqual([(await his.next('message.reacted')).withheld, (await hers.next('message.reacted')).reactions.length], [true, 2]);
+  assert.equal(await shownReactions(bob, message), undefined);
+  assert.equal((await wholeHistory(bob, chat))[0].reactions, undefined);
+  assert.equal((await listed(bob, chat)).last_message.reactions, undefined);
+  assert.deepEqual((await listOf(bob, `${messagePath(message)}/reactions?emoji=${encodeURIComponent('🎉')}`)).items, []);
+  assert.equal((await edit(bob, message, 'edited')).reactions, undefined);
+  assert.equal((await hers.next('message.edited')).message.reactions, undefined);
+  const replay = await listen(t, await logIn(bob), { lastEventId: message.id });
+  const replayed = (await replay.until(({ type }) => type === 'message.edited')).filter(({ type }) => type === 'message.reacted');
+  assert.deepEqual(replayed.slice(-2).map(({ withheld }) => withheld), [true, true]);
+  assert.deepEqual(await shownReactions(alice, message), [{ emoji: '👍', count: 2 }, { emoji: '🎉', count: 1 }]);
+
+  await unblock(bob, alice);
+  assert.deepEqual(await shownReactions(bob, message), [{ emoji: '👍', count: 2 }, { emoji: '🎉', count: 1 }]);
+  await react(alice, message, '❤️');
+  await his.until((event) => event.type === 'message.reacted' && event.emoji === '❤️');
+});
+
+test('when both have blocked each other, neither sees reactions of the other', async (t) => {
+  const { alice, bob, chat } = await aliceAndBob();
+  const message = await postMessage(bob, chat, 'from bob');
+  await Promise.all([block(bob, alice), block(alice, bob)]);
+  const [his, hers] = [await listen(t, bob), await listen(t, alice)];
+  assert.deepEqual((await react(alice, message, '🎉')).reactions, [{ emoji: '🎉', count: 1 }]);
+  assert.deepEqual((await react(bob, message, '👍')).reactions, [{ emoji: '👍', count: 1 }]);
+  for (const stream of [his, hers])
+    for (let i = 0; i < 2; i++) assert.deepEqual([(await stream.next('message.reacted'))].map((event) => [event.withheld, event.reactions]), [[true, undefined]]);
+});
+
+test('the blocker is not shown what a blocked user pins, and no number is missing', async (t) => {
+  const { alice, bob, chat } = await aliceAndBob();
+  const [first, second] = await postMany(bob, chat, 2);
+  await block(bob, alice);
+  const [his, hers] = [await listen(t, bob), await listen(t, alice)];
+  await pin(alice, chat, first);
+  await pin(bob, chat, second);
+  const told = [await his.next('message.pinned'), await his.next('message.pinned')];
+  assert.deepEqual(told.map((event) => [event.message_id, event.withheld, event.pinned_at === undefined]), [[first.id, true, true], [second.id, undefined, false]]);
+  assert.equal(told[1].rev, told[0].rev + 1);
+  assert.equal((await hers.next('message.pinned')).withheld, undefined);
+  assert.deepEqual([await pinsOf(bob, chat), (await pinsOf(alice, chat)).length], [[second.id], 2]);
+  await unblock(bob, alice);
+  assert.equal((await pinsOf(bob, chat)).length, 2);
+});
+
+test('nobody reacts to, pins or forwards what is hidden from them', async () => {
+  const { alice, bob, chat } = await aliceAndBob();
+  await block(bob, alice);
+  const hidden = await postMessage(alice, chat, 'hidden');
+  expectProblem(await bob.put(emojiPath(hidden, '👍')), 404, 'not_found');
+  expectProblem(await bob.delete(emojiPath(hidden, '👍')), 404, 'not_found');
+  expectProblem(await bob.put(`/v1/chats/${chat.id}/pins/${hidden.id}`), 404, 'not_found');
+  expectProblem(await bob.delete(`/v1/chats/${chat.id}/pins/${hidden.id}`), 404, 'not_found');
+  const deleted = await postMessage(bob, chat, 'deleted for me');
+  expectStatus(await bob.delete(`${messagePath(deleted)}?for=me`), 204);
+  expectProblem(await bob.put(emojiPath(deleted, '👍')), 404, 'not_found');
+  await react(alice, deleted, '👍');
+});
+
+test('neither types for the other', async (t) => {
+  const { alice, bob, chat } = await aliceAndBob();
+  const type = async (account) => expectStatus(await account.post(`/v1/chats/${chat.id}/typing`), 204);
+  await block(bob, alice);
+  const [his, hers] = [await listen(t, bob), await listen(t, alice)];
+  await Promise.all([type(alice), type(bob)]);
+  const message = await postMessage(bob, chat, 'until now');
+  for (const stream of [his, hers]) {
+    const heard = await stream.until((event) => event.message?.id === message.id);
+    assert.deepEqual(heard.filter(({ type }) => type === 'typing'), []);
+  }
+});
+
+test('neither tells the other what was delivered and read', async (t) => {
+  const { alice, bob, chat } = await aliceAndBob();
+  const group = await createGroup(alice, [bob]);
+  const [hers, his] = await postMessage(alice, chat, 'from alice').then(async (first) => [first, await postMessage(bob, chat, 'from bob')]);
+  await markRead(alice, chat, his.seq);
+  const others = async (account, other) => (await listOf(account, `/v1/chats/${chat.id}/receipts`)).items.filter(({ user_id }) => user_id === other.id);
+  const readBy = async (account, message) => expectStatus(await account.get(`${messagePath(message)}/receipts`), 200);
+  assert.deepEqual([(await others(alice, bob)).length, (await readBy(alice, hers)).read], [1, [bob.id]]);
+  const streams = { alice: await listen(t, alice), bob: await listen(t, bob) };
+  await block(bob, alice);
+  for (const [account, other, message] of [[alice, bob, hers], [bob, alice, his]]) {
+    assert.deepEqual(await others(account, other), []);
+    const { delivered_count, read_count, delivered, read } = await readBy(account, message);
+    assert.deepEqual([delivered_count, read_count, delivered, read], [0, 0, [], []]);
+  }
+  const more = [await postMessage(alice, chat, 'hidden'), await postMessage(bob, chat, 'heard')];
+  await markRead(alice, chat, more[1].seq);
+  await markRead(bob, chat, more[1].seq);
+  // What is told of the group comes after what would have been told of the chat.
+  await allStored(server);
+  const until = (stream, user, seq) => stream.until((event) => event.type === 'receipt' && event.chat_id === group.id && event.user_id === user.id && event.read_seq === seq);
+  const one = await postMessage(bob, group, 'x');
+  await markRead(alice, group, one.seq);
+  const toBob = await until(streams.bob, alice, one.seq);
+  const two = await postMessage(alice, group, 'y');
+  await markRead(bob, group, two.seq);
+  const heard = [...toBob, ...(await until(streams.alice, bob, two.seq))];
+  const told = heard.filter((event) => event.type === 'receipt' && event.chat_id === chat.id && event.unread_total === undefined);
+  assert.deepEqual(told, []);
+  await unblock(bob, alice);
+  assert.equal((await others(alice, bob)).length, 1);
+});
+
+test('a scheduled message of a blocked sender is hidden when it is sent', async (t) => {
+  const { alice, bob, chat } = await aliceAndBob();
+  const waiting = await scheduleMessage(alice, chat, { send_at: new Date(Date.now() + 1500).toISOString() });
+  await block(bob, alice);
+  const [his, hers] = [await listen(t, bob), await listen(t, alice)];
+  const sent = (await hers.until(({ type }) => type === 'scheduled.sent')).at(-1);
+  assert.equal(sent.scheduled_id, waiting.id);
+  const { message } = await his.next('message.created');
+  checkHiddenMessage(message);
+  assert.equal(message.id, sent.message_id);
+  assert.equal((await listed(bob, chat)).unread, 0);
+});
+
+// What does not differ between events: their ids and numbers are left out.
+function neutral({ frame, rev, ...event }) {
+  return event;
+}

@@ -69,9 +69,9 @@ static uint64_t mention(struct fixture *fixture, uint64_t user_id, uint64_t chat
 
 static uint64_t rows(struct fixture *fixture, const struct query *query) { return count_rows(&fixture->config, query); }
 
-/* A chat of two with a message that has one of everything, and lives so long (0: for ever). */
+/* A chat of three with a message that has one of everything, is hidden from the third, and lives so long (0: for ever). */
 struct scene {
-    uint64_t ann, bob, chat, message;
+    uint64_t ann, bob, cid, chat, message;
 };
 
 static void post_full(struct fixture *fixture, struct scene *scene, int64_t ttl_ms) {
@@ -93,14 +93,15 @@ static void build(struct fixture *fixture, struct scene *scene, int64_t ttl_ms) 
     fixture->config.edit_history = true;
     scene->ann = make_user(fixture, "ann");
     scene->bob = make_user(fixture, "bob");
-    scene->chat = make_group(fixture, scene->ann, &scene->bob, 1);
+    scene->cid = make_user(fixture, "cid");
+    scene->chat = make_group(fixture, scene->ann, (uint64_t[]){ scene->bob, scene->cid }, 2);
     post_full(fixture, scene, ttl_ms);
     react(fixture, scene->ann, scene->chat, scene->message, THUMB);
     react(fixture, scene->bob, scene->chat, scene->message, PARTY);
     assert_int_equal(edit(fixture, scene->ann, scene->chat, scene->message, "edited"), OK);
     struct command pin = { .type = COMMAND_MESSAGE_PIN, .actor_id = scene->ann, .in.message_pin = { scene->chat, scene->message, true } };
     assert_int_equal(run(fixture, &pin), OK);
-    struct command hide = { .type = COMMAND_MESSAGE_HIDE, .actor_id = scene->bob, .in.message_hide = { scene->chat, scene->message } };
+    struct command hide = { .type = COMMAND_MESSAGE_HIDE, .actor_id = scene->cid, .in.message_hide = { scene->chat, scene->message } };
     assert_int_equal(run(fixture, &hide), OK);
     assert_int_equal(rows(fixture, &count_reactions), 2);
     assert_int_equal(rows(fixture, &count_pins), 1);

@@ -52,6 +52,8 @@ static struct frame *reaction_frame(uint64_t position) {
     struct frame *frame = frame_new(&event);
     assert_non_null(frame);
     assert_true(frame_set_withheld(frame, &event));
+    assert_true(frame_set_hidden(frame, &event));
+    frame->hidden_from = BOTH_MEMBERS;
     return frame;
 }
 

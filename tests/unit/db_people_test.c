@@ -117,6 +117,75 @@ static void whoever_follows_the_log_gets_the_hidden_form(void **state) {
     feed_page_release(&page);
 }
 
+static struct command react_command(uint64_t actor_id, uint64_t chat_id, uint64_t message_id, const char *emoji) {
+    return (
+        struct command){ .type = COMMAND_MESSAGE_REACT, .actor_id = actor_id, .in.message_react = { chat_id, message_id, emoji, true } };
+}
+
+static struct command pin_command(uint64_t actor_id, uint64_t chat_id, uint64_t message_id) {
+    return (struct command){ .type = COMMAND_MESSAGE_PIN, .actor_id = actor_id, .in.message_pin = { chat_id, message_id, true } };
+}
+
+static void assert_additions(struct fixture *fixture, uint64_t after_id, const uint64_t *hidden_from, size_t count) {
+    struct feed_page page;
+    uint64_t head_id;
+    assert_int_equal(read_begin(fixture->reader, &head_id), OK);
+    assert_int_equal(read_log(fixture->reader, after_id, &page), OK);
+    read_end(fixture->reader);
+    assert_int_equal(page.count, count);
+    for (size_t i = 0; i < count; i++) {
+        const struct frame *frame = page.frames[i];
+        assert_int_equal(frame->hidden_from, hidden_from[i]);
+        assert_int_equal(frame->hidden != NULL, hidden_from[i] != 0);
+        assert_true(!frame->hidden || memmem(frame->hidden->bytes, frame->hidden->size, "\"withheld\":true", 15));
+        assert_null(memmem(frame->bytes, frame->size, "withheld", 8));
+    }
+    feed_page_release(&page);
+}
+
+static void what_is_added_to_messages_is_hidden_from_who_has_blocked(void **state) {
+    struct fixture *fixture = *state;
+    uint64_t ann = make_user(fixture, "ann5"), bob = make_user(fixture, "bob5"), chat = make_direct(fixture, ann, bob);
+    uint64_t message = post_ok(fixture, bob, chat, "polite");
+    assert_int_equal(run(fixture, block_command(bob, ann)), OK);
+    uint64_t before = store_head(fixture->store);
+    assert_int_equal(run(fixture, react_command(ann, chat, message, "\xf0\x9f\x91\x8d")), OK);
+    assert_int_equal(run(fixture, react_command(bob, chat, message, "\xf0\x9f\x91\x8d")), OK);
+    assert_int_equal(run(fixture, pin_command(ann, chat, message)), OK);
+    assert_int_equal(run(fixture, pin_command(bob, chat, post_ok(fixture, bob, chat, "mine"))), OK);
+    assert_additions(fixture, before, (uint64_t[]){ bob, bob, bob, 0, 0 }, 5);
+    assert_int_equal(run(fixture, block_command(ann, bob)), OK);
+    before = store_head(fixture->store);
+    assert_int_equal(run(fixture, react_command(bob, chat, message, "\xe2\x9d\xa4")), OK);
+    assert_additions(fixture, before, (uint64_t[]){ BOTH_MEMBERS }, 1);
+}
+
+static void assert_unread(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, uint64_t unread) {
+    struct chat_of_member chat;
+    uint64_t total;
+    assert_int_equal(read_chat(fixture->reader, user_id, chat_id, &fixture->arena, &chat), OK);
+    assert_int_equal(read_unread_total(fixture->reader, user_id, &total), OK);
+    assert_int_equal(chat.chat.last_seq - chat.read_seq, unread);
+    assert_int_equal(total, unread);
+}
+
+/* In the transaction that hides it: a kill takes neither without the other. */
+static void what_is_hidden_is_read_on_disk(void **state) {
+    struct fixture *fixture = *state;
+    uint64_t ann = make_user(fixture, "ann6"), bob = make_user(fixture, "bob6"), chat = make_direct(fixture, ann, bob);
+    post_ok(fixture, ann, chat, "heard");
+    assert_unread(fixture, bob, chat, 1);
+    struct command commands[] = { post_command(ann, chat), block_command(bob, ann), post_command(ann, chat), post_command(ann, chat) };
+    run_at_once(fixture, commands, COUNT_OF(commands));
+    release_all(commands, COUNT_OF(commands));
+    assert_unread(fixture, bob, chat, 0);
+    fixture_reopen(fixture);
+    assert_unread(fixture, bob, chat, 0);
+    assert_int_equal(run(fixture, unblock_command(bob, ann)), OK);
+    post_ok(fixture, ann, chat, "heard");
+    assert_unread(fixture, bob, chat, 1);
+}
+
 #define CROWD (LIMIT_BLOCKS + 3)
 
 static uint64_t *make_crowd(struct fixture *fixture) {
@@ -147,6 +216,8 @@ int main(void) {
         cmocka_unit_test(a_block_holds_for_what_follows_it_in_the_batch),
         cmocka_unit_test(a_chat_that_begins_with_the_block_or_beside_it_knows_of_it),
         cmocka_unit_test(whoever_follows_the_log_gets_the_hidden_form),
+        cmocka_unit_test(what_is_added_to_messages_is_hidden_from_who_has_blocked),
+        cmocka_unit_test(what_is_hidden_is_read_on_disk),
         cmocka_unit_test(more_than_the_limit_cannot_be_blocked),
     };
     return cmocka_run_group_tests(tests, fixture_set_up, fixture_tear_down);

@@ -344,6 +344,9 @@ static void what_is_hidden_from_a_user_comes_so_to_that_user_alone(void **state)
     assert_true(frame_set_hidden(frame, &event));
     assert_ptr_equal(index_form(frame, 1, id_at(1)), frame);
     assert_ptr_equal(index_form(frame, 2, id_at(1)), frame->hidden);
+    frame->hidden_from = BOTH_MEMBERS;
+    assert_ptr_equal(index_form(frame, 1, id_at(1)), frame->hidden);
+    assert_ptr_equal(index_form(frame, 2, id_at(1)), frame->hidden);
     frame_drop(frame);
 }
 
