@@ -1,10 +1,22 @@
 // The page: reads the contract from the server that serves it, and shows all of it.
 import { Contract } from './contract.js';
 import { code, disclosure, element } from './dom.js';
-import { markdown } from './markdown.js';
+import { guideId, markdown } from './markdown.js';
 import { methodBadge, operationView } from './operation.js';
 import { schemaView } from './schema.js';
 import { parseYaml } from './yaml.js';
+
+// The files in docs/, which the server has beside this one.
+const GUIDES = [
+  ['authentication.md', 'Authentication'],
+  ['streams.md', 'Streams'],
+  ['uploads.md', 'Uploads'],
+  ['retries.md', 'Retries and idempotency'],
+  ['errors.md', 'Errors'],
+  ['limits.md', 'Limits'],
+  ['scaling.md', 'Sizing'],
+  ['backup.md', 'Backups'],
+];
 
 const find = (id) => document.getElementById(id);
 const slug = (text) => text.toLowerCase().replace(/[^a-z0-9]+/g, '-');
@@ -14,10 +26,26 @@ const session = {
   setToken: (token) => (find('token').value = token),
 };
 
-async function load() {
-  const response = await fetch('/openapi.yaml');
+async function read(path) {
+  const response = await fetch(path);
   if (!response.ok) throw new Error(`the server answered ${response.status}`);
-  return new Contract(parseYaml(await response.text()));
+  return response.text();
+}
+
+const load = async () => new Contract(parseYaml(await read('/openapi.yaml')));
+
+// What a guide says is here when somebody comes to it.
+async function openGuide(section) {
+  const file = section.dataset.guide;
+  if (section.hasAttribute('aria-busy') || section.childElementCount > 1) return;
+  section.setAttribute('aria-busy', 'true');
+  const nodes = await read(`/docs/${file}`).then((text) => markdown(text), (error) => [element('p', { role: 'alert' }, `It could not be read: ${error.message}`)]);
+  section.replaceChildren(...nodes);
+  section.removeAttribute('aria-busy');
+}
+
+function guideSections() {
+  return GUIDES.map(([file, title]) => element('section', { id: guideId(file), class: 'tag guide', 'data-guide': file }, element('h2', {}, title)));
 }
 
 function group(operations, names) {
@@ -29,7 +57,7 @@ function group(operations, names) {
 function introduction(contract) {
   const { info } = contract.document;
   find('version').textContent = info.version;
-  return element('section', { id: 'top' }, element('h1', {}, 'Parley API'), element('p', { class: 'lead' }, info.summary), markdown(info.description));
+  return element('section', { id: 'top' }, element('h1', {}, 'Parley API'), element('p', { class: 'lead' }, info.summary), markdown(info.description, { top: 1 }));
 }
 
 function tagSection(contract, name, description, entries) {
@@ -54,7 +82,9 @@ function contentsOf(groups) {
     element('ul', {}, entries.map((entry) => element('li', { 'data-text': `${entry.method} ${entry.path} ${entry.operation.summary} ${name}`.toLowerCase() },
       element('a', { href: `#${entry.id}` }, element('span', {}, entry.operation.summary), methodBadge(entry.method)))))));
   const rest = [['#problems', 'Problem codes'], ['#schemas', 'Schemas']].map(([href, text]) => element('a', { class: 'title', href }, text));
-  return [...sections, element('div', { class: 'group' }, rest)];
+  const guides = GUIDES.map(([file, title]) => element('li', { 'data-text': `guide ${title}`.toLowerCase() }, element('a', { href: `#${guideId(file)}` }, title)));
+  const first = element('div', { class: 'group' }, element('a', { class: 'title', href: `#${guideId(GUIDES[0][0])}` }, 'Guides'), element('ul', {}, guides));
+  return [first, ...sections, element('div', { class: 'group' }, rest)];
 }
 
 function filter(text) {
@@ -84,16 +114,26 @@ function followReading() {
   for (const section of document.querySelectorAll('.operation')) observer.observe(section);
 }
 
-// What lies between is laid out only on the way, and moves the target.
-function jump() {
+const isBefore = (one, other) => Boolean(one.compareDocumentPosition(other) & Node.DOCUMENT_POSITION_FOLLOWING);
+
+// What lies between is read and laid out only on the way, and moves the target.
+async function jump() {
   const target = find(decodeURIComponent(location.hash.slice(1)));
   if (!target) return;
+  await Promise.all([...document.querySelectorAll('.guide')].filter((guide) => guide === target || isBefore(guide, target)).map(openGuide));
   let frames = 8;
   const step = () => {
     target.scrollIntoView();
     if (--frames > 0) requestAnimationFrame(step);
   };
   step();
+}
+
+function readGuidesInView() {
+  const observer = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) if (isIntersecting) openGuide(target);
+  }, { rootMargin: '600px' });
+  for (const section of document.querySelectorAll('.guide')) observer.observe(section);
 }
 
 function listen() {
@@ -111,10 +151,11 @@ async function start() {
   const groups = group(contract.operations, tags.map((tag) => tag.name));
   const described = new Map(tags.map((tag) => [tag.name, tag.description]));
   find('contents').append(...contentsOf(groups));
-  find('content').replaceChildren(introduction(contract), ...groups.map(([name, entries]) => tagSection(contract, name, described.get(name), entries)),
+  find('content').replaceChildren(introduction(contract), ...guideSections(), ...groups.map(([name, entries]) => tagSection(contract, name, described.get(name), entries)),
     problemSection(contract), schemaSection(contract));
   listen();
   followReading();
+  readGuidesInView();
   if (location.hash) jump();
 }
 

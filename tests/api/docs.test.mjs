@@ -1,7 +1,7 @@
 // The documentation page: it shows the whole contract, with nothing but this server, and its requests are real.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { parseYaml } from '../../docs/site/yaml.js';
@@ -68,6 +68,25 @@ test('every operation and every problem code is on the page', { skip }, async (t
   assert.deepEqual(shown.sort(), expected.sort());
   const codes = await page.locator('#problems td:nth-child(2)').allTextContents();
   assert.deepEqual(codes.sort(), [...document.components.schemas.Problem.properties.code.enum].sort());
+  assert.deepEqual(wrong, []);
+});
+
+test('every guide is on the page, as a reader needs it', { skip }, async (t) => {
+  const server = await startServerFor(t);
+  const { page, wrong } = await openDocs(t, server, '#guide-streams');
+  const files = readdirSync(path.join(REPOSITORY, 'docs')).filter((name) => name.endsWith('.md'));
+  const guides = page.locator('section.guide');
+  assert.deepEqual((await guides.evaluateAll((sections) => sections.map((section) => section.dataset.guide))).sort(), files.sort());
+  for (const file of files) {
+    await page.goto(`${server.origin}/docs#guide-${file.replace('.md', '')}`);
+    const guide = page.locator(`section[data-guide="${file}"]`);
+    await guide.locator('p').first().waitFor();
+    const prose = await guide.locator('p, li, h2, h3, td').evaluateAll((nodes) => nodes.filter((node) => !node.querySelector('pre, code')).map((node) => node.textContent));
+    for (const text of prose) assert.doesNotMatch(text, /<!--|\*\*|^#|\]\(|^```/m, file);
+    const source = readFileSync(path.join(REPOSITORY, 'docs', file), 'utf8');
+    assert.equal(await guide.locator('table').count(), source.match(/^\|[-| ]+\|$/gm)?.length ?? 0, file);
+    assert.ok((await guide.locator('pre').count()) >= (source.match(/^```\w/gm)?.length ?? 0), file);
+  }
   assert.deepEqual(wrong, []);
 });
 

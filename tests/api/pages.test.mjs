@@ -16,6 +16,7 @@ const TYPES = {
   '.html': 'text/html; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
+  '.md': 'text/markdown; charset=utf-8',
   '.yaml': 'application/yaml',
   '.svg': 'image/svg+xml',
   '.webmanifest': 'application/manifest+json',
@@ -30,7 +31,8 @@ function* served(folder, prefix) {
     else yield { path: prefix + name, file };
   }
 }
-const PAGES = [...served('web', '/'), ...served('docs/site', '/docs/'), { path: '/openapi.yaml', file: 'openapi.yaml' }];
+const GUIDES = readdirSync(path.join(REPOSITORY, 'docs')).filter((name) => name.endsWith('.md')).map((name) => ({ path: `/docs/${name}`, file: `docs/${name}` }));
+const PAGES = [...served('web', '/'), ...served('docs/site', '/docs/'), ...GUIDES, { path: '/openapi.yaml', file: 'openapi.yaml' }];
 const source = ({ file }) => readFileSync(path.join(REPOSITORY, file));
 
 // The answer with its body as bytes.
