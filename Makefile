@@ -130,7 +130,7 @@ build/tools/%: build/obj/tests/storage/%_tool.o build/obj/libparley.a
 	@$(CC) $(FLAGS) $^ -o $@ $(LINK) $(PACKAGE_LIBS)
 
 # The list is written again when a file comes or goes.
-PAGE_FILES := $(sort $(shell find web docs/site -type f)) openapi.yaml
+PAGE_FILES := $(sort $(shell find web docs/site -type f) $(wildcard docs/*.md)) openapi.yaml
 
 build/pages/table.h: scripts/pages.sh build/pages/list $(PAGE_FILES)
 	@scripts/pages.sh build/pages

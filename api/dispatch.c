@@ -153,11 +153,19 @@ static bool is_json(const char *content_type) {
     return *rest == '\0' || *rest == ';';
 }
 
+static bool is_coded(const char *content_encoding) {
+    return content_encoding != NULL && content_encoding[0] != '\0' && strcasecmp(content_encoding, "identity") != 0;
+}
+
 static enum err read_body(struct request *request) {
     if (request->route->form == NULL)
         return OK;
     if (!is_json(request->headers.content_type))
         return request_refuse(request, ERR_UNSUPPORTED_MEDIA_TYPE, "Content-Type", "must be application/json");
+    if (is_coded(request->headers.content_encoding)) {
+        answer_header(request, "Accept-Encoding", "identity"); /* RFC 9110, 12.5.3 */
+        return request_refuse(request, ERR_UNSUPPORTED_MEDIA_TYPE, "Content-Encoding", "bodies must not be compressed");
+    }
     if (!buf_ok(&request->body))
         return ERR_NO_MEMORY;
     return form_read(request, request->route->form);

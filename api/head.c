@@ -24,6 +24,7 @@ static const struct {
     HEADER("Content-Type", content_type),
     HEADER("Authorization", authorization),
     HEADER("Accept-Encoding", accept_encoding),
+    HEADER("Content-Encoding", content_encoding),
     HEADER("Last-Event-ID", last_event_id),
     HEADER("Content-Length", content_length),
     HEADER("Sec-Fetch-Site", fetch_site),

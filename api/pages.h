@@ -1,5 +1,5 @@
-/* The files that are part of the program: the browser client (web/, from / on), the documentation (docs/site/, from /docs on) and openapi.yaml, as they
- * were when this was compiled (scripts/pages.sh). */
+/* The files that are part of the program: the browser client (web/, from / on), the documentation (docs/, from /docs on) and openapi.yaml, as they were
+ * when this was compiled (scripts/pages.sh). */
 #pragma once
 
 #include "api/request.h"

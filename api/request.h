@@ -73,6 +73,7 @@ struct headers {
     const char *authorization;
     const char *cookie;
     const char *content_type;
+    const char *content_encoding;
     const char *content_length;
     const char *transfer_encoding;
     const char *forwarded_for;

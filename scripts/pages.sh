@@ -1,6 +1,6 @@
 #!/bin/bash
-# Makes what api/pages.c compiles in: each file of web/ (the client, served from / on), of docs/site/ (served from /docs on) and openapi.yaml,
-# compressed, and the table of them.
+# Makes what api/pages.c compiles in: each file of web/ (the client, served from / on), of docs/site/ and the guides in docs/ (served from /docs on) and
+# openapi.yaml, compressed, and the table of them.
 #
 # usage: scripts/pages.sh FOLDER   writes FOLDER/table.h and FOLDER/packed/
 set -eu
@@ -16,6 +16,7 @@ type_of() {
     *.json) echo 'application/json' ;;
     *.webmanifest) echo 'application/manifest+json' ;;
     *.yaml) echo 'application/yaml' ;;
+    *.md) echo 'text/markdown; charset=utf-8' ;;
     *.txt) echo 'text/plain; charset=utf-8' ;;
     *.svg) echo 'image/svg+xml' ;;
     *.png) echo 'image/png' ;;
@@ -34,6 +35,7 @@ path_of() {
     case $path in
     web/*) path=/${path#web/} ;;
     docs/site/*) path=/docs/${path#docs/site/} ;;
+    docs/*) path=/$path ;;
     *) path=/$path ;;
     esac
     [[ $path != */index.html ]] || path=${path%/index.html}
@@ -65,5 +67,5 @@ while read -r file; do
     printf 'PAGE(%d, %s, "%s", "%s", "%s", %d, "%s", %d, "%s")\n' "$number" "$(owner_of "$file")" "$(path_of "$file")" "$type" "$hash" \
         "$(size_of "$file")" "$file" "$(size_of "$packed")" "$packed"
     number=$((number + 1))
-done < <(find web docs/site openapi.yaml -type f -not -name '.*' | sort) >"$folder/table.h.new"
+done < <(find web docs/site docs/*.md openapi.yaml -type f -not -name '.*' | sort) >"$folder/table.h.new"
 mv "$folder/table.h.new" "$folder/table.h"

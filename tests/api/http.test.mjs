@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, before, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { createGroup, createLink, expectStatus, postMany, postMessage, register, scheduleMessage } from '../support/client.mjs';
+import { createGroup, createLink, expectProblem, expectStatus, postMany, postMessage, register, scheduleMessage } from '../support/client.mjs';
 import { MIB, announce, someBytes, upload } from '../support/media.mjs';
 import { RawSocket, requestBytes } from '../support/raw.mjs';
 import { readRoutes, startServer } from '../support/server.mjs';
@@ -60,13 +60,16 @@ function fetchBytes(path, { method = 'GET', headers = {} } = {}) {
 
 const knownTo = (answer) => ({ headers: { 'If-None-Match': answer.headers.etag } });
 
+// The same as the other clients see it.
+const ask = (path, method = 'GET', options = {}) => alice.request(method, path, options);
+
 test('HEAD answers what GET does, but for the body', async () => {
   const lively = ['/metrics', '/v1/media/{media_id}', '/v1/media/{media_id}/content'];
   for (const { route, path } of reads) {
-    const [get, head] = [await fetchBytes(path), await fetchBytes(path, { method: 'HEAD' })];
-    assert.ok(get.status < 400, `${route}: ${get.status} ${get.bytes}`);
+    const [get, head] = [await ask(path), await ask(path, 'HEAD')];
+    assert.ok(get.status < 400, `${route}: ${get.status} ${get.text}`);
     assert.equal(head.status, get.status, route);
-    assert.equal(head.bytes.length, 0, route);
+    assert.equal(head.text, '', route);
     assert.equal(head.headers['content-type'], get.headers['content-type'], route);
     assert.equal(head.headers.etag, get.headers.etag, route);
     if (!lively.includes(route)) assert.equal(head.headers['content-length'], get.headers['content-length'], route);
@@ -88,18 +91,18 @@ test('OPTIONS names the methods of every path', async () => {
 
 test('what was read has a tag, and is not sent to whoever has it', async () => {
   for (const { route, path } of reads) {
-    const first = await fetchBytes(path);
+    const first = await ask(path);
     if (UNTAGGED.includes(route)) {
       assert.equal(first.headers.etag, undefined, route);
       continue;
     }
     assert.match(first.headers.etag ?? '', /^(W\/)?"[^"]+"$/, route);
-    const second = await fetchBytes(path, knownTo(first));
+    const second = await ask(path, 'GET', knownTo(first));
     assert.equal(second.status, 304, route);
-    assert.equal(second.bytes.length, 0, route);
+    assert.equal(second.text, '', route);
     assert.equal(second.headers.etag, first.headers.etag, route);
     assert.equal(second.headers['content-length'], first.headers['content-length'], route);
-    assert.equal((await fetchBytes(path, { headers: { 'If-None-Match': '"other"' } })).status, 200, route);
+    assert.equal((await ask(path, 'GET', { headers: { 'If-None-Match': '"other"' } })).status, 200, route);
   }
 });
 
@@ -169,6 +172,15 @@ test('what gives access is neither compressed nor tagged', async () => {
   assert.ok(body.length > 1024, `${body.length} bytes would not have been compressed anyway`);
   assert.ok(JSON.parse(body).url);
   for (const name of ['content-encoding', 'etag']) assert.equal(headers[name], undefined);
+});
+
+test('bodies that are compressed are refused, with what is taken instead', async () => {
+  const coded = { headers: { 'Content-Encoding': 'gzip' } };
+  const answer = await alice.post('/v1/chats', { type: 'group', title: 'x', member_ids: [] }, coded);
+  expectProblem(answer, 415, 'unsupported_media_type', 'Content-Encoding');
+  assert.equal(answer.headers['accept-encoding'], 'identity');
+  const plain = { headers: { 'Content-Encoding': 'identity' } };
+  expectStatus(await alice.post('/v1/chats', { type: 'group', title: 'x', member_ids: [] }, plain), 201);
 });
 
 test('one connection carries reads of all kinds, sent at once', async (t) => {

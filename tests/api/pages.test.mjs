@@ -16,6 +16,7 @@ const TYPES = {
   '.html': 'text/html; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
+  '.md': 'text/markdown; charset=utf-8',
   '.yaml': 'application/yaml',
   '.svg': 'image/svg+xml',
   '.webmanifest': 'application/manifest+json',
@@ -30,7 +31,8 @@ function* served(folder, prefix) {
     else yield { path: prefix + name, file };
   }
 }
-const PAGES = [...served('web', '/'), ...served('docs/site', '/docs/'), { path: '/openapi.yaml', file: 'openapi.yaml' }];
+const GUIDES = readdirSync(path.join(REPOSITORY, 'docs')).filter((name) => name.endsWith('.md')).map((name) => ({ path: `/docs/${name}`, file: `docs/${name}` }));
+const PAGES = [...served('web', '/'), ...served('docs/site', '/docs/'), ...GUIDES, { path: '/openapi.yaml', file: 'openapi.yaml' }];
 const source = ({ file }) => readFileSync(path.join(REPOSITORY, file));
 
 // The answer with its body as bytes.
@@ -49,8 +51,8 @@ function fetchBytes(target, { method = 'GET', headers = {} } = {}) {
 test('every file is served as it is, with its type', async () => {
   assert.ok(PAGES.length > 2);
   for (const page of PAGES) {
-    const { status, headers, bytes } = await fetchBytes(page.path);
-    assert.equal(status, 200, page.path);
+    expectStatus(await anonymous.get(page.path), 200);
+    const { headers, bytes } = await fetchBytes(page.path);
     assert.ok(bytes.equals(source(page)), page.path);
     assert.equal(headers['content-encoding'], undefined);
     assert.equal(headers['content-length'], String(bytes.length));
@@ -86,6 +88,7 @@ test('what a client has already is not sent again', async () => {
     for (const name of ['etag', 'cache-control', 'vary']) assert.equal(second.headers[name], first.headers[name], name);
     const changed = await fetchBytes('/docs', { headers: { ...headers, 'If-None-Match': '"other"' } });
     assert.equal(changed.status, 200);
+    expectStatus(await anonymous.get('/docs', { headers: { ...headers, 'If-None-Match': first.headers.etag } }), 304);
   }
 });
 

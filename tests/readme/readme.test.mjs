@@ -2,35 +2,23 @@
 //
 // The transcript uses the port and the paths that it prints, so it runs in a folder of its own that only has build/ in it.
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { checkTranscript, plainEnvironment } from './transcript.mjs';
 
 const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
 const README = readFileSync(path.join(REPOSITORY, 'README.md'), 'utf8');
 const PORT = 8080;
-const DEADLINE_MS = 60_000;
-const EXPECTED = /^# →(?: (.*))?$/;
 
 function transcript() {
   const found = /<!-- transcript[^>]*-->\n```sh\n(.*?)\n```/s.exec(README);
   assert.ok(found, 'README.md has no block after a <!-- transcript --> mark');
   return found[1];
-}
-
-// What the user's own settings are must not matter.
-function plainEnvironment() {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PARLEY_')));
-}
-
-// The pattern of one expected line: … is anything but a line's end.
-function patternOf(expected) {
-  const literal = expected.split('…').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
-  return new RegExp(`^${literal.join('.*')}$`);
 }
 
 async function refuseTakenPort() {
@@ -39,29 +27,6 @@ async function refuseTakenPort() {
     probe.once('error', (error) => reject(new Error(`port ${PORT}, which README.md uses, is not free: ${error.code}`)));
     probe.listen(PORT, '127.0.0.1', () => probe.close(resolve));
   });
-}
-
-// Runs the script in a process group of its own, of which nothing outlives it.
-function runScript(script, cwd) {
-  const shell = spawn('bash', ['-c', script], { cwd, env: plainEnvironment(), detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
-  const output = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr']) {
-    shell[name].setEncoding('utf8');
-    shell[name].on('data', (text) => (output[name] += text));
-  }
-  const endGroup = () => {
-    try {
-      process.kill(-shell.pid, 'SIGKILL');
-    } catch {
-      // nothing of it is left
-    }
-  };
-  const timer = setTimeout(endGroup, DEADLINE_MS);
-  shell.once('exit', () => {
-    clearTimeout(timer);
-    endGroup();
-  });
-  return new Promise((resolve) => shell.once('close', (code, signal) => resolve({ ...output, code, signal })));
 }
 
 function readLog(folder) {
@@ -75,17 +40,7 @@ test('the transcript prints what README.md says', async () => {
   try {
     await refuseTakenPort();
     symlinkSync(path.join(REPOSITORY, 'build'), path.join(folder, 'build'));
-    const { stdout, stderr, code, signal } = await runScript(script, folder);
-    const context = `\n--- stdout\n${stdout}\n--- stderr\n${stderr}\n--- log\n${readLog(folder)}`;
-
-    assert.deepEqual({ code, signal }, { code: 0, signal: null }, `the transcript ended early${context}`);
-    const expected = script.split('\n').flatMap((line) => EXPECTED.exec(line)?.slice(1, 2).map((text) => text ?? '') ?? []);
-    const printed = stdout.split('\n').slice(0, -1);
-    assert.ok(expected.length > 0, 'the transcript says nothing about what it prints');
-    expected.forEach((line, index) => {
-      assert.match(printed[index] ?? '(nothing)', patternOf(line), `line ${index + 1} of what it prints${context}`);
-    });
-    assert.equal(printed.length, expected.length, `it prints more than README.md says${context}`);
+    await checkTranscript(script, folder, { name: 'README.md', context: () => readLog(folder) });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
