@@ -18,11 +18,12 @@ FROM debian:12-slim
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates libcurl4 libexpat1 libhiredis0.14 libjansson4 \
         libmariadb3 libmicrohttpd12 libsqlite3-0 libssl3 zlib1g \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin parley \
+    && useradd --uid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin parley \
     && install -d -m 0700 -o parley -g parley /data
 COPY --from=build /src/build/parley /usr/local/bin/parley
 ENV PARLEY_LISTEN=0.0.0.0:8080 PARLEY_DATA_DIR=/data
-USER parley
+# By number, so that those who run it can see that it is not root.
+USER 10001:10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 8080

@@ -226,6 +226,7 @@ bench: build build/bench ## measure posts, deliveries and memory (BENCH="--quick
 .PHONY: soak
 soak: ## long repetitions of the tests (SOAK_KILLS=300 SOAK_ROUNDS=20)
 	@scripts/install.sh test
+	@scripts/install.sh packages
 	@$(MAKE) binaries
 	@scripts/soak.sh
 
@@ -234,6 +235,40 @@ fuzz: ## fuzz every target by libFuzzer (FUZZ_SECONDS=60)
 	@scripts/install.sh fuzz
 	@$(MAKE) $(patsubst tests/fuzz/%.c,build/libfuzzer/%,$(FUZZ_TESTS))
 	@scripts/fuzz.sh build/libfuzzer
+
+# Under DESTDIR, for those who make packages. Settings that are there stay. The files of deploy/ name the places of an installation to /usr/local.
+prefix ?= /usr/local
+sysconfdir ?= /etc
+bindir = $(prefix)/bin
+sbindir = $(prefix)/sbin
+mandir = $(prefix)/share/man
+unitdir = $(prefix)/lib/systemd/system
+PLACED = sed -e 's|/usr/local/bin|$(bindir)|g' -e 's|/usr/local/sbin|$(sbindir)|g' -e 's|/etc/parley|$(sysconfdir)/parley|g'
+
+.PHONY: install
+install: build ## install to /usr/local, with a systemd unit (prefix=, sysconfdir=, DESTDIR=)
+	@install -D -m 755 build/parley $(DESTDIR)$(bindir)/parley
+	@install -d $(DESTDIR)$(sbindir) $(DESTDIR)$(unitdir) $(DESTDIR)$(sysconfdir)/parley
+	@$(PLACED) deploy/parleyctl >$(DESTDIR)$(sbindir)/parleyctl && chmod 755 $(DESTDIR)$(sbindir)/parleyctl
+	@for unit in parley.service parley-cleanup.service parley-cleanup.timer; do \
+		$(PLACED) deploy/$$unit >$(DESTDIR)$(unitdir)/$$unit && chmod 644 $(DESTDIR)$(unitdir)/$$unit || exit; \
+	done
+	@install -D -m 644 deploy/parley.1 $(DESTDIR)$(mandir)/man1/parley.1
+	@install -d $(DESTDIR)$(mandir)/man8 && echo '.so man1/parley.1' >$(DESTDIR)$(mandir)/man8/parleyctl.8
+	@[ -e $(DESTDIR)$(sysconfdir)/parley/parley.conf ] || \
+		install -m 600 deploy/parley.conf $(DESTDIR)$(sysconfdir)/parley/parley.conf
+
+.PHONY: deb
+deb: ## build a Debian package in build/ (DEB_VERSION=)
+	@scripts/install.sh deb
+	@$(MAKE) build
+	+@scripts/deb.sh
+
+.PHONY: packages
+packages: ## try the package and the container's image in a clean Debian, as root (PACKAGES_OF="package image")
+	@scripts/install.sh packages
+	@$(MAKE) build
+	+@scripts/packages.sh $(PACKAGES_OF)
 
 .PHONY: install-deps
 install-deps: ## install what building, testing and checking need

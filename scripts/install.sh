@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs the Debian packages that a goal needs, if any of them is missing.
 #
-# usage: scripts/install.sh run|cluster|test|check|fuzz
+# usage: scripts/install.sh run|cluster|deb|packages|test|check|fuzz
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -15,6 +15,17 @@ packages_to_run() {
 packages_to_cluster() {
     packages_to_run
     echo mariadb-server redis-server radosgw ceph-mon ceph-osd ceph-common haproxy python3
+}
+
+packages_to_deb() {
+    packages_to_run
+    echo dpkg-dev
+}
+
+packages_to_packages() {
+    packages_to_deb
+    echo debootstrap systemd-container lintian iproute2 procps
+    has_command node || echo nodejs
 }
 
 packages_to_test() {

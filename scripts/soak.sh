@@ -38,6 +38,7 @@ suite galera-again again with_galera api_tests build/parley tests/cluster/galera
 suite galera-nodes with_galera at_first_server PARLEY_TEST_DB api_tests build/parley tests/cluster/nodes.test.mjs
 # Longer than the minute after which proxies give up by themselves.
 DEPLOY_QUIET_SECONDS=75 suite deploy-quiet api_tests build/parley tests/deploy/proxies.test.mjs
+suite packages scripts/packages.sh
 suite storage-s3-virtual scripts/storage.sh s3-virtual
 suite api-mariadb-all with_mariadb api_tests build/parley tests/api/*.test.mjs
 suite api-asan-all api_tests build/parley-asan tests/api/*.test.mjs

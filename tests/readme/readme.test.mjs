@@ -1,4 +1,4 @@
-// README.md is true: its transcript does what it says, exactly as it is printed, and what it names exists.
+// README.md is true: its first message and its transcript do what it says, exactly as it is printed, and what it names exists.
 //
 // The transcript uses the port and the paths that it prints, so it runs in a folder of its own that only has build/ in it.
 import assert from 'node:assert/strict';
@@ -15,9 +15,10 @@ const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
 const README = readFileSync(path.join(REPOSITORY, 'README.md'), 'utf8');
 const PORT = 8080;
 
-function transcript() {
-  const found = /<!-- transcript[^>]*-->\n```sh\n(.*?)\n```/s.exec(README);
-  assert.ok(found, 'README.md has no block after a <!-- transcript --> mark');
+// The block after the mark <!-- name … -->.
+function blockOf(name) {
+  const found = new RegExp(`<!-- ${name}[^>]*-->\\n\`\`\`sh\\n(.*?)\\n\`\`\``, 's').exec(README);
+  assert.ok(found, `README.md has no block after a <!-- ${name} --> mark`);
   return found[1];
 }
 
@@ -34,17 +35,25 @@ function readLog(folder) {
   return existsSync(file) ? readFileSync(file, 'utf8') : '(none)';
 }
 
-test('the transcript prints what README.md says', async () => {
-  const script = transcript();
+// Runs a block, between what goes before and after it, in a folder that only has build/ in it, and compares what it prints with its `# →` lines.
+async function checkBlock(block, { before = '', after = '' } = {}) {
   const folder = mkdtempSync(path.join(tmpdir(), 'parley-readme-'));
   try {
     await refuseTakenPort();
     symlinkSync(path.join(REPOSITORY, 'build'), path.join(folder, 'build'));
-    await checkTranscript(script, folder, { name: 'README.md', context: () => readLog(folder) });
+    await checkTranscript([before, block, after].join('\n'), folder, { name: 'README.md', context: () => readLog(folder) });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+test('the first message prints what README.md says, beside a server', async () => {
+  const before = `build/parley serve 2>>parley.log & server=$!
+until curl -sf http://127.0.0.1:${PORT}/readyz >/dev/null; do sleep 0.1; done`;
+  await checkBlock(blockOf('first message'), { before, after: 'kill $server; wait 2>/dev/null' });
 });
+
+test('the transcript prints what README.md says', () => checkBlock(blockOf('transcript')));
 
 test('every setting that README.md names exists, with the default that it states', () => {
   const { stdout, status } = spawnSync(path.join(REPOSITORY, 'build/parley'), ['config'], { env: plainEnvironment(), encoding: 'utf8' });
