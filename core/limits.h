@@ -85,6 +85,7 @@
 #define LIMIT_WAL_PAGES 12000        /* checkpoint beyond: 48 MB of 4 KiB pages, each written once for several changes */
 #define LIMIT_WAL_REST_PAGES 256     /* of these, as many are moved while posts wait */
 #define LIMIT_WAL_AHEAD_PAGES 24000  /* posts wait for a checkpoint when the log is so much longer */
+#define LIMIT_QUIET_COMMITS 32       /* in a second: with more of them the log is not truncated where that can wait */
 #define LIMIT_SWEEP_ROWS 100         /* rows one cleanup command touches: less than 1 ms, for which posts wait */
 #define LIMIT_SWEEP_OBJECTS 200      /* media that one cleanup step dooms, deletes and forgets */
 

@@ -197,7 +197,10 @@ enum err cleanup_once(const struct cleanup_target *target, const struct cleanup_
     struct run run = {
         .target = target,
         .options = options,
-        .sweeping = { .target = target, .dry_run = options->dry_run, .checks_uploads = options->checks_uploads },
+        .sweeping = { .target = target,
+                      .dry_run = options->dry_run,
+                      .checks_uploads = options->checks_uploads,
+                      .patient = options->patient },
         .started_ms = clock_monotonic_ms(),
     };
     enum err err = reader_open(target->store, &run.sweeping.reader);

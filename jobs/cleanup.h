@@ -34,6 +34,7 @@ struct cleanup_options {
     bool dry_run;        /* changes nothing; one step of each sweep, so that `more` means "at least so many" */
     bool checks_uploads; /* also looks for multipart uploads that nobody knows of: a listing of them all */
     int64_t budget_ms;   /* 0: until nothing is left to do */
+    bool patient;        /* another run follows: the write-ahead log, which holds what was deleted, need not be truncated while many post */
     cleanup_progress progress;
     void *context;
 };

@@ -26,7 +26,7 @@ const struct sweep sweeps[SWEEP_COUNT] = {
 };
 
 enum err sweeps_finish(struct sweeping *sweeping, bool *ret_again) {
-    struct command command = { .type = COMMAND_SWEEP, .in.sweep = { .kind = SWEEP_KEYS, .last = true } };
+    struct command command = { .type = COMMAND_SWEEP, .in.sweep = { .kind = SWEEP_KEYS, .last = true, .patient = sweeping->patient } };
     struct cleanup_step step;
     enum err err = run_sweep(sweeping, &command, &step);
     if (err == OK)
