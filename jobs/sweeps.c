@@ -1,9 +1,13 @@
 /* Owns the table of sweeps, and those that the store does by itself. */
 #include "jobs/sweeps.h"
 
+#include "core/clock.h"
+
 static enum err run_sweep(struct sweeping *sweeping, struct command *command, struct cleanup_step *step) {
+    int64_t started_us = clock_monotonic_us();
     enum err err = store_run(sweeping->target->store, command);
     if (err == OK) {
+        step->writer_us = clock_monotonic_us() - started_us;
         step->rows = command->out.sweep.rows;
         step->overdue_ms = command->out.sweep.overdue_ms;
         step->more = command->out.sweep.more;

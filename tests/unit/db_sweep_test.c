@@ -1,4 +1,4 @@
-/* When the write-ahead log is truncated. Time stands still but for pass_time(). */
+/* What bounds the steps of the cleanup, and when the write-ahead log is truncated. Time stands still but for pass_time(). */
 #include "db_support.h"
 #include "unit.h"
 
@@ -7,9 +7,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/id.h"
 #include "core/limits.h"
 
 #define SECOND_MS INT64_C(1000)
+#define MINUTE_MS (60 * SECOND_MS)
 
 static _Atomic int64_t passed_ms = INT64_C(1800000000000);
 
@@ -22,6 +24,66 @@ int clock_gettime(clockid_t clock, struct timespec *out) {
 }
 
 static void pass_time(int64_t duration_ms) { atomic_fetch_add(&passed_ms, duration_ms); }
+
+/* ---- Steps -------------------------------------------------------------------------------------------------------------------------- */
+
+static void post_many(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, size_t count) {
+    struct command *commands = calloc(count, sizeof *commands);
+    struct volley volley;
+    assert_non_null(commands);
+    volley_begin(&volley, fixture);
+    for (size_t i = 0; i < count; i++) {
+        commands[i] = (struct command){ .type = COMMAND_MESSAGE_POST,
+                                        .actor_id = user_id,
+                                        .in.message_post = { .chat_id = chat_id, .text = "m", .text_size = 1 } };
+        assert_int_equal(volley_submit(&volley, &commands[i]), OK);
+    }
+    volley_wait(&volley);
+    for (size_t i = 0; i < count; i++)
+        command_release(&commands[i]);
+    free(commands);
+}
+
+static struct command sweep_log(struct fixture *fixture) {
+    struct command sweep = { .type = COMMAND_SWEEP, .in.sweep.kind = SWEEP_LOG };
+    assert_int_equal(store_run(fixture->store, &sweep), OK);
+    command_release(&sweep);
+    return sweep;
+}
+
+static void a_step_takes_so_many_events_of_one_chat(void **state) {
+    struct fixture *fixture = *state;
+    fixture->config.retention_ms = MINUTE_MS;
+    fixture_reopen(fixture);
+    uint64_t ann = make_user(fixture, "ann"), chat = make_group(fixture, ann, NULL, 0);
+    sweep_all(fixture);
+    post_many(fixture, ann, chat, LIMIT_SWEEP_EVENTS);
+    pass_time(2 * MINUTE_MS);
+    uint64_t kept = post_ok(fixture, ann, chat, "kept");
+    struct command sweep = sweep_log(fixture);
+    assert_true(sweep.out.sweep.rows == LIMIT_SWEEP_EVENTS && sweep.out.sweep.more);
+    sweep = sweep_log(fixture);
+    assert_true(sweep.out.sweep.rows > 0 && sweep.out.sweep.rows < 10 && !sweep.out.sweep.more); /* of ann, and of the chat */
+    assert_int_equal(log_position(store_floor(fixture->store)), log_position(kept) - 1);
+    sweep = sweep_log(fixture);
+    assert_true(sweep.out.sweep.rows == 0 && !sweep.out.sweep.more);
+}
+
+static void a_step_takes_events_of_so_many_chats(void **state) {
+    struct fixture *fixture = *state;
+    fixture->config.retention_ms = MINUTE_MS;
+    fixture_reopen(fixture);
+    uint64_t ann = make_user(fixture, "ann");
+    pass_time(2 * MINUTE_MS);
+    sweep_all(fixture);
+    for (int i = 0; i < LIMIT_SWEEP_OWNERS + 5; i++)
+        make_group(fixture, ann, NULL, 0);
+    pass_time(2 * MINUTE_MS);
+    struct command sweep = sweep_log(fixture);
+    assert_true(sweep.out.sweep.rows == LIMIT_SWEEP_OWNERS && sweep.out.sweep.more);
+    sweep = sweep_log(fixture);
+    assert_true(sweep.out.sweep.rows == 5 && !sweep.out.sweep.more);
+}
 
 /* ---- The write-ahead log ------------------------------------------------------------------------------------------------------------ */
 
@@ -89,6 +151,8 @@ static void many_commits_put_it_off_for_a_part_of_the_promised_time(void **state
 int main(void) {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
+        TEST(a_step_takes_so_many_events_of_one_chat),
+        TEST(a_step_takes_events_of_so_many_chats),
         TEST(many_commits_put_off_truncating_the_log),
         TEST(many_commits_put_it_off_for_a_part_of_the_promised_time),
     };
