@@ -85,7 +85,10 @@
 #define LIMIT_WAL_PAGES 12000        /* checkpoint beyond: 48 MB of 4 KiB pages, each written once for several changes */
 #define LIMIT_WAL_REST_PAGES 256     /* of these, as many are moved while posts wait */
 #define LIMIT_WAL_AHEAD_PAGES 24000  /* posts wait for a checkpoint when the log is so much longer */
-#define LIMIT_SWEEP_ROWS 100         /* rows one cleanup command touches: less than 1 ms, for which posts wait */
+#define LIMIT_QUIET_COMMITS 32       /* in a second: with more of them the log is not truncated where that can wait */
+#define LIMIT_SWEEP_ROWS 100         /* rows one cleanup command touches, in 1 or 2 ms for which posts wait */
+#define LIMIT_SWEEP_EVENTS 300       /* of the log, where neighbours share most of the pages that go, */
+#define LIMIT_SWEEP_OWNERS 100       /* and of as many chats and users: each has a page of its own in an index */
 #define LIMIT_SWEEP_OBJECTS 200      /* media that one cleanup step dooms, deletes and forgets */
 
 /* Marks: how far users have read, and what their devices have */

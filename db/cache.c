@@ -99,11 +99,11 @@ void cache_trim(struct cache *cache) {
 
 void cache_keep(struct cache *cache, const struct state *state) {
     size_t cursor = 0;
-    for (struct chat_entry *entry; (entry = map_next(&state->chats, &cursor));)
+    for (struct chat_entry *entry; (entry = map_next(&state->entries[NEED_CHATS], &cursor));)
         keep_chat(cache, entry);
     cursor = 0;
-    for (struct stay_entry *first; (first = map_next(&state->stays, &cursor));) {
-        for (struct stay_entry *entry = first; entry; entry = entry->next)
-            keep_stay(cache, entry);
+    for (struct pair_link *first; (first = map_next(&state->entries[NEED_STAYS], &cursor));) {
+        for (struct pair_link *link = first; link; link = link->next)
+            keep_stay(cache, (struct stay_entry *)link);
     }
 }

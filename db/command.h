@@ -357,7 +357,8 @@ struct command {
         struct {
             enum sweep_kind kind;
             bool dry_run; /* only counts, up to the bound of one pass */
-            bool last;    /* the run ends with this one: what was deleted leaves the write-ahead log, too, before it is answered */
+            bool last;    /* the run ends with this one: what was deleted leaves the write-ahead log, too, before it is answered; */
+            bool patient; /* or by a later one, while many post: soon enough for config->cleanup_deadline_ms */
         } sweep;          /* one bounded pass; out.sweep.more says whether there is more */
     } in;
 

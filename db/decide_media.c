@@ -70,7 +70,7 @@ static struct media_entry *find_own(struct state *state, struct command *command
 /* What was counted as an upload of its owner's is none any more. */
 static void end_pending(struct state *state, const struct media_entry *entry) {
     struct user_entry *user = state_user(state, entry->media.owner_id);
-    if (user && user->pending_needed && user->pending_count > 0)
+    if (user && user->pending_count > 0)
         user->pending_count--;
 }
 

@@ -11,21 +11,11 @@ void state_init(struct state *state, struct arena *arena, const struct config *c
 void state_release(struct state *state) {
     for (size_t i = 0; i < state->events.count; i++)
         frame_drop(((struct event_entry *)state->events.items[i])->frame);
-    struct map *maps[] = { &state->users,    &state->names,  &state->chats,  &state->stays,     &state->pairs,    &state->messages,
-                           &state->keys,     &state->media,  &state->sights, &state->links,     &state->requests, &state->bans,
-                           &state->reactors, &state->hidden, &state->drafts, &state->scheduled, &state->blocks,   &state->contacts };
-    for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
-        map_release(maps[i]);
-    struct buf *bufs[] = {
-        &state->need_users,    &state->need_names,          &state->need_devices,  &state->need_counts,     &state->need_pending,
-        &state->need_chats,    &state->need_stays,          &state->need_pairs,    &state->need_messages,   &state->need_keys,
-        &state->need_media,    &state->need_attached,       &state->need_sights,   &state->need_links,      &state->need_link_counts,
-        &state->need_requests, &state->need_request_counts, &state->need_bans,     &state->need_ban_counts, &state->need_reactors,
-        &state->need_pins,     &state->need_hidden,         &state->need_drafts,   &state->need_scheduled,  &state->need_scheduled_counts,
-        &state->need_former,   &state->need_blocks,         &state->need_contacts, &state->need_people
-    };
-    for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
-        buf_release(bufs[i]);
+    for (size_t i = 0; i < NEED_ENTRY_KINDS; i++)
+        map_release(&state->entries[i]);
+    map_release(&state->names);
+    for (size_t i = 0; i < NEED_KINDS; i++)
+        buf_release(&state->need[i]);
 }
 
 void *state_alloc(struct state *state, size_t size) {
@@ -49,11 +39,6 @@ void state_push(struct state *state, struct vec *vec, void *item) {
     vec->items[vec->count++] = item;
 }
 
-static void put(struct state *state, struct map *map, uint64_t key, void *entry) {
-    if (map_put(map, key, entry) != OK)
-        state->failed = true;
-}
-
 /* The JSON arrays start at their first element and get their closing bracket from state_load(). */
 static void need_id(struct buf *need, uint64_t id) {
     buf_char(need, need->size ? ',' : '[');
@@ -69,23 +54,183 @@ static void need_pair(struct buf *need, uint64_t a, uint64_t b) {
     buf_char(need, ']');
 }
 
+/* ---- Entries ---- */
+
+#define BY_ID(entry, id) \
+    { sizeof(struct entry), offsetof(struct entry, id), 0 }
+#define BY_PAIR(entry, a, b) \
+    { sizeof(struct entry), offsetof(struct entry, a), offsetof(struct entry, b) }
+
+static const struct {
+    size_t size;
+    size_t a, b; /* where the numbers are by which it is found */
+} kinds[NEED_ENTRY_KINDS] = {
+    [NEED_USERS] = BY_ID(user_entry, user.id),
+    [NEED_CHATS] = BY_ID(chat_entry, chat.id),
+    [NEED_MESSAGES] = BY_ID(message_entry, message.id),
+    [NEED_MEDIA] = BY_ID(media_entry, media.id),
+    [NEED_LINKS] = BY_ID(link_entry, link.id),
+    [NEED_SCHEDULED] = BY_ID(scheduled_entry, scheduled.id),
+    [NEED_STAYS] = BY_PAIR(stay_entry, stay.chat_id, stay.user_id),
+    [NEED_PAIRS] = BY_PAIR(pair_entry, low, high),
+    [NEED_KEYS] = BY_PAIR(key_entry, user_id, key),
+    [NEED_SIGHTS] = BY_PAIR(sight_entry, media_id, user_id),
+    [NEED_REQUESTS] = BY_PAIR(request_entry, request.chat_id, request.user_id),
+    [NEED_BANS] = BY_PAIR(ban_entry, ban.chat_id, ban.user_id),
+    [NEED_REACTORS] = BY_PAIR(reactor_entry, message_id, user_id),
+    [NEED_HIDDEN] = BY_PAIR(hidden_entry, user_id, message_id),
+    [NEED_DRAFTS] = BY_PAIR(draft_entry, user_id, chat_id),
+    [NEED_BLOCKS] = BY_PAIR(block_entry, block.user_id, block.blocked_id),
+    [NEED_CONTACTS] = BY_PAIR(contact_entry, contact.user_id, contact.contact_id),
+};
+
+static uint64_t *number_at(void *entry, size_t offset) { return (uint64_t *)(void *)((char *)entry + offset); }
+
+static void put(struct state *state, struct map *map, uint64_t key, void *entry) {
+    if (map_put(map, key, entry) != OK)
+        state->failed = true;
+}
+
+static void *make_entry(struct state *state, enum need kind, uint64_t id) {
+    void *entry = state_alloc(state, kinds[kind].size);
+    if (!entry)
+        return NULL;
+    *number_at(entry, kinds[kind].a) = id;
+    put(state, &state->entries[kind], id, entry);
+    return entry;
+}
+
+/* Made, and asked for, where there is none yet. */
+static void *entry_of(struct state *state, enum need kind, uint64_t id) {
+    void *entry = map_get(&state->entries[kind], id);
+    if (entry || !(entry = make_entry(state, kind, id)))
+        return entry;
+    need_id(&state->need[kind], id);
+    return entry;
+}
+
 /* Keys of maps that are found by two numbers: entries with the same mix are told apart by their chain. */
 uint64_t state_mix(uint64_t a, uint64_t b) {
     uint64_t mixed = a * UINT64_C(0x9E3779B97F4A7C15) ^ (b + UINT64_C(0x7F4A7C15)) * UINT64_C(0xC2B2AE3D27D4EB4F);
     return mixed ? mixed : 1;
 }
 
-struct user_entry *state_user(struct state *state, uint64_t user_id) {
-    struct user_entry *entry = user_id ? map_get(&state->users, user_id) : NULL;
-    if (entry || !(entry = state_alloc(state, sizeof *entry)))
-        return entry;
-    entry->user.id = user_id;
-    if (user_id) {
-        put(state, &state->users, user_id, entry);
-        need_id(&state->need_users, user_id);
+/* Made where there is none yet: `*ret_made`. */
+static void *find_pair(struct state *state, enum need kind, uint64_t a, uint64_t b, bool *ret_made) {
+    uint64_t key = state_mix(a, b);
+    struct pair_link *first = map_get(&state->entries[kind], key);
+    *ret_made = false;
+    for (struct pair_link *link = first; link; link = link->next) {
+        if (*number_at(link, kinds[kind].a) == a && *number_at(link, kinds[kind].b) == b)
+            return link;
     }
+    struct pair_link *link = state_alloc(state, kinds[kind].size);
+    if (!link)
+        return NULL;
+    link->next = first;
+    *number_at(link, kinds[kind].a) = a;
+    *number_at(link, kinds[kind].b) = b;
+    put(state, &state->entries[kind], key, link);
+    *ret_made = true;
+    return link;
+}
+
+/* The same by two numbers. */
+static void *entry_of_pair(struct state *state, enum need kind, uint64_t a, uint64_t b) {
+    bool made;
+    void *entry = find_pair(state, kind, a, b, &made);
+    if (made)
+        need_pair(&state->need[kind], a, b);
     return entry;
 }
+
+struct user_entry *state_user(struct state *state, uint64_t user_id) {
+    return user_id ? entry_of(state, NEED_USERS, user_id) : state_alloc(state, sizeof(struct user_entry));
+}
+
+struct chat_entry *state_chat(struct state *state, uint64_t chat_id) {
+    struct chat_entry *entry = map_get(&state->entries[NEED_CHATS], chat_id);
+    if (entry || !(entry = make_entry(state, NEED_CHATS, chat_id)))
+        return entry;
+    const struct chat *known = cache_chat(state->cache, chat_id);
+    if (known)
+        *entry = (struct chat_entry){ .chat = *known, .found = true };
+    else
+        need_id(&state->need[NEED_CHATS], chat_id);
+    return entry;
+}
+
+struct message_entry *state_message(struct state *state, uint64_t message_id) {
+    return entry_of(state, NEED_MESSAGES, message_id);
+}
+
+struct media_entry *state_media(struct state *state, uint64_t media_id) {
+    return media_id ? entry_of(state, NEED_MEDIA, media_id) : state_alloc(state, sizeof(struct media_entry));
+}
+
+struct link_entry *state_link(struct state *state, uint64_t link_id) {
+    return entry_of(state, NEED_LINKS, link_id);
+}
+
+struct scheduled_entry *state_scheduled(struct state *state, uint64_t scheduled_id) {
+    return entry_of(state, NEED_SCHEDULED, scheduled_id);
+}
+
+struct stay_entry *state_stay(struct state *state, uint64_t chat_id, uint64_t user_id) {
+    bool made;
+    struct stay_entry *entry = find_pair(state, NEED_STAYS, chat_id, user_id, &made);
+    if (!made)
+        return entry;
+    const struct stay *known = cache_stay(state->cache, chat_id, user_id);
+    if (known)
+        entry->stay = *known;
+    else
+        need_pair(&state->need[NEED_STAYS], chat_id, user_id);
+    entry->found = known != NULL;
+    return entry;
+}
+
+struct pair_entry *state_pair(struct state *state, uint64_t one, uint64_t other) {
+    return one < other ? entry_of_pair(state, NEED_PAIRS, one, other) : entry_of_pair(state, NEED_PAIRS, other, one);
+}
+
+struct key_entry *state_key(struct state *state, uint64_t user_id, uint64_t key) {
+    return entry_of_pair(state, NEED_KEYS, user_id, key);
+}
+
+struct sight_entry *state_sight(struct state *state, uint64_t media_id, uint64_t user_id) {
+    return entry_of_pair(state, NEED_SIGHTS, media_id, user_id);
+}
+
+struct request_entry *state_request(struct state *state, uint64_t chat_id, uint64_t user_id) {
+    return entry_of_pair(state, NEED_REQUESTS, chat_id, user_id);
+}
+
+struct ban_entry *state_ban(struct state *state, uint64_t chat_id, uint64_t user_id) {
+    return entry_of_pair(state, NEED_BANS, chat_id, user_id);
+}
+
+struct reactor_entry *state_reactor(struct state *state, uint64_t message_id, uint64_t user_id) {
+    return entry_of_pair(state, NEED_REACTORS, message_id, user_id);
+}
+
+struct hidden_entry *state_hidden(struct state *state, uint64_t user_id, uint64_t message_id) {
+    return entry_of_pair(state, NEED_HIDDEN, user_id, message_id);
+}
+
+struct draft_entry *state_draft(struct state *state, uint64_t user_id, uint64_t chat_id) {
+    return entry_of_pair(state, NEED_DRAFTS, user_id, chat_id);
+}
+
+struct block_entry *state_block(struct state *state, uint64_t user_id, uint64_t blocked_id) {
+    return entry_of_pair(state, NEED_BLOCKS, user_id, blocked_id);
+}
+
+struct contact_entry *state_contact(struct state *state, uint64_t user_id, uint64_t contact_id) {
+    return entry_of_pair(state, NEED_CONTACTS, user_id, contact_id);
+}
+
+/* ---- By name ---- */
 
 static uint64_t hash_name(const char *name) {
     uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
@@ -96,6 +241,7 @@ static uint64_t hash_name(const char *name) {
 
 struct user_entry *state_user_named(struct state *state, const char *username) {
     uint64_t hash = hash_name(username);
+    struct buf *need = &state->need[NEED_NAMES];
     struct user_entry *first = map_get(&state->names, hash);
     for (struct user_entry *entry = first; entry; entry = entry->next_of_name) {
         if (strcmp(entry->user.username, username) == 0)
@@ -107,333 +253,57 @@ struct user_entry *state_user_named(struct state *state, const char *username) {
     entry->user.username = username;
     entry->next_of_name = first;
     put(state, &state->names, hash, entry);
-    buf_char(&state->need_names, state->need_names.size ? ',' : '[');
-    json_quote(&state->need_names, username, strlen(username));
+    buf_char(need, need->size ? ',' : '[');
+    json_quote(need, username, strlen(username));
     return entry;
 }
 
-void state_need_devices(struct state *state, uint64_t user_id) {
+/* ---- What is needed of entries besides ---- */
+
+/* Notes that it is asked for; whether it is for the first time. */
+static bool ask(uint64_t *needed, enum need need) {
+    uint64_t bit = UINT64_C(1) << need;
+    bool is_first = !(*needed & bit);
+    *needed |= bit;
+    return is_first;
+}
+
+static void need_of_user(struct state *state, enum need need, uint64_t user_id) {
     struct user_entry *entry = state_user(state, user_id);
-    if (!entry || entry->devices_needed)
-        return;
-    entry->devices_needed = true;
-    need_id(&state->need_devices, user_id);
+    if (entry && ask(&entry->needed, need))
+        need_id(&state->need[need], user_id);
 }
 
-void state_need_chat_count(struct state *state, uint64_t user_id) {
-    struct user_entry *entry = state_user(state, user_id);
-    if (!entry || entry->count_needed)
-        return;
-    entry->count_needed = true;
-    need_id(&state->need_counts, user_id);
+void state_need_devices(struct state *state, uint64_t user_id) { need_of_user(state, NEED_DEVICES, user_id); }
+void state_need_chat_count(struct state *state, uint64_t user_id) { need_of_user(state, NEED_CHAT_COUNTS, user_id); }
+void state_need_pending_count(struct state *state, uint64_t user_id) { need_of_user(state, NEED_PENDING_COUNTS, user_id); }
+void state_need_people_counts(struct state *state, uint64_t user_id) { need_of_user(state, NEED_PEOPLE_COUNTS, user_id); }
+
+static void need_of_chat(struct state *state, enum need need, uint64_t chat_id) {
+    struct chat_entry *entry = state_chat(state, chat_id);
+    if (entry && ask(&entry->needed, need))
+        need_id(&state->need[need], chat_id);
 }
 
-void state_need_pending_count(struct state *state, uint64_t user_id) {
-    struct user_entry *entry = state_user(state, user_id);
-    if (!entry || entry->pending_needed)
-        return;
-    entry->pending_needed = true;
-    need_id(&state->need_pending, user_id);
-}
-
-struct chat_entry *state_chat(struct state *state, uint64_t chat_id) {
-    struct chat_entry *entry = map_get(&state->chats, chat_id);
-    if (entry || !(entry = state_alloc(state, sizeof *entry)))
-        return entry;
-    entry->chat.id = chat_id;
-    put(state, &state->chats, chat_id, entry);
-    const struct chat *known = cache_chat(state->cache, chat_id);
-    if (known)
-        *entry = (struct chat_entry){ .chat = *known, .found = true };
-    else
-        need_id(&state->need_chats, chat_id);
-    return entry;
-}
-
-struct stay_entry *state_stay(struct state *state, uint64_t chat_id, uint64_t user_id) {
-    uint64_t key = state_mix(chat_id, user_id);
-    struct stay_entry *first = map_get(&state->stays, key);
-    for (struct stay_entry *entry = first; entry; entry = entry->next) {
-        if (entry->stay.chat_id == chat_id && entry->stay.user_id == user_id)
-            return entry;
-    }
-    struct stay_entry *entry = state_alloc(state, sizeof *entry);
-    if (!entry)
-        return NULL;
-    const struct stay *known = cache_stay(state->cache, chat_id, user_id);
-    entry->stay = known ? *known : (struct stay){ .chat_id = chat_id, .user_id = user_id };
-    entry->found = known != NULL;
-    entry->next = first;
-    put(state, &state->stays, key, entry);
-    if (!known)
-        need_pair(&state->need_stays, chat_id, user_id);
-    return entry;
-}
+void state_need_link_count(struct state *state, uint64_t chat_id) { need_of_chat(state, NEED_LINK_COUNTS, chat_id); }
+void state_need_request_count(struct state *state, uint64_t chat_id) { need_of_chat(state, NEED_REQUEST_COUNTS, chat_id); }
+void state_need_ban_count(struct state *state, uint64_t chat_id) { need_of_chat(state, NEED_BAN_COUNTS, chat_id); }
+void state_need_pins(struct state *state, uint64_t chat_id) { need_of_chat(state, NEED_PINS, chat_id); }
 
 void state_need_former(struct state *state, uint64_t chat_id, uint64_t user_id) {
     struct stay_entry *entry = state_stay(state, chat_id, user_id);
-    if (!entry || entry->found || entry->former_needed)
-        return;
-    entry->former_needed = true;
-    need_pair(&state->need_former, chat_id, user_id);
-}
-
-struct link_entry *state_link(struct state *state, uint64_t link_id) {
-    struct link_entry *entry = map_get(&state->links, link_id);
-    if (entry || !(entry = state_alloc(state, sizeof *entry)))
-        return entry;
-    entry->link.id = link_id;
-    put(state, &state->links, link_id, entry);
-    need_id(&state->need_links, link_id);
-    return entry;
-}
-
-void state_need_link_count(struct state *state, uint64_t chat_id) {
-    struct chat_entry *entry = state_chat(state, chat_id);
-    if (!entry || entry->links_needed)
-        return;
-    entry->links_needed = true;
-    need_id(&state->need_link_counts, chat_id);
-}
-
-struct request_entry *state_request(struct state *state, uint64_t chat_id, uint64_t user_id) {
-    uint64_t key = state_mix(chat_id, user_id);
-    struct request_entry *first = map_get(&state->requests, key);
-    for (struct request_entry *entry = first; entry; entry = entry->next) {
-        if (entry->request.chat_id == chat_id && entry->request.user_id == user_id)
-            return entry;
-    }
-    struct request_entry *entry = state_alloc(state, sizeof *entry);
-    if (!entry)
-        return NULL;
-    *entry = (struct request_entry){ .request = { .chat_id = chat_id, .user_id = user_id }, .next = first };
-    put(state, &state->requests, key, entry);
-    need_pair(&state->need_requests, chat_id, user_id);
-    return entry;
-}
-
-struct ban_entry *state_ban(struct state *state, uint64_t chat_id, uint64_t user_id) {
-    uint64_t key = state_mix(chat_id, user_id);
-    struct ban_entry *first = map_get(&state->bans, key);
-    for (struct ban_entry *entry = first; entry; entry = entry->next) {
-        if (entry->ban.chat_id == chat_id && entry->ban.user_id == user_id)
-            return entry;
-    }
-    struct ban_entry *entry = state_alloc(state, sizeof *entry);
-    if (!entry)
-        return NULL;
-    *entry = (struct ban_entry){ .ban = { .chat_id = chat_id, .user_id = user_id }, .next = first };
-    put(state, &state->bans, key, entry);
-    need_pair(&state->need_bans, chat_id, user_id);
-    return entry;
-}
-
-void state_need_ban_count(struct state *state, uint64_t chat_id) {
-    struct chat_entry *entry = state_chat(state, chat_id);
-    if (!entry || entry->bans_needed)
-        return;
-    entry->bans_needed = true;
-    need_id(&state->need_ban_counts, chat_id);
-}
-
-void state_need_request_count(struct state *state, uint64_t chat_id) {
-    struct chat_entry *entry = state_chat(state, chat_id);
-    if (!entry || entry->requests_needed)
-        return;
-    entry->requests_needed = true;
-    need_id(&state->need_request_counts, chat_id);
-}
-
-void state_need_pins(struct state *state, uint64_t chat_id) {
-    struct chat_entry *entry = state_chat(state, chat_id);
-    if (!entry || entry->pins_needed)
-        return;
-    entry->pins_needed = true;
-    need_id(&state->need_pins, chat_id);
-}
-
-struct pair_entry *state_pair(struct state *state, uint64_t one, uint64_t other) {
-    uint64_t low = one < other ? one : other;
-    uint64_t high = one < other ? other : one;
-    uint64_t key = state_mix(low, high);
-    struct pair_entry *first = map_get(&state->pairs, key);
-    for (struct pair_entry *entry = first; entry; entry = entry->next) {
-        if (entry->low == low && entry->high == high)
-            return entry;
-    }
-    struct pair_entry *entry = state_alloc(state, sizeof *entry);
-    if (!entry)
-        return NULL;
-    *entry = (struct pair_entry){ .low = low, .high = high, .next = first };
-    put(state, &state->pairs, key, entry);
-    need_pair(&state->need_pairs, low, high);
-    return entry;
-}
-
-struct message_entry *state_message(struct state *state, uint64_t message_id) {
-    struct message_entry *entry = map_get(&state->messages, message_id);
-    if (entry || !(entry = state_alloc(state, sizeof *entry)))
-        return entry;
-    entry->message.id = message_id;
-    put(state, &state->messages, message_id, entry);
-    need_id(&state->need_messages, message_id);
-    return entry;
-}
-
-struct key_entry *state_key(struct state *state, uint64_t user_id, uint64_t key) {
-    uint64_t mixed = state_mix(user_id, key);
-    struct key_entry *first = map_get(&state->keys, mixed);
-    for (struct key_entry *entry = first; entry; entry = entry->next) {
-        if (entry->user_id == user_id && entry->key == key)
-            return entry;
-    }
-    struct key_entry *entry = state_alloc(state, sizeof *entry);
-    if (!entry)
-        return NULL;
-    *entry = (struct key_entry){ .user_id = user_id, .key = key, .next = first };
-    put(state, &state->keys, mixed, entry);
-    need_pair(&state->need_keys, user_id, key);
-    return entry;
-}
-
-struct media_entry *state_media(struct state *state, uint64_t media_id) {
-    struct media_entry *entry = media_id ? map_get(&state->media, media_id) : NULL;
-    if (entry || !(entry = state_alloc(state, sizeof *entry)))
-        return entry;
-    entry->media.id = media_id;
-    if (media_id) {
-        put(state, &state->media, media_id, entry);
-        need_id(&state->need_media, media_id);
-    }
-    return entry;
-}
-
-void state_need_attached(struct state *state, uint64_t message_id) {
-    struct message_entry *entry = state_message(state, message_id);
-    if (!entry || entry->attached_needed)
-        return;
-    entry->attached_needed = true;
-    need_id(&state->need_attached, message_id);
-}
-
-struct sight_entry *state_sight(struct state *state, uint64_t media_id, uint64_t user_id) {
-    uint64_t mixed = state_mix(media_id, user_id);
-    struct sight_entry *first = map_get(&state->sights, mixed);
-    for (struct sight_entry *entry = first; entry; entry = entry->next) {
-        if (entry->media_id == media_id && entry->user_id == user_id)
-            return entry;
-    }
-    struct sight_entry *entry = state_alloc(state, sizeof *entry);
-    if (!entry)
-        return NULL;
-    *entry = (struct sight_entry){ .media_id = media_id, .user_id = user_id, .next = first };
-    put(state, &state->sights, mixed, entry);
-    need_pair(&state->need_sights, media_id, user_id);
-    return entry;
-}
-
-struct reactor_entry *state_reactor(struct state *state, uint64_t message_id, uint64_t user_id) {
-    uint64_t mixed = state_mix(message_id, user_id);
-    struct reactor_entry *first = map_get(&state->reactors, mixed);
-    for (struct reactor_entry *entry = first; entry; entry = entry->next) {
-        if (entry->message_id == message_id && entry->user_id == user_id)
-            return entry;
-    }
-    struct reactor_entry *entry = state_alloc(state, sizeof *entry);
-    if (!entry)
-        return NULL;
-    *entry = (struct reactor_entry){ .message_id = message_id, .user_id = user_id, .next = first };
-    put(state, &state->reactors, mixed, entry);
-    need_pair(&state->need_reactors, message_id, user_id);
-    return entry;
-}
-
-struct hidden_entry *state_hidden(struct state *state, uint64_t user_id, uint64_t message_id) {
-    uint64_t mixed = state_mix(user_id, message_id);
-    struct hidden_entry *first = map_get(&state->hidden, mixed);
-    for (struct hidden_entry *entry = first; entry; entry = entry->next) {
-        if (entry->user_id == user_id && entry->message_id == message_id)
-            return entry;
-    }
-    struct hidden_entry *entry = state_alloc(state, sizeof *entry);
-    if (!entry)
-        return NULL;
-    *entry = (struct hidden_entry){ .user_id = user_id, .message_id = message_id, .next = first };
-    put(state, &state->hidden, mixed, entry);
-    need_pair(&state->need_hidden, user_id, message_id);
-    return entry;
-}
-
-struct block_entry *state_block(struct state *state, uint64_t user_id, uint64_t blocked_id) {
-    uint64_t mixed = state_mix(user_id, blocked_id);
-    struct block_entry *first = map_get(&state->blocks, mixed);
-    for (struct block_entry *entry = first; entry; entry = entry->next) {
-        if (entry->block.user_id == user_id && entry->block.blocked_id == blocked_id)
-            return entry;
-    }
-    struct block_entry *entry = state_alloc(state, sizeof *entry);
-    if (!entry)
-        return NULL;
-    *entry = (struct block_entry){ .block = { .user_id = user_id, .blocked_id = blocked_id }, .next = first };
-    put(state, &state->blocks, mixed, entry);
-    need_pair(&state->need_blocks, user_id, blocked_id);
-    return entry;
-}
-
-struct contact_entry *state_contact(struct state *state, uint64_t user_id, uint64_t contact_id) {
-    uint64_t mixed = state_mix(user_id, contact_id);
-    struct contact_entry *first = map_get(&state->contacts, mixed);
-    for (struct contact_entry *entry = first; entry; entry = entry->next) {
-        if (entry->contact.user_id == user_id && entry->contact.contact_id == contact_id)
-            return entry;
-    }
-    struct contact_entry *entry = state_alloc(state, sizeof *entry);
-    if (!entry)
-        return NULL;
-    *entry = (struct contact_entry){ .contact = { .user_id = user_id, .contact_id = contact_id }, .next = first };
-    put(state, &state->contacts, mixed, entry);
-    need_pair(&state->need_contacts, user_id, contact_id);
-    return entry;
-}
-
-void state_need_people_counts(struct state *state, uint64_t user_id) {
-    struct user_entry *entry = state_user(state, user_id);
-    if (!entry || entry->people_needed)
-        return;
-    entry->people_needed = true;
-    need_id(&state->need_people, user_id);
-}
-
-struct draft_entry *state_draft(struct state *state, uint64_t user_id, uint64_t chat_id) {
-    uint64_t mixed = state_mix(user_id, chat_id);
-    struct draft_entry *first = map_get(&state->drafts, mixed);
-    for (struct draft_entry *entry = first; entry; entry = entry->next) {
-        if (entry->user_id == user_id && entry->chat_id == chat_id)
-            return entry;
-    }
-    struct draft_entry *entry = state_alloc(state, sizeof *entry);
-    if (!entry)
-        return NULL;
-    *entry = (struct draft_entry){ .user_id = user_id, .chat_id = chat_id, .next = first };
-    put(state, &state->drafts, mixed, entry);
-    need_pair(&state->need_drafts, user_id, chat_id);
-    return entry;
-}
-
-struct scheduled_entry *state_scheduled(struct state *state, uint64_t scheduled_id) {
-    struct scheduled_entry *entry = map_get(&state->scheduled, scheduled_id);
-    if (entry || !(entry = state_alloc(state, sizeof *entry)))
-        return entry;
-    entry->scheduled.id = scheduled_id;
-    put(state, &state->scheduled, scheduled_id, entry);
-    need_id(&state->need_scheduled, scheduled_id);
-    return entry;
+    if (entry && !entry->found && ask(&entry->needed, NEED_FORMER))
+        need_pair(&state->need[NEED_FORMER], chat_id, user_id);
 }
 
 void state_need_scheduled_count(struct state *state, uint64_t chat_id, uint64_t user_id) {
     struct stay_entry *entry = state_stay(state, chat_id, user_id);
-    if (!entry || entry->scheduled_needed)
-        return;
-    entry->scheduled_needed = true;
-    need_pair(&state->need_scheduled_counts, chat_id, user_id);
+    if (entry && ask(&entry->needed, NEED_SCHEDULED_COUNTS))
+        need_pair(&state->need[NEED_SCHEDULED_COUNTS], chat_id, user_id);
+}
+
+void state_need_attached(struct state *state, uint64_t message_id) {
+    struct message_entry *entry = state_message(state, message_id);
+    if (entry && ask(&entry->needed, NEED_ATTACHED))
+        need_id(&state->need[NEED_ATTACHED], message_id);
 }

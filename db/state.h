@@ -6,6 +6,8 @@
  * memory runs out `failed` is set, and the whole batch is given up. Used by the writer's thread only. */
 #pragma once
 
+#include <assert.h>
+
 #include "core/arena.h"
 #include "core/config.h"
 #include "core/id.h"
@@ -20,6 +22,50 @@ struct vec {
     size_t count, capacity;
 };
 
+/* What a batch asks the database for: one statement for each kind (db/store_load.c), in this order. */
+enum need {
+    /* Entries that are found by an id, */
+    NEED_USERS,
+    NEED_CHATS,
+    NEED_MESSAGES,
+    NEED_MEDIA,
+    NEED_LINKS,
+    NEED_SCHEDULED,
+    /* or by two numbers; */
+    NEED_STAYS,
+    NEED_PAIRS,
+    NEED_KEYS,
+    NEED_SIGHTS,
+    NEED_REQUESTS,
+    NEED_BANS,
+    NEED_REACTORS,
+    NEED_HIDDEN,
+    NEED_DRAFTS,
+    NEED_BLOCKS,
+    NEED_CONTACTS,
+    NEED_ENTRY_KINDS,
+    /* and what commands seldom want to know besides. */
+    NEED_NAMES = NEED_ENTRY_KINDS,
+    NEED_DEVICES,
+    NEED_CHAT_COUNTS,
+    NEED_PENDING_COUNTS,
+    NEED_FORMER,
+    NEED_ATTACHED,
+    NEED_LINK_COUNTS,
+    NEED_REQUEST_COUNTS,
+    NEED_BAN_COUNTS,
+    NEED_PINS,
+    NEED_SCHEDULED_COUNTS,
+    NEED_PEOPLE_COUNTS,
+    NEED_KINDS
+};
+static_assert(NEED_KINDS <= 64, "a bit for each, in `needed` of entries");
+
+/* The first member of entries that are found by two numbers. */
+struct pair_link {
+    struct pair_link *next; /* of those with the same key */
+};
+
 struct device_entry {
     struct device device;
     uint8_t token[SHA256_SIZE];
@@ -27,13 +73,10 @@ struct device_entry {
 
 struct user_entry {
     struct user user;
-    struct vec devices; /* struct device_entry, if they were needed */
-    bool devices_needed;
-    bool count_needed;
-    uint32_t chat_count; /* of which the user is a member, if it was needed */
-    bool pending_needed;
-    uint32_t pending_count; /* uploads that are not completed, if it was needed */
-    bool people_needed;
+    uint64_t needed;                     /* a bit for each enum need of what was asked for */
+    struct vec devices;                  /* struct device_entry, if they were needed */
+    uint32_t chat_count;                 /* of which the user is a member, if it was needed */
+    uint32_t pending_count;              /* uploads that are not completed, if it was needed */
     uint32_t block_count, contact_count; /* the user's own, if they were needed */
     bool found;
     bool listed;       /* in new_users or changed_users */
@@ -48,30 +91,26 @@ struct pin_row {
 
 struct chat_entry {
     struct chat chat;
+    uint64_t needed; /* likewise */
     struct vec pins; /* struct pin_row, if they were needed: as they were when the batch began */
-    bool pins_needed;
     bool found;
-    bool listed;          /* in new_chats or changed_chats */
-    bool delivery_listed; /* in changed_deliveries */
-    bool avatar_listed;   /* in changed_avatars */
-    bool links_needed;
-    uint32_t link_count; /* that work, if it was needed */
-    bool requests_needed;
+    bool listed;            /* in new_chats or changed_chats */
+    bool delivery_listed;   /* in changed_deliveries */
+    bool avatar_listed;     /* in changed_avatars */
+    uint32_t link_count;    /* that work, if it was needed */
     uint32_t request_count; /* of users who wait to join, if it was needed */
-    bool bans_needed;
-    uint32_t ban_count; /* if it was needed */
+    uint32_t ban_count;     /* if it was needed */
 };
 
 /* The open stay of a user in a chat; found is false when there is none. */
 struct stay_entry {
+    struct pair_link link;
     struct stay stay;
     bool found;
     bool listed;
-    bool settings_listed; /* in changed_settings */
-    bool former_needed;
-    bool scheduled_needed;
+    bool settings_listed;     /* in changed_settings */
+    uint64_t needed;          /* likewise */
     uint32_t scheduled_count; /* messages that the member has scheduled, if it was needed */
-    struct stay_entry *next;
 };
 
 struct link_entry {
@@ -83,38 +122,38 @@ struct link_entry {
 
 /* A user's request to join a chat; found is false when there is none. */
 struct request_entry {
+    struct pair_link link;
     struct join_request request;
     bool found;
-    struct request_entry *next;
 };
 
 /* found is false when the user is not banned. */
 struct ban_entry {
+    struct pair_link link;
     struct ban ban;
     bool found;
-    struct ban_entry *next;
 };
 
 /* found is false when the user has not blocked the other. */
 struct block_entry {
+    struct pair_link link;
     struct block block;
     bool found;
-    struct block_entry *next;
 };
 
 /* found is false when the other is no contact of the user's. */
 struct contact_entry {
+    struct pair_link link;
     struct contact contact;
     bool found;
-    struct contact_entry *next;
 };
 
 struct draft_entry { /* of a member in a chat */
+    struct pair_link link;
     uint64_t user_id, chat_id;
     const char *text; /* NULL: none */
     size_t size;
     bool listed; /* in changed_drafts */
-    struct draft_entry *next;
 };
 
 /* found is false when it was sent or deleted. */
@@ -125,9 +164,9 @@ struct scheduled_entry {
 };
 
 struct pair_entry { /* a direct chat's pair */
+    struct pair_link link;
     uint64_t low, high;
     uint64_t chat_id; /* 0: there is none */
-    struct pair_entry *next;
 };
 
 struct message_entry {
@@ -135,8 +174,8 @@ struct message_entry {
     bool found;
     bool listed;
     bool reactions_listed; /* in reacted_messages */
-    bool attached_needed;
-    struct vec attached; /* struct media_entry, thumbnails among them, if they were needed */
+    uint64_t needed;       /* likewise */
+    struct vec attached;   /* struct media_entry, thumbnails among them, if they were needed */
 };
 
 /* A reaction of a user at a message: one that is there, or that this batch has changed. */
@@ -150,9 +189,9 @@ struct reaction_entry {
 
 /* All reactions of a user at a message. */
 struct reactor_entry {
+    struct pair_link link;
     uint64_t message_id, user_id;
     struct vec reactions; /* struct reaction_entry */
-    struct reactor_entry *next;
 };
 
 /* What a message said before an edit. */
@@ -165,9 +204,9 @@ struct revision_row {
 
 /* Whether a user has deleted a message for themselves. */
 struct hidden_entry {
+    struct pair_link link;
     uint64_t user_id, message_id, chat_id;
     bool hidden;
-    struct hidden_entry *next;
 };
 
 struct media_entry {
@@ -179,9 +218,9 @@ struct media_entry {
 
 /* Whether a user saw a media in some message when the batch began. */
 struct sight_entry {
+    struct pair_link link;
     uint64_t media_id, user_id;
     bool seen;
-    struct sight_entry *next;
 };
 
 struct attachment_row {
@@ -223,10 +262,10 @@ struct event_entry {
 };
 
 struct key_entry { /* an idempotency key of a user */
+    struct pair_link link;
     uint64_t user_id, key;
     uint8_t request[HASH128_SIZE];
     uint64_t result_id; /* 0: not seen before */
-    struct key_entry *next;
 };
 
 struct invite_entry {
@@ -284,12 +323,8 @@ struct state {
     uint16_t tag;              /* of this commit */
     bool failed;
 
-    struct map users, names, chats, stays, pairs, messages, keys, media, sights, links, requests, bans, reactors, hidden, drafts, scheduled,
-        blocks, contacts;
-    struct buf need_users, need_names, need_devices, need_counts, need_pending, need_chats, need_stays, need_pairs, need_messages,
-        need_keys, need_media, need_attached, need_sights, need_links, need_link_counts, need_requests, need_request_counts, need_bans,
-        need_ban_counts, need_reactors, need_pins, need_hidden, need_drafts, need_scheduled, need_scheduled_counts, need_former,
-        need_blocks, need_contacts, need_people; /* JSON arrays */
+    struct map entries[NEED_ENTRY_KINDS], names;
+    struct buf need[NEED_KINDS]; /* JSON arrays */
 
     struct vec new_users, changed_users, new_devices, new_chats, changed_chats, new_stays, changed_stays, events, changed_messages;
     struct vec read_marks, changed_settings, changed_drafts;

@@ -95,7 +95,7 @@ enum err store_open(const struct config *config, struct store **ret_store, char 
         return ERR_NO_MEMORY;
     store->config = config;
     store->lock_fd = -1;
-    store->has_residue = true; /* of earlier runs */
+    store->residue_ms = clock_monotonic_ms(); /* of earlier runs */
     atomic_store(&store->healthy, true);
     pthread_mutex_init(&store->mutex, NULL);
     pthread_mutex_init(&store->whispering, NULL);

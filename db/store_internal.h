@@ -76,10 +76,13 @@ struct store {
     char writer[32];           /* the name of its own row beside it, */
     bool has_own_row;          /* which is there, as far as this writer knows */
     uint64_t taken_number;     /* the head row's while its transaction lasts */
-    bool has_residue;          /* the write-ahead log may hold what was deleted from the tables */
+    int64_t residue_ms;        /* since when the write-ahead log may hold what tables do not any more; monotonic, 0: it does not */
     int64_t last_ms;           /* of the last event: times never go back along the log */
     uint64_t delivery_chat_id; /* where the next sweep of delivered messages goes on */
     uint64_t swept_id;         /* where the next sweep of the log goes on: nothing is left up to there */
+
+    int64_t commits_ms[LIMIT_QUIET_COMMITS]; /* the writer's, too: when the last ones were, but for the cleanup's; monotonic */
+    uint64_t commit_count;
 
     /* For all to look at. */
     _Atomic uint64_t head, floor;

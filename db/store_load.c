@@ -365,43 +365,43 @@ static void bind_times(const struct state *state, struct db *db, struct statemen
 }
 
 static const struct {
-    size_t need; /* offset of the JSON array in struct state */
     const struct query *query;
     row_taker take;
     void (*bind)(const struct state *state, struct db *db, struct statement *statement); /* what follows ?1; NULL: nothing does */
-} loads[] = {
-    { offsetof(struct state, need_users), &load_users, take_user, NULL },
-    { offsetof(struct state, need_names), &load_names, take_named, NULL },
-    { offsetof(struct state, need_devices), &load_devices, take_device, NULL },
-    { offsetof(struct state, need_counts), &load_counts, take_count, NULL },
-    { offsetof(struct state, need_pending), &load_pending, take_pending, NULL },
-    { offsetof(struct state, need_chats), &load_chats, take_chat, NULL },
-    { offsetof(struct state, need_stays), &load_stays, take_stay, NULL },
-    { offsetof(struct state, need_former), &load_former, take_former, NULL },
-    { offsetof(struct state, need_pairs), &load_pairs, take_pair, NULL },
-    { offsetof(struct state, need_messages), &load_messages, take_message, NULL },
-    { offsetof(struct state, need_keys), &load_keys, take_key, bind_periods },
-    { offsetof(struct state, need_media), &load_media, take_media, bind_most_references },
-    { offsetof(struct state, need_attached), &load_attached, take_attached, bind_most_references },
-    { offsetof(struct state, need_sights), &load_sights, take_sight, bind_times },
-    { offsetof(struct state, need_links), &load_links, take_link, NULL },
-    { offsetof(struct state, need_link_counts), &load_link_counts, take_link_count, bind_now },
-    { offsetof(struct state, need_requests), &load_requests, take_request, NULL },
-    { offsetof(struct state, need_request_counts), &load_request_counts, take_request_count, NULL },
-    { offsetof(struct state, need_bans), &load_bans, take_ban, NULL },
-    { offsetof(struct state, need_ban_counts), &load_ban_counts, take_ban_count, NULL },
-    { offsetof(struct state, need_reactors), &load_reactors, take_reaction, NULL },
-    { offsetof(struct state, need_pins), &load_pins, take_pin, NULL },
-    { offsetof(struct state, need_hidden), &load_hidden, take_hidden, NULL },
-    { offsetof(struct state, need_drafts), &load_drafts, take_draft, NULL },
-    { offsetof(struct state, need_scheduled), &load_scheduled, take_scheduled, NULL },
-    { offsetof(struct state, need_scheduled_counts), &load_scheduled_counts, take_scheduled_count, NULL },
-    { offsetof(struct state, need_blocks), &load_blocks, take_block, NULL },
-    { offsetof(struct state, need_contacts), &load_contacts, take_contact, NULL },
-    { offsetof(struct state, need_people), &load_people, take_people, NULL },
+} loads[NEED_KINDS] = {
+    [NEED_USERS] = { &load_users, take_user, NULL },
+    [NEED_CHATS] = { &load_chats, take_chat, NULL },
+    [NEED_MESSAGES] = { &load_messages, take_message, NULL },
+    [NEED_MEDIA] = { &load_media, take_media, bind_most_references },
+    [NEED_LINKS] = { &load_links, take_link, NULL },
+    [NEED_SCHEDULED] = { &load_scheduled, take_scheduled, NULL },
+    [NEED_STAYS] = { &load_stays, take_stay, NULL },
+    [NEED_PAIRS] = { &load_pairs, take_pair, NULL },
+    [NEED_KEYS] = { &load_keys, take_key, bind_periods },
+    [NEED_SIGHTS] = { &load_sights, take_sight, bind_times },
+    [NEED_REQUESTS] = { &load_requests, take_request, NULL },
+    [NEED_BANS] = { &load_bans, take_ban, NULL },
+    [NEED_REACTORS] = { &load_reactors, take_reaction, NULL },
+    [NEED_HIDDEN] = { &load_hidden, take_hidden, NULL },
+    [NEED_DRAFTS] = { &load_drafts, take_draft, NULL },
+    [NEED_BLOCKS] = { &load_blocks, take_block, NULL },
+    [NEED_CONTACTS] = { &load_contacts, take_contact, NULL },
+    [NEED_NAMES] = { &load_names, take_named, NULL },
+    [NEED_DEVICES] = { &load_devices, take_device, NULL },
+    [NEED_CHAT_COUNTS] = { &load_counts, take_count, NULL },
+    [NEED_PENDING_COUNTS] = { &load_pending, take_pending, NULL },
+    [NEED_FORMER] = { &load_former, take_former, NULL },
+    [NEED_ATTACHED] = { &load_attached, take_attached, bind_most_references },
+    [NEED_LINK_COUNTS] = { &load_link_counts, take_link_count, bind_now },
+    [NEED_REQUEST_COUNTS] = { &load_request_counts, take_request_count, NULL },
+    [NEED_BAN_COUNTS] = { &load_ban_counts, take_ban_count, NULL },
+    [NEED_PINS] = { &load_pins, take_pin, NULL },
+    [NEED_SCHEDULED_COUNTS] = { &load_scheduled_counts, take_scheduled_count, NULL },
+    [NEED_PEOPLE_COUNTS] = { &load_people, take_people, NULL },
 };
 
-static enum err run_load(struct state *state, struct db *db, size_t load, struct buf *need) {
+static enum err run_load(struct state *state, struct db *db, enum need load) {
+    struct buf *need = &state->need[load];
     buf_char(need, ']');
     if (!buf_ok(need))
         return ERR_NO_MEMORY;
@@ -418,11 +418,9 @@ static enum err run_load(struct state *state, struct db *db, size_t load, struct
 
 enum err state_load(struct state *state, struct db *db) {
     enum err err = OK;
-    for (size_t i = 0; err == OK && i < sizeof loads / sizeof *loads; i++) {
-        struct buf *need = (struct buf *)(void *)((char *)state + loads[i].need);
-        if (need->size)
-            err = run_load(state, db, i, need);
-    }
+    for (enum need i = 0; err == OK && i < NEED_KINDS; i++)
+        if (state->need[i].size)
+            err = run_load(state, db, i);
     return err == OK && state->failed ? ERR_NO_MEMORY : err;
 }
 
@@ -438,7 +436,7 @@ enum err state_load_successor(struct state *state, struct db *db, uint64_t chat_
         if (!entry)
             err = ERR_NO_MEMORY;
         else if (!entry->found)
-            *entry = (struct stay_entry){ .stay = *ret_stay, .found = true, .next = entry->next };
+            *entry = (struct stay_entry){ .link = entry->link, .stay = *ret_stay, .found = true };
     }
     return err;
 }

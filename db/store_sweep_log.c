@@ -1,6 +1,7 @@
 /* The sweep of the log: what is past the server's retention is a prefix of it, which goes row by row; then the floor rises, unless it is higher already,
  * after a restore. Where the last sweep ended is remembered, because MariaDB walks over rows that are deleted until it has purged them. */
 #include "core/limits.h"
+#include "core/map.h"
 #include "db/store_sweep.h"
 
 static const struct query oldest_events = {
@@ -27,6 +28,7 @@ struct expired_event {
 struct prefix {
     struct expired_event *events;
     size_t count;
+    struct map owners;        /* of them */
     struct row_key *expiries; /* of its messages that have a time of their own */
     size_t expiry_count;
     bool attached; /* some of its messages refer to media */
@@ -44,7 +46,12 @@ static enum err forget_stay(struct pass *pass, const struct expired_event *event
     return err == OK ? pass_run(pass, &delete_chat, (uint64_t[]){ event->owner_id }, 1) : err;
 }
 
-static void take_event(struct prefix *prefix, const struct db_driver *driver, struct statement *row) {
+/* More would come, but that is for the next pass. */
+static bool is_full(const struct prefix *prefix) {
+    return prefix->count == LIMIT_SWEEP_EVENTS || prefix->owners.count == LIMIT_SWEEP_OWNERS;
+}
+
+static enum err take_event(struct prefix *prefix, const struct db_driver *driver, struct statement *row) {
     struct expired_event *event = &prefix->events[prefix->count++];
     *event = (struct expired_event){ .id = driver->column_id(row, 0),
                                      .type = (enum event_type)driver->column_id(row, 2),
@@ -55,6 +62,7 @@ static void take_event(struct prefix *prefix, const struct db_driver *driver, st
     prefix->edited = prefix->edited || driver->column_id(row, 8);
     if (!driver->is_null(row, 6))
         prefix->expiries[prefix->expiry_count++] = (struct row_key){ .numbers = { driver->column_id(row, 6), event->id } };
+    return map_put(&prefix->owners, event->owner_id, prefix);
 }
 
 /* Times never go back along the log, so what is expired is a prefix of it. */
@@ -62,12 +70,14 @@ static enum err read_prefix(struct pass *pass, int64_t cutoff_ms, struct prefix 
     const struct db_driver *driver = pass->db->driver;
     struct statement *statement = db_query(pass->db, &oldest_events);
     driver->bind_id(statement, 1, pass->place->swept_id);
-    driver->bind_id(statement, 2, LIMIT_SWEEP_ROWS);
+    driver->bind_id(statement, 2, LIMIT_SWEEP_EVENTS);
     enum err err = OK;
-    for (bool row; rows_next(pass->db, statement, &err, &row);) {
-        if ((int64_t)driver->column_id(statement, 1) <= cutoff_ms)
-            take_event(prefix, driver, statement);
+    for (bool row; !is_full(prefix) && rows_next(pass->db, statement, &err, &row);) {
+        if ((int64_t)driver->column_id(statement, 1) > cutoff_ms)
+            break;
+        err = take_event(prefix, driver, statement);
     }
+    driver->finish(statement);
     return err;
 }
 
@@ -104,11 +114,14 @@ enum err sweep_log(struct pass *pass) {
     int64_t retention_ms = pass->state->config->retention_ms;
     if (retention_ms == CONFIG_FOREVER)
         return OK;
-    struct prefix prefix = { .events = state_alloc(pass->state, LIMIT_SWEEP_ROWS * sizeof *prefix.events),
-                             .expiries = state_alloc(pass->state, LIMIT_SWEEP_ROWS * sizeof *prefix.expiries) };
+    struct prefix prefix = { .events = state_alloc(pass->state, LIMIT_SWEEP_EVENTS * sizeof *prefix.events),
+                             .owners = MAP_INIT,
+                             .expiries = state_alloc(pass->state, LIMIT_SWEEP_EVENTS * sizeof *prefix.expiries) };
     if (!prefix.events || !prefix.expiries)
         return ERR_NO_MEMORY;
     enum err err = read_prefix(pass, pass->state->now_ms - retention_ms, &prefix);
-    pass_took(pass, prefix.count, LIMIT_SWEEP_ROWS);
+    pass->command->out.sweep.rows += prefix.count;
+    pass->command->out.sweep.more = is_full(&prefix);
+    map_release(&prefix.owners);
     return err == OK && prefix.count > 0 && !pass->dry_run ? delete_prefix(pass, &prefix) : err;
 }

@@ -20,6 +20,8 @@
 
 #define ACK_BEFORE_COMMIT_MS 30 /* how long the fault leaves between answer and commit */
 #define RETRY_PAUSE_MS 20       /* at most, before a batch is run again */
+#define QUIET_MS 1000           /* with fewer than LIMIT_QUIET_COMMITS in it, nobody is kept waiting */
+#define RESIDUE_PART 4          /* of the time in which the cleanup keeps its promise: so long the log may go without being truncated */
 #define SETTLE_PAUSE_MS 100     /* at most, before the database is asked again */
 
 struct batch {
@@ -396,7 +398,9 @@ static void publish(struct store *store, struct batch *batch) {
     bus_publish(store->bus, batch->previous_id, batch->frames, events->count);
 }
 
-static void count_commit(const struct batch *batch, int64_t started_us) {
+static void count_commit(struct store *store, const struct batch *batch, int64_t started_us) {
+    if (batch->slots[0].command->type != COMMAND_SWEEP)
+        store->commits_ms[store->commit_count++ % LIMIT_QUIET_COMMITS] = clock_monotonic_ms();
     metric_add(COUNTER_COMMITS, 1);
     metric_add(COUNTER_COMMANDS, batch->count);
     metric_observe(HISTOGRAM_COMMIT_BATCH, batch->count);
@@ -411,13 +415,20 @@ static bool leaves_residue(const struct state *state) {
            state->report_ends.count;
 }
 
+/* A log that is truncated has to grow again, and until then each commit also waits for the file system: half a second and more of slow posts. While they
+ * are many the log begins anew all the time, and overwrites what it held. */
+static bool may_wait(const struct store *store) {
+    int64_t now_ms = clock_monotonic_ms(), early_ms = store->config->cleanup_deadline_ms / RESIDUE_PART;
+    return now_ms - store->commits_ms[store->commit_count % LIMIT_QUIET_COMMITS] < QUIET_MS && now_ms - store->residue_ms < early_ms;
+}
+
 static void note_residue(struct store *store, struct batch *batch) {
     const struct command *command = batch->slots[0].command;
-    store->has_residue = store->has_residue || leaves_residue(&batch->state);
-    if (command->type != COMMAND_SWEEP)
-        return;
-    store->has_residue = store->has_residue || command->out.sweep.rows > 0;
-    batch->truncate = store->has_residue && command->in.sweep.last && !command->in.sweep.dry_run;
+    bool is_sweep = command->type == COMMAND_SWEEP;
+    if (store->residue_ms == 0 && (leaves_residue(&batch->state) || (is_sweep && command->out.sweep.rows > 0)))
+        store->residue_ms = clock_monotonic_ms();
+    if (is_sweep && command->in.sweep.last && !command->in.sweep.dry_run && store->residue_ms != 0)
+        batch->truncate = !command->in.sweep.patient || !may_wait(store);
 }
 
 /* Says when the database begins to fail and when it works again, not each time. */
@@ -472,7 +483,7 @@ static enum err attempt(struct store *store, struct batch *batch) {
     if (err == OK) {
         keep(store, batch);
         publish(store, batch);
-        count_commit(batch, started_us);
+        count_commit(store, batch, started_us);
     } else {
         store->db->driver->rollback(store->db);
         place_doubt(&store->place);
@@ -528,7 +539,7 @@ static void truncate_log(struct store *store, const struct batch *batch) {
         return;
     enum err err = checkpoint(store, CHECKPOINT_TRUNCATE);
     if (err == OK)
-        store->has_residue = false;
+        store->residue_ms = 0;
     batch->slots[0].command->out.sweep.truncating = err == ERR_DATABASE_BUSY;
 }
 

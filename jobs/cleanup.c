@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
+#include <string.h>
 
 #include "core/clock.h"
 #include "core/fault.h"
@@ -14,14 +15,18 @@
 #include "core/metrics.h"
 #include "jobs/sweeps.h"
 
-/* After a step that deleted something: posts have the writer for themselves most of the time. */
+/* After a step that deleted something, so many times as long as it took: posts have the writer for themselves most of the time. */
+#define REST_TIMES 8
 #define REST_MS 10
+#define REST_MAX_MS 100
 /* What is due for a quarter of the time in which it is promised to be gone leaves no time to rest: more comes in than goes. */
 #define HURRY_PART 4
 /* Until somebody else may go on when the holder is gone. A step that takes longer costs nothing but that two work at once: all is safe to repeat. */
 #define LEASE_MS 60000
 #define LEASE_PROLONG_MS (LEASE_MS / 3)
 #define TURN_MS 50
+/* Until a sweep that had nothing more is asked again while others have: each time posts wait for it, too. */
+#define IDLE_MS 1000
 
 struct run {
     const struct cleanup_target *target;
@@ -30,7 +35,8 @@ struct run {
     int64_t started_ms;   /* monotonic */
     int64_t prolonged_ms; /* when the lease was; monotonic */
     bool failed[SWEEP_COUNT];
-    enum err err; /* the first failure */
+    int64_t idle_until_ms[SWEEP_COUNT]; /* monotonic */
+    enum err err;                       /* the first failure */
 };
 
 /* A process does one run at a time: to other nodes its runs are one holder of the lease. */
@@ -115,9 +121,13 @@ static void count_step(const struct cleanup_step *step) {
     metric_add(COUNTER_CLEANUP_BYTES, step->bytes);
 }
 
-static void rest(const struct run *run) {
-    if (largest_overdue_ms() < run->target->config->cleanup_deadline_ms / HURRY_PART)
-        poll(NULL, 0, REST_MS);
+static void rest(const struct run *run, const struct cleanup_step *step) {
+    int64_t rest_ms = step->writer_us * REST_TIMES / 1000;
+    if (largest_overdue_ms() >= run->target->config->cleanup_deadline_ms / HURRY_PART)
+        return;
+    if (rest_ms < REST_MS)
+        rest_ms = REST_MS;
+    poll(NULL, 0, rest_ms < REST_MAX_MS ? (int)rest_ms : REST_MAX_MS);
 }
 
 /* False: the run is over. */
@@ -125,22 +135,37 @@ static bool take_step(struct run *run, size_t sweep, bool *more) {
     struct cleanup_step step = { .sweep = sweeps[sweep].name };
     do_step(run, sweep, &step);
     *more |= step.more;
+    run->idle_until_ms[sweep] = step.more ? 0 : clock_monotonic_ms() + IDLE_MS;
     if (!run->options->dry_run)
         count_step(&step);
     if (!run->options->progress(run->options->context, &step) || is_over(run))
         return false;
     if (step.rows + step.objects > 0 && !run->options->dry_run)
-        rest(run);
+        rest(run, &step);
     return keep_lease(run);
 }
 
-/* One step of each sweep, so that none waits for the end of another. False: nothing is left, or the run is over. */
-static bool pass(struct run *run) {
-    bool more = false;
-    for (size_t i = 0; i < SWEEP_COUNT; i++)
-        if (!run->failed[i] && !take_step(run, i, &more))
+/* One step of each sweep that is not idle, so that none waits for the end of another. False: the run is over. */
+static bool pass(struct run *run, bool *more, bool *left_out) {
+    for (size_t i = 0; i < SWEEP_COUNT; i++) {
+        bool is_idle = clock_monotonic_ms() < run->idle_until_ms[i];
+        *left_out |= is_idle;
+        if (!run->failed[i] && !is_idle && !take_step(run, i, more))
             return false;
-    return more && !run->options->dry_run;
+    }
+    return true;
+}
+
+/* Nothing is left when a pass in which all were asked says so. */
+static void sweep_until_clean(struct run *run) {
+    bool more = true, left_out = false;
+    while (more || left_out) {
+        if (!more)
+            memset(run->idle_until_ms, 0, sizeof run->idle_until_ms);
+        more = left_out = false;
+        if (!pass(run, &more, &left_out) || run->options->dry_run)
+            return;
+    }
 }
 
 /* ---- Runs ---- */
@@ -168,8 +193,7 @@ static void finish(struct run *run) {
 }
 
 static void sweep_all(struct run *run) {
-    while (pass(run))
-        continue;
+    sweep_until_clean(run);
     if (run->options->dry_run)
         return;
     fault_die_at("die_at_cleanup_step");
@@ -197,7 +221,10 @@ enum err cleanup_once(const struct cleanup_target *target, const struct cleanup_
     struct run run = {
         .target = target,
         .options = options,
-        .sweeping = { .target = target, .dry_run = options->dry_run, .checks_uploads = options->checks_uploads },
+        .sweeping = { .target = target,
+                      .dry_run = options->dry_run,
+                      .checks_uploads = options->checks_uploads,
+                      .patient = options->patient },
         .started_ms = clock_monotonic_ms(),
     };
     enum err err = reader_open(target->store, &run.sweeping.reader);

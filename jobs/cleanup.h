@@ -25,6 +25,7 @@ struct cleanup_step {
     uint64_t objects;
     uint64_t bytes;     /* of these objects */
     int64_t overdue_ms; /* how long the oldest thing of the sweep that is still there should already be gone; 0: none is */
+    int64_t writer_us;  /* for how long it had, or waited for, the writer; posts wait no longer for it */
     bool more;          /* the sweep has more to do */
 };
 /* false ends the run early. May block. */
@@ -33,6 +34,7 @@ typedef bool (*cleanup_progress)(void *context, const struct cleanup_step *step)
 struct cleanup_options {
     bool dry_run;        /* changes nothing; one step of each sweep, so that `more` means "at least so many" */
     bool checks_uploads; /* also looks for multipart uploads that nobody knows of: a listing of them all */
+    bool patient;        /* another run follows: the write-ahead log, which holds what was deleted, need not be truncated while many post */
     int64_t budget_ms;   /* 0: until nothing is left to do */
     cleanup_progress progress;
     void *context;

@@ -66,6 +66,7 @@ static void clean_and_log(struct cleanup *cleanup) {
     int64_t started_ms = clock_monotonic_ms();
     const struct cleanup_options options = {
         .checks_uploads = cleanup->uploads_checked_ms == 0 || started_ms - cleanup->uploads_checked_ms >= UPLOADS_INTERVAL_MS,
+        .patient = true,
         .budget_ms = cleanup->target.config->cleanup_budget_ms,
         .progress = add_step,
         .context = &tally,

@@ -1,9 +1,13 @@
 /* Owns the table of sweeps, and those that the store does by itself. */
 #include "jobs/sweeps.h"
 
+#include "core/clock.h"
+
 static enum err run_sweep(struct sweeping *sweeping, struct command *command, struct cleanup_step *step) {
+    int64_t started_us = clock_monotonic_us();
     enum err err = store_run(sweeping->target->store, command);
     if (err == OK) {
+        step->writer_us = clock_monotonic_us() - started_us;
         step->rows = command->out.sweep.rows;
         step->overdue_ms = command->out.sweep.overdue_ms;
         step->more = command->out.sweep.more;
@@ -26,7 +30,7 @@ const struct sweep sweeps[SWEEP_COUNT] = {
 };
 
 enum err sweeps_finish(struct sweeping *sweeping, bool *ret_again) {
-    struct command command = { .type = COMMAND_SWEEP, .in.sweep = { .kind = SWEEP_KEYS, .last = true } };
+    struct command command = { .type = COMMAND_SWEEP, .in.sweep = { .kind = SWEEP_KEYS, .last = true, .patient = sweeping->patient } };
     struct cleanup_step step;
     enum err err = run_sweep(sweeping, &command, &step);
     if (err == OK)

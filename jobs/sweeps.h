@@ -8,6 +8,7 @@ struct sweeping {
     const struct cleanup_target *target;
     struct reader *reader;
     bool dry_run;
+    bool patient;                 /* the write-ahead log may be truncated by a later run */
     bool checks_uploads;          /* the listing of uploads is not at its end yet */
     struct upload_cursor uploads; /* where it goes on */
 };
@@ -23,7 +24,7 @@ struct sweep {
 #define SWEEP_COUNT (SWEEP_KINDS + 2)
 extern const struct sweep sweeps[SWEEP_COUNT];
 
-/* Tells the store that the run is over, so that nothing of what was deleted stays in the write-ahead log. `ret_again`: it is at it; call again. */
+/* Tells the store that the run is over, so that nothing of what was deleted stays in the write-ahead log, or not for long. `ret_again`: it is at it; call again. */
 enum err sweeps_finish(struct sweeping *sweeping, bool *ret_again) MUST_USE;
 
 /* Deletes objects of doomed media, aborts their uploads, and then forgets their rows. */
