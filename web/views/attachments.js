@@ -28,7 +28,8 @@ const views = {
     const { width, height } = fit(file);
     const image = h('img', { src: sourceOf(file, { small: true }), alt: file.file_name ? `Photo ${file.file_name}` : 'Photo', width, height, loading: 'lazy', decoding: 'async', draggable: false });
     const open = h('button', { type: 'button', class: 'photo', 'aria-label': `Open ${image.alt.toLowerCase()}`, onClick: () => actions.open(file, row) }, image);
-    if (file.width) open.style.aspectRatio = `${width} / ${height}`;
+    open.style.aspectRatio = `${width} / ${height}`;
+    open.style.width = `${width}px`;
     return open;
   },
   video(file) {

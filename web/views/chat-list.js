@@ -5,7 +5,7 @@ import { chatPath } from '../lib/router.js';
 import { summaryOf } from '../lib/text.js';
 import { avatar, button, iconButton, spinner } from './controls.js';
 import { fill, h, reconcile } from './dom.js';
-import { icon, tick } from './icons.js';
+import { icon } from './icons.js';
 import { openChatMenu } from './chat-menu.js';
 
 const LOAD_BEFORE_END_PX = 400;
@@ -106,7 +106,6 @@ export class ChatList {
     return {
       title, draft, type: chat.type, image_id: chat.avatar_id ?? null,
       preview: this.#previewOf(chat),
-      mine: chat.last_message?.sender_id === store.me.id && !chat.last_message.deleted,
       time: chat.last_message?.created_at ? shortTime(chat.last_message.created_at) : '',
       unread: chat.unread, mentioned: chat.mentioned, muted: isMuted(chat), pinned: chat.settings.pinned_at !== null,
       typing: this.#typingIn(chat), online: chat.type === 'direct' && (store.presence.get(chat.peer_id)?.online ?? false),
@@ -122,8 +121,9 @@ export class ChatList {
 
   #previewOf({ type, last_message: message }) {
     const text = summaryOf(message);
-    if (!text || type === 'direct' || message.hidden || message.deleted) return text;
-    return message.sender_id === this.#store.me.id ? `You: ${text}` : `${this.#store.nameOf(message.sender_id)}: ${text}`;
+    if (!text || message.hidden || message.deleted) return text;
+    if (message.sender_id === this.#store.me.id) return `You: ${text}`;
+    return type === 'direct' ? text : `${this.#store.nameOf(message.sender_id)}: ${text}`;
   }
 
   #draw(chat, row, before) {
@@ -145,10 +145,10 @@ export class ChatList {
     return type === 'channel' ? icon('megaphone', 'tiny') : type === 'group' ? icon('group', 'tiny') : null;
   }
 
-  #previewNode({ typing, draft, preview, mine }) {
+  #previewNode({ typing, draft, preview }) {
     if (typing) return h('span', { class: 'preview typing' }, typing);
     if (draft) return h('span', { class: 'preview' }, h('span', { class: 'draft' }, 'Draft: '), draft);
-    return h('span', { class: 'preview' }, mine && preview && tick('sent'), preview);
+    return h('span', { class: 'preview' }, preview);
   }
 
   #badges({ unread, mentioned, muted, pinned }) {

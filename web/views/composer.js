@@ -7,7 +7,7 @@ import { mentionsIn, summaryOf } from '../lib/text.js';
 import { Upload } from '../lib/uploads.js';
 import { complain, iconButton, toast } from './controls.js';
 import { act } from './dialog.js';
-import { Subscriptions, fill, h, uniqueId } from './dom.js';
+import { Subscriptions, add, fill, h, uniqueId } from './dom.js';
 import { openEmojiPicker } from './emoji.js';
 import { icon } from './icons.js';
 
@@ -30,15 +30,16 @@ export class Composer {
   #suggested = [];
   #selected = 0;
   #input;
+  #buttons;
   #context = h('div', { class: 'composer-context' });
   #tray = h('ul', { class: 'tray', 'aria-label': 'Files to send' });
   #suggestions = h('ul', { class: 'suggestions', role: 'listbox', 'aria-label': 'Members', id: uniqueId('suggestions'), hidden: true });
   #picker = h('input', { type: 'file', multiple: true, hidden: true, 'aria-label': 'Files', onChange: () => this.#picked() });
   #bar = h('div', { class: 'composer-bar' });
+  #recording = h('div', { class: 'composer-bar', hidden: true });
 
   // `members()` answers [{ user_id, name }] for mentions; `editLast()` and `focusHistory()` are for the keyboard.
   constructor({ store, drafts, chat_id, members, editLast, focusHistory }) {
-    Object.assign(this, { element: null });
     this.#store = store;
     this.#drafts = drafts;
     this.#chat_id = chat_id;
@@ -46,10 +47,20 @@ export class Composer {
     this.#editLast = editLast;
     this.#focusHistory = focusHistory;
     this.#input = this.#makeInput();
+    this.#buttons = this.#makeButtons();
     this.element = h('form', { class: 'composer', 'aria-label': 'Write a message', onSubmit: (event) => { event.preventDefault(); this.submit(); } },
-      this.#suggestions, this.#context, this.#tray, this.#bar, this.#picker);
+      this.#suggestions, this.#context, this.#tray, this.#bar, this.#recording, this.#picker);
     this.#subscriptions.add(store.on(`chat:${chat_id}`, () => { if (drafts.takeOver(chat_id)) this.#showDraft(); }));
     this.#showDraft();
+  }
+
+  #makeButtons() {
+    const attach = iconButton('attach', 'Attach files', () => this.#picker.click());
+    const emoji = iconButton('emoji', 'Insert emoji', () => openEmojiPicker(emoji, (chosen) => this.#insert(chosen)));
+    const record = iconButton('mic', 'Record a voice message', () => act(() => this.#record()));
+    const submit = h('button', { type: 'submit', class: 'icon-button send' }, icon('send'));
+    add(this.#bar, [attach, emoji, this.#input, record, submit]);
+    return { attach, record, submit };
   }
 
   #makeInput() {
@@ -148,24 +159,17 @@ export class Composer {
     this.focus();
   }
 
+  // The field never leaves its place, so that neither the focus nor what an input method composes is lost.
   #showBar() {
-    if (this.#recorder) return this.#showRecording();
+    if (this.#recorder) return;
     const { text, uploads, edit } = this.#draft;
-    const canSend = text.trim() !== '' || uploads.length > 0;
-    const buttons = [
-      !edit && iconButton('attach', 'Attach files', () => this.#picker.click()),
-      iconButton('emoji', 'Insert emoji', (event) => openEmojiPicker(event.currentTarget, (emoji) => this.#insert(emoji))),
-      this.#input,
-      !canSend && !edit && canRecord() && iconButton('mic', 'Record a voice message', () => act(() => this.#record())),
-      (canSend || edit || !canRecord()) && h('button', { type: 'submit', class: 'icon-button send', 'aria-label': edit ? 'Save' : 'Send', title: edit ? 'Save' : 'Send' }, icon(edit ? 'check' : 'send')),
-    ].filter(Boolean);
-    const names = buttons.map((element) => element.getAttribute('aria-label')).join();
-    if (this.#bar.dataset.names === names && this.#bar.contains(this.#input)) return undefined;
-    this.#bar.dataset.names = names;
-    const focused = document.activeElement === this.#input;
-    fill(this.#bar, buttons);
-    if (focused) this.focus();
-    return undefined;
+    const canSend = text.trim() !== '' || uploads.length > 0 || edit !== null || !canRecord();
+    const { attach, record, submit } = this.#buttons;
+    attach.hidden = edit !== null;
+    record.hidden = canSend;
+    submit.hidden = !canSend;
+    submit.setAttribute('aria-label', edit ? 'Save' : 'Send');
+    submit.title = edit ? 'Save' : 'Send';
   }
 
   #grow() {
@@ -286,18 +290,21 @@ export class Composer {
 
   #showRecording() {
     const time = h('span', { class: 'record-time', role: 'timer' }, '0:00');
-    clearInterval(this.#recordTimer);
     this.#recordTimer = setInterval(() => fill(time, durationOf(Date.now() - this.#recorder.started_ms)), 500);
-    this.#bar.dataset.names = '';
-    fill(this.#bar, iconButton('delete', 'Discard the recording', () => this.#endRecording(false)), h('span', { class: 'record-dot', 'aria-hidden': 'true' }),
-      h('span', { class: 'record-label' }, 'Recording'), time, iconButton('send', 'Send the recording', () => this.#endRecording(true), 'send'));
-    this.#bar.lastElementChild.focus();
+    const finish = iconButton('send', 'Send the recording', () => this.#endRecording(true), 'send');
+    fill(this.#recording, iconButton('delete', 'Discard the recording', () => this.#endRecording(false)), h('span', { class: 'record-dot', 'aria-hidden': 'true' }),
+      h('span', { class: 'record-label' }, 'Recording'), time, finish);
+    this.#bar.hidden = true;
+    this.#recording.hidden = false;
+    finish.focus();
   }
 
   async #endRecording(isSent) {
     const recorder = this.#recorder;
     this.#recorder = null;
     clearInterval(this.#recordTimer);
+    this.#bar.hidden = false;
+    this.#recording.hidden = true;
     if (!isSent) recorder.cancel();
     else {
       const { file, duration_ms } = await recorder.finish();

@@ -43,7 +43,7 @@ export function openMenu({ anchor = null, point = null, items, above = [], label
   const menu = h('div', { class: 'menu', role: 'menu', 'aria-label': label, tabIndex: -1 });
   const finish = (action) => { closeMenu(); returnTo?.focus({ preventScroll: true }); if (action) act(action); };
   const entry = (item) => h('button', { type: 'button', role: 'menuitem', class: `menu-item ${item.kind ?? ''}`, tabIndex: -1, onClick: () => finish(item.action) },
-    item.icon && icon(item.icon), item.text ?? h('span', {}, item.label), item.text && h('span', { class: 'visually-hidden' }, item.label));
+    item.icon && icon(item.icon), item.text, h('span', { class: item.kind === 'emoji' ? 'visually-hidden' : '' }, item.label));
   if (above.length > 0) menu.append(h('div', { class: 'menu-above', role: 'group', 'aria-label': 'Reactions' }, above.map(entry)));
   add(menu, items.filter(Boolean).map(entry));
   menu.addEventListener('keydown', (event) => moveInMenu(menu, event, finish));

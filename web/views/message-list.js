@@ -354,7 +354,7 @@ function progressOf({ uploads = [] }) {
 function fileOfUpload(upload) {
   return {
     id: upload.media_id ?? undefined, name: upload.name, file_name: upload.name, content_type: upload.type, size: upload.file.size, preview_url: upload.preview_url,
-    width: upload.attachment?.width, height: upload.attachment?.height,
+    width: upload.attachment?.width, height: upload.attachment?.height, duration_ms: upload.about.duration_ms,
   };
 }
 
