@@ -47,7 +47,7 @@ const PATHS = {
 // A decoration: what it stands for is said by the element around it.
 export function icon(name, extra = '') {
   const svg = document.createElementNS(NAMESPACE, 'svg');
-  for (const [key, value] of Object.entries({ viewBox: '0 0 24 24', class: `icon ${extra}`, 'aria-hidden': 'true', focusable: 'false' })) svg.setAttribute(key, value);
+  for (const [key, value] of Object.entries({ viewBox: '0 0 24 24', class: `icon icon-${name} ${extra}`, 'aria-hidden': 'true', focusable: 'false' })) svg.setAttribute(key, value);
   const path = document.createElementNS(NAMESPACE, 'path');
   path.setAttribute('d', PATHS[name]);
   svg.append(path);
