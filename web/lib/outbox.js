@@ -17,6 +17,7 @@ export class Outbox {
   #wakers = new Set();
   #whenPosted;
   #closed = false;
+  #written_ms = 0;
 
   // `whenPosted(message)` gets what the server answers.
   constructor(emitter, user_id, whenPosted) {
@@ -45,7 +46,8 @@ export class Outbox {
   // `body` is that of the request. `uploads` are awaited first; they cannot be kept, so the message is kept from then on.
   add(chat_id, body, uploads = []) {
     const key = freshKey();
-    const entry = { key, chat_id, body: { ...body, client_key: key }, written_ms: Date.now(), tab: TAB, failed: null, uploads };
+    this.#written_ms = Math.max(Date.now(), this.#written_ms + 1);
+    const entry = { key, chat_id, body: { ...body, client_key: key }, written_ms: this.#written_ms, tab: TAB, failed: null, uploads };
     this.#entries.set(key, entry);
     if (uploads.length === 0) this.#store(entry);
     this.#changed(entry);
@@ -88,10 +90,8 @@ export class Outbox {
   // Takes over what tabs that are gone have left.
   async adopt() {
     const alive = await tabsAlive();
-    for (const entry of this.#entries.values()) {
-      if (entry.tab !== TAB && (!alive || !alive.has(entry.tab))) entry.tab = TAB;
-      if (entry.tab === TAB) this.#pump(entry.chat_id);
-    }
+    for (const entry of this.#entries.values()) if (!alive?.has(entry.tab)) entry.tab = TAB;
+    for (const { tab, chat_id } of [...this.#entries.values()]) if (tab === TAB) this.#pump(chat_id);
   }
 
   // Nothing is sent from here any more; what waits stays for when the user is signed in again.
@@ -108,10 +108,11 @@ export class Outbox {
 
   #heardStorage({ key: name, newValue }) {
     if (!name?.startsWith(this.#prefix) || this.#closed) return;
-    const known = this.#entries.get(keyOf(name));
-    if (newValue === null && known) this.#entries.delete(known.key);
-    if (newValue !== null) this.#entries.set(keyOf(name), JSON.parse(newValue));
-    this.#changed(known ?? JSON.parse(newValue));
+    const entry = newValue === null ? this.#entries.get(keyOf(name)) : JSON.parse(newValue);
+    if (!entry) return;
+    if (newValue === null) this.#entries.delete(entry.key);
+    else this.#entries.set(entry.key, entry);
+    this.#changed(entry);
   }
 
   async #pump(chat_id) {

@@ -120,7 +120,7 @@ export class Store {
     this.#receipts.clear();
     this.#pins.clear();
     await this.chats.startAgain().catch(() => {});
-    for (const [chat_id, timeline] of shown) this.chats.get(chat_id) ? timeline.openEnd() : this.#timelines.delete(chat_id);
+    for (const [chat_id, timeline] of shown) this.chats.get(chat_id) ? timeline.startAgain().catch(() => {}) : this.#timelines.delete(chat_id);
     this.#loadPeople().catch(() => {});
     this.emitter.changed('connection');
   }
@@ -162,6 +162,7 @@ export class Store {
     if (isNew && message.client_key && message.sender_id === this.me.id) this.outbox.settle(message.client_key);
     const unknown = isNew && this.#isUnknown(message);
     const timeline = this.#timelines.get(message.chat_id);
+    if (isNew && timeline?.contradicts(message)) return this.reset();
     if (isNew) timeline?.add(message, this.#reading.get(message.chat_id)?.atEnd ?? true);
     else timeline?.change(message);
     if (isNew) this.chats.addMessage(message);
@@ -169,6 +170,7 @@ export class Store {
     if (isNew && message.sender_id) this.#senderWasHere(message);
     if (message.withheld) this.#fetchWithheld(message);
     if (unknown && !message.hidden && message.sender_id !== this.me.id) this.#tellUser('message', { message, notify });
+    return undefined;
   }
 
   // Who writes types no longer, and has read what was there: nobody is told of the mark that one's own message moves.

@@ -96,6 +96,11 @@ export class StreamHub {
     this.#ackTimer = null;
     const id = this.#toAck;
     if (id === null || id === this.#acked) return;
-    await send('POST', '/v1/events/ack', { body: { id }, anonymous: true }).then(() => { this.#acked = id; }, () => {});
+    try {
+      await send('POST', '/v1/events/ack', { body: { id }, anonymous: true });
+      this.#acked = id;
+    } catch (error) {
+      if (error.status === 400) this.#toAck = this.#acked = null;
+    }
   }
 }

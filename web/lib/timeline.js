@@ -47,6 +47,12 @@ export class Timeline {
     });
   }
 
+  // The server may have lost what is shown: nothing of it is kept.
+  startAgain() {
+    this.items = [];
+    return this.openEnd();
+  }
+
   // Begins anew around a message.
   openAround(id) {
     return this.#open({ around: id }, () => {
@@ -139,6 +145,13 @@ export class Timeline {
       else high = middle - 1;
     }
     return -1;
+  }
+
+  // Whether a message that was posted has the place of another one: then the server's history is not what this window shows, for instance because an older
+  // copy of its database was put back.
+  contradicts({ id, seq }) {
+    if (!this.loaded || this.items.length === 0 || seq === undefined || this.find(id)) return false;
+    return seq >= this.items[0].seq && seq <= this.items.at(-1).seq;
   }
 
   // A message that was posted. `trim`: whether old ones may go, which is when the reader is at the end.
