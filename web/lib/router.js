@@ -1,8 +1,9 @@
-// Where the user is, in the fragment of the address: `#/`, `#/chat/ID`, `#/chat/ID/MESSAGE`, `#/settings`, `#/join/TOKEN`. So the back button works and links
+// Where the user is, in the fragment of the address: `#/`, `#/chat/ID`, `#/chat/ID/MESSAGE`, `#/settings`, `#/join/TOKEN`, `#/follow/CHANNEL`. So the back button works and links
 // can be shared.
 const PLACES = [
   { name: 'chat', pattern: /^#\/chat\/(\d+)(?:\/(\d+))?$/, names: ['chat_id', 'message_id'] },
   { name: 'settings', pattern: /^#\/settings(?:\/(\w+))?$/, names: ['page'] },
+  { name: 'follow', pattern: /^#\/follow\/(\d+)$/, names: ['chat_id'] },
   { name: 'join', pattern: /^#\/join\/([A-Za-z0-9_-]+)$/, names: ['token'] },
 ];
 

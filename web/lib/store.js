@@ -264,6 +264,7 @@ export class Store {
   }
 
   async loadReceipts(chat_id) {
+    if (this.chats.get(chat_id)?.type === 'channel') return;
     const receipts = this.#receipts.get(chat_id) ?? new Receipts(this.me.id);
     this.#receipts.set(chat_id, receipts);
     await receipts.load(chat_id).catch(() => {});
@@ -426,6 +427,9 @@ const handlers = {
   'contact.removed': (store, event) => store.setContact(event.user_id, null),
   'device.added': (store) => store.emitter.changed('devices'),
   'device.removed': (store) => store.emitter.changed('devices'),
+  'channel.followed': (store, event) => store.refreshChat(event.chat_id),
+  'channel.left': (store, event) => store.leftChat(event.chat_id),
+  'reactions': (store, event) => store.applyReactions(event.chat_id, event),
   'join.requested': (store, event) => store.say('request', event.request),
   'join.declined': (store, event) => store.say('declined', event),
   'scheduled.failed': (store, event) => store.say('failed', event),

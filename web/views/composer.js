@@ -185,7 +185,7 @@ export class Composer {
     this.#showBar();
     this.#suggest();
     const now = Date.now();
-    if (this.#input.value === '' || this.#draft.edit || now - this.#typed_at < TYPING_EVERY_MS) return;
+    if (this.#input.value === '' || this.#draft.edit || this.#store.chats.get(this.#chat_id)?.type === 'channel' || now - this.#typed_at < TYPING_EVERY_MS) return;
     this.#typed_at = now;
     send('POST', `/v1/chats/${this.#chat_id}/typing`).catch(() => {});
   }

@@ -14,6 +14,7 @@ import { openForward } from './forward.js';
 import { icon } from './icons.js';
 import { openMessageInfo } from './message-info.js';
 import { MessageList } from './message-list.js';
+import { openReport } from './report.js';
 import { openViewer } from './viewer.js';
 
 const NAMED_MEMBERS_MAX = 300;
@@ -26,7 +27,6 @@ export class Conversation {
   #members = [];
   #header = h('header', { class: 'conversation-header' });
   #pinBar = h('div', { class: 'pin-bar-place' });
-  #typing = h('div', { class: 'typing-line', 'aria-live': 'off' });
   #foot = h('div', { class: 'conversation-foot' });
   #drop = h('div', { class: 'drop-here', hidden: true }, icon('attach'), h('span', {}, 'Drop files to send them'));
   #composer = null;
@@ -40,7 +40,7 @@ export class Conversation {
     this.#actions = actions;
     this.chat_id = chat_id;
     this.list = new MessageList({ store, chat_id, message_id, actions: this.#messageActions() });
-    this.element = h('section', { class: 'conversation', 'aria-label': 'Conversation' }, this.#header, this.#pinBar, this.list.element, this.#typing, this.#foot, this.#drop);
+    this.element = h('section', { class: 'conversation', 'aria-label': 'Conversation' }, this.#header, this.#pinBar, this.list.element, this.#foot, this.#drop);
     this.#listen();
     this.#render();
     this.#load();
@@ -67,7 +67,7 @@ export class Conversation {
 
   async #loadMembers() {
     const chat = this.#chat;
-    if (!chat || chat.type === 'direct' || chat.member_count > NAMED_MEMBERS_MAX) return;
+    if (!chat || chat.type !== 'group' || chat.member_count > NAMED_MEMBERS_MAX) return;
     const members = await membersOf(this.chat_id).catch(() => []);
     this.#members = members.map((member) => member.user_id);
     this.#members.forEach((id) => this.#store.people.get(id));
@@ -221,7 +221,8 @@ export class Conversation {
         mine && message.text && this.#composer && { label: 'Edit', icon: 'edit', action: () => this.#composer.edit(message) },
         { label: 'Forward', icon: 'forward', action: () => openForward(this.#store, message) },
         (chat.type === 'direct' || canAdminister(chat)) && { label: pinned ? 'Unpin' : 'Pin', icon: 'pin', action: () => this.#pin(message, !pinned) },
-        mine && { label: 'Info', icon: 'info', action: () => openMessageInfo(this.#store, message) },
+        mine && chat.type !== 'channel' && { label: 'Info', icon: 'info', action: () => openMessageInfo(this.#store, message) },
+        !mine && { label: 'Report', icon: 'warn', action: () => openReport('Report this message', { chat_id: chat.id, message_id: message.id }) },
         { label: 'Delete', icon: 'delete', kind: 'danger', action: () => this.#askDelete(message) },
       ],
     });

@@ -4,12 +4,13 @@ import { canAdminister, isMuted } from '../lib/chats.js';
 import { countOf, fullTime, lastSeen } from '../lib/format.js';
 import { Upload } from '../lib/uploads.js';
 import { changeSettings, leaveChat, openMuteMenu } from './chat-menu.js';
-import { avatar, button, field, iconButton, select, toggle } from './controls.js';
+import { avatar, button, copyText, field, iconButton, select, toggle } from './controls.js';
 import { blockUser } from './conversation.js';
 import { act, ask, openForm } from './dialog.js';
 import { Subscriptions, fill, h } from './dom.js';
 import { invitationsSection, requestsSection } from './invitations.js';
 import { bansSection, membersSection } from './members.js';
+import { openReport } from './report.js';
 
 const DAY_S = 86_400;
 const DISAPPEAR = [[0, 'Off'], [3600, 'After 1 hour'], [DAY_S, 'After 1 day'], [7 * DAY_S, 'After 7 days'], [90 * DAY_S, 'After 90 days']];
@@ -46,8 +47,8 @@ export class Details {
   #render() {
     const chat = this.#store.chats.get(this.#chat_id);
     if (!chat) return;
-    const { id, type, title, description, avatar_id, member_count, settings, message_ttl_s, slow_mode_s, permissions, history, my_role, until_delivered } = chat;
-    const shown = JSON.stringify([id, type, title, description, avatar_id, member_count, settings, message_ttl_s, slow_mode_s, permissions, history, my_role, until_delivered, this.#ofPeer(chat)]);
+    const { id, type, title, description, avatar_id, member_count, settings, message_ttl_s, slow_mode_s, permissions, history, my_role, until_delivered, public: isPublic } = chat;
+    const shown = JSON.stringify([id, type, title, description, avatar_id, member_count, settings, message_ttl_s, slow_mode_s, permissions, history, my_role, until_delivered, isPublic, this.#ofPeer(chat)]);
     if (shown === this.#shown) return;
     this.#shown = shown;
     this.#parts.end();
@@ -76,7 +77,8 @@ export class Details {
       h('div', { class: 'details-top' }, avatar(chat.peer_id, name, { size: 'large', online: presence?.online }), h('p', { class: 'details-name' }, name),
         h('p', { class: 'hint' }, user ? `@${user.username}` : ''), h('p', { class: 'hint' }, presence?.online ? 'online' : lastSeen(presence?.last_seen_at))),
       this.#muteSwitch(chat), this.#disappearing(chat),
-      h('div', { class: 'details-buttons' }, this.#contactButton(chat.peer_id, user), this.#blockButton(chat.peer_id, name)),
+      h('div', { class: 'details-buttons' }, this.#contactButton(chat.peer_id, user), this.#blockButton(chat.peer_id, name),
+        button('Report', () => openReport(`Report ${name}`, { user_id: chat.peer_id }), { icon: 'warn', kind: 'danger' })),
     ];
   }
 
@@ -144,12 +146,23 @@ export class Details {
 
   #rules(chat) {
     const who = (label, name) => field(label, select(WHO, chat.permissions[name], (value) => act(() => this.#change({ permissions: { [name]: value } }))));
-    if (chat.type === 'channel') return this.#disappearing(chat);
+    if (chat.type === 'channel') return this.#channelRules(chat);
     return h('section', {}, h('h3', {}, 'Rules'),
       who('Who may write', 'post'), who('Who may add people', 'add'), who('Who may edit the group', 'edit'),
       field('Slow mode', select(SLOW_MODE, chat.slow_mode_s, (value) => act(() => this.#change({ slow_mode_s: Number(value) })))),
-      field('New members see', select([['from_join', 'From when they join'], ['all', 'Everything']], chat.history, (history) => act(() => this.#change({ history })))),
-      this.#disappearing(chat));
+      this.#historyField(chat), this.#disappearing(chat));
+  }
+
+  #channelRules(chat) {
+    const address = `${location.origin}/#/follow/${chat.id}`;
+    return h('section', {}, h('h3', {}, 'Rules'),
+      toggle('Anybody may follow it', chat.public ?? false, (on) => act(() => this.#change({ public: on })), { hint: 'Who has its address. Otherwise only by invitation links.' }),
+      chat.public && h('div', { class: 'link-box' }, h('code', {}, address), iconButton('copy', 'Copy the address', () => copyText(address))),
+      this.#historyField(chat), this.#disappearing(chat));
+  }
+
+  #historyField(chat) {
+    return field('New members see', select([['from_join', 'From when they join'], ['all', 'Everything']], chat.history, (history) => act(() => this.#change({ history }))));
   }
 
   #disappearing(chat) {

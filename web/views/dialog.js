@@ -47,7 +47,8 @@ export function openMenu({ anchor = null, point = null, items, above = [], label
   if (above.length > 0) menu.append(h('div', { class: 'menu-above', role: 'group', 'aria-label': 'Reactions' }, above.map(entry)));
   add(menu, items.filter(Boolean).map(entry));
   menu.addEventListener('keydown', (event) => moveInMenu(menu, event, finish));
-  (document.querySelector('dialog[open]') ?? document.body).append(menu);
+  const origin = anchor ?? document.elementFromPoint(point.x, point.y);
+  (origin?.closest('dialog, main, nav, aside') ?? document.body).append(menu);
   place(menu, anchor?.getBoundingClientRect() ?? { left: point.x, right: point.x, top: point.y, bottom: point.y });
   openMenuElement = menu;
   menu.querySelector('[role=menuitem]')?.focus();

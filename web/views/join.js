@@ -1,5 +1,5 @@
 // What an invitation link leads to, and joining by it.
-import { get, post } from '../lib/api.js';
+import { get, post, put } from '../lib/api.js';
 import { countOf, fullTime } from '../lib/format.js';
 import { freshKey } from '../lib/ids.js';
 import { chatPath, currentPlace, go } from '../lib/router.js';
@@ -30,7 +30,23 @@ function show(store, dialog, token, invitation) {
   };
   fill(dialog.body, h('div', { class: 'invitation' }, avatar(invitation.chat_id, invitation.title, { size: 'large' }),
     h('h3', {}, invitation.title), invitation.description && h('p', {}, invitation.description),
-    h('p', { class: 'hint' }, countOf(invitation.member_count, 'member')),
+    h('p', { class: 'hint' }, countOf(invitation.member_count, invitation.type === 'channel' ? 'follower' : 'member')),
     invitation.expires_at && h('p', { class: 'hint' }, `Works until ${fullTime(invitation.expires_at)}`),
-    button(invitation.approval ? 'Ask to join' : 'Join', () => act(join), { kind: 'primary wide' })));
+    button(invitation.approval ? 'Ask to join' : invitation.type === 'channel' ? 'Follow' : 'Join', () => act(join), { kind: 'primary wide' })));
+}
+
+// A public channel, by its address.
+export function openFollow(store, chat_id) {
+  const follow = async () => {
+    await put(`/v1/chats/${chat_id}/members/${store.me.id}`, {}).catch((error) => {
+      throw Object.assign(error, { message: error.status === 404 ? 'There is no such channel, or it cannot be followed without an invitation.' : error.message });
+    });
+    await store.refreshChat(chat_id);
+    dialog.close();
+    go(chatPath(chat_id), { replace: true });
+  };
+  const dialog = openDialog('Follow a channel', {
+    kind: 'small', body: [h('p', {}, 'You get what is posted there; other followers do not see you.'), button('Follow', () => act(follow), { kind: 'primary wide' })],
+    onClose: () => { if (currentPlace().name === 'follow') go('/', { replace: true }); },
+  });
 }

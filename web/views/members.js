@@ -29,7 +29,12 @@ export function membersSection(store, chat, parts) {
   parts.add(store.on('people', draw));
   load();
   return h('section', {}, h('div', { class: 'section-head' }, h('h3', {}, chat.type === 'channel' ? 'Admins' : 'Members'),
-    mayDo(chat, 'add') && button('Add', () => addMember(store, chat), { icon: 'add' })), list);
+    mayAdd(chat) && button('Add', () => addMember(store, chat), { icon: 'add' })), list);
+}
+
+// Nobody is made to follow a channel; its owners make admins of followers.
+function mayAdd(chat) {
+  return chat.type === 'channel' ? chat.my_role === 'owner' : mayDo(chat, 'add');
 }
 
 function memberRow(store, chat, { user_id, role }, changed) {
@@ -62,12 +67,13 @@ function memberMenu(store, chat, { user_id, role, name }, changed, anchor) {
 }
 
 function addMember(store, chat) {
-  const search = userSearch(store, 'Add somebody by username', (user) => act(async () => {
-    await put(`/v1/chats/${chat.id}/members/${user.id}`, {});
+  const isChannel = chat.type === 'channel';
+  const search = userSearch(store, isChannel ? 'Make a follower an admin, by username' : 'Add somebody by username', (user) => act(async () => {
+    await put(`/v1/chats/${chat.id}/members/${user.id}`, isChannel ? { role: 'admin' } : {});
     store.emitter.changed(`members:${chat.id}`);
     dialog.close();
   }));
-  const dialog = openDialog('Add a member', { kind: 'small', body: [search.element] });
+  const dialog = openDialog(isChannel ? 'Add an admin' : 'Add a member', { kind: 'small', body: [search.element] });
   search.focus();
 }
 

@@ -2,7 +2,7 @@
 import { post } from '../lib/api.js';
 import { freshKey } from '../lib/ids.js';
 import { chatPath, go } from '../lib/router.js';
-import { avatar, button, field, iconButton, select } from './controls.js';
+import { avatar, button, field, iconButton, select, toggle } from './controls.js';
 import { act, openDialog, openForm } from './dialog.js';
 import { fill, h } from './dom.js';
 import { icon } from './icons.js';
@@ -76,15 +76,17 @@ function openNewGroup(store) {
 function openNewChannel(store) {
   const title = h('input', { type: 'text', required: true, maxLength: 128 });
   const description = h('textarea', { rows: 3, maxLength: 512 });
+  let isPublic = false;
+  const open = toggle('Anybody may follow it', false, (on) => { isPublic = on; }, { hint: 'Who has its address. Otherwise only by invitation links.' });
   const key = freshKey();
   const create = async () => {
     const about = description.value.trim();
-    const chat = await post('/v1/chats', { type: 'channel', title: title.value.trim(), ...(about && { description: about }) }, { key });
+    const chat = await post('/v1/chats', { type: 'channel', title: title.value.trim(), public: isPublic, ...(about && { description: about }) }, { key });
     await store.refreshChat(chat.id);
     go(chatPath(chat.id));
   };
   openForm('New channel', {
-    fields: [field('Name', title), field('What it is about', description)], submitLabel: 'Create channel', submit: create,
+    fields: [field('Name', title), field('What it is about', description), open], submitLabel: 'Create channel', submit: create,
     note: 'You and the admins you name post; everybody else reads.',
   });
 }

@@ -13,7 +13,7 @@ import { Details } from './details.js';
 import { closeMenu } from './dialog.js';
 import { Subscriptions, fill, h, isEditable } from './dom.js';
 import { icon } from './icons.js';
-import { openJoin } from './join.js';
+import { openFollow, openJoin } from './join.js';
 import { openNewChat } from './new-chat.js';
 import { openSettings } from './settings.js';
 
@@ -86,6 +86,7 @@ export class Shell {
     else if (place.name === 'home') this.#showHome();
     if (place.name === 'settings') this.#settings ??= openSettings(this.#store, { onClose: () => this.#settingsClosed(), signOut: () => this.#signOut() });
     else this.#settings?.close();
+    if (place.name === 'follow') openFollow(this.#store, place.chat_id);
     if (place.name === 'join') openJoin(this.#store, place.token);
     if (!this.#conversation && place.name !== 'chat') this.#showWelcome();
   }
