@@ -9,11 +9,14 @@ import { signInView } from './views/sign-in.js';
 import { spinner } from './views/controls.js';
 
 const RETRY_MS = 2000;
+const SIGNED_IN = 'parley:signed-in';
 const app = document.getElementById('app');
 let stream = null;
 let shell = null;
 
 applyTheme();
+addEventListener('pageshow', ({ persisted }) => { if (persisted) location.reload(); });
+addEventListener('storage', ({ key }) => { if (key === SIGNED_IN && !shell) enter(); });
 onUnauthorized(() => leave('Your session has ended. Sign in again.'));
 enter();
 
@@ -50,5 +53,15 @@ function leave(note) {
 }
 
 function askToSignIn(note) {
-  fill(app, signInView({ note, entered: enter }));
+  fill(app, signInView({ note, entered }));
+}
+
+// The other tabs of this browser are signed in by this, too.
+function entered() {
+  try {
+    localStorage.setItem(SIGNED_IN, String(Date.now()));
+  } catch {
+    // They find out by themselves when they are loaded again.
+  }
+  enter();
 }

@@ -86,15 +86,31 @@ export class Chats {
     }
   }
 
-  // Asks for one chat, once at a time; null when the user cannot see it.
+  // Asks for one chat, once at a time, and again when something happened meanwhile; null when the user cannot see it.
   refresh(id) {
-    if (!this.#asked.has(id)) {
-      const asked = get(`/v1/chats/${id}`)
-        .then((chat) => this.put(chat), (error) => { if (error.status === 404) this.drop(id); return null; })
-        .finally(() => this.#asked.delete(id));
-      this.#asked.set(id, asked);
+    const known = this.#asked.get(id);
+    if (known) {
+      known.again = true;
+      return known.answer;
     }
-    return this.#asked.get(id);
+    const asked = { again: false };
+    this.#asked.set(id, asked);
+    asked.answer = this.#ask(id, asked).finally(() => this.#asked.delete(id));
+    return asked.answer;
+  }
+
+  async #ask(id, asked) {
+    try {
+      let chat = null;
+      do {
+        asked.again = false;
+        chat = this.put(await get(`/v1/chats/${id}`));
+      } while (asked.again);
+      return chat;
+    } catch (error) {
+      if (error.status === 404) this.drop(id);
+      return null;
+    }
   }
 
   // Takes a chat as an answer shows it.

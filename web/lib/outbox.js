@@ -39,8 +39,9 @@ export class Outbox {
     return this.#entries.get(key) ?? null;
   }
 
-  get isEmpty() {
-    return this.#entries.size === 0;
+  // Files are on their way, which a reload would lose.
+  get isUploading() {
+    return [...this.#entries.values()].some((entry) => !entry.failed && entry.uploads?.some((upload) => !upload.isReady));
   }
 
   // `body` is that of the request. `uploads` are awaited first; they cannot be kept, so the message is kept from then on.

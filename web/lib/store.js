@@ -82,13 +82,18 @@ export class Store {
   async #start() {
     for (let done = false; !done;) {
       try {
-        await Promise.all([this.chats.reload(), this.#loadPeople()]);
+        await Promise.all([this.chats.reload(), this.#loadPeople(), ...this.#openedEarly()]);
         done = true;
       } catch (error) {
         if (!error.mayPass) return;
       }
     }
     this.#watchPeers();
+  }
+
+  // A chat whose history was read before the stream stood is read again.
+  #openedEarly() {
+    return [...this.#timelines.values()].filter((timeline) => timeline.atEnd).map((timeline) => timeline.openEnd());
   }
 
   async #loadPeople() {
@@ -108,7 +113,8 @@ export class Store {
   // After a reconnect: what only matters while it lasts was not repeated.
   reconnected(event, resumed) {
     if (event.user_id !== this.me.id) return location.reload();
-    if (!resumed || !this.chats.loaded) return undefined;
+    if (!this.chats.loaded) return undefined;
+    if (!resumed) return this.reset();
     this.chats.reload().catch(() => {});
     for (const chat_id of this.#receipts.keys()) this.loadReceipts(chat_id);
     return undefined;

@@ -60,7 +60,9 @@ export class Stream {
 
   #say() {
     if (!this.#hello) return;
-    this.#post({ kind: 'visible', on: document.visibilityState === 'visible' && Date.now() - this.#acted_at < IDLE_AFTER_MS });
+    const inView = document.visibilityState === 'visible';
+    this.#post({ kind: 'visible', on: inView && Date.now() - this.#acted_at < IDLE_AFTER_MS });
+    if (inView) this.#post({ kind: 'wake' });
   }
 }
 

@@ -23,6 +23,8 @@ export class Timeline {
   #changed;
   #generation = 0;
   #loading = { before: false, after: false };
+  #opening = false;
+  #heard = new Map();
   items = [];
   atStart = false;
   atEnd = false;
@@ -36,7 +38,7 @@ export class Timeline {
   }
 
   get isLoading() {
-    return this.#loading.before || this.#loading.after;
+    return this.#opening || this.#loading.before || this.#loading.after;
   }
 
   // Begins anew at the end of the history.
@@ -50,6 +52,7 @@ export class Timeline {
   // The server may have lost what is shown: nothing of it is kept.
   startAgain() {
     this.items = [];
+    this.#heard.clear();
     return this.openEnd();
   }
 
@@ -62,30 +65,34 @@ export class Timeline {
 
   async #open(query, place) {
     const generation = (this.#generation += 1);
+    this.#opening = true;
+    this.#loading = { before: false, after: false };
     try {
       const page = await get(withQuery(this.#path, { ...query, limit: PAGE }));
       if (generation !== this.#generation) return;
-      this.#loading = { before: false, after: false };
-      this.items = this.#withKnown(page.items);
-      place(page);
+      this.items = this.#withHeard(page.items);
       this.loaded = true;
       this.failed = false;
+      place(page);
+      if (this.atEnd) for (const message of this.#heard.values()) this.#append(message);
     } catch (error) {
       if (generation !== this.#generation) return;
       this.failed = true;
       if (!error.mayPass) throw error;
     } finally {
+      if (generation === this.#generation) this.#opening = false;
+      this.#forgetHeard();
       this.#changed();
     }
   }
 
-  // What came by the stream while the page was on its way is not lost.
-  #withKnown(items) {
-    const known = new Map(this.items.map((message) => [message.id, message]));
-    const merged = items.map((message) => mergeMessages(known.get(message.id), message));
-    const last = merged.at(-1);
-    const later = last && this.atEnd ? this.items.filter((message) => message.seq === undefined || message.seq > last.seq) : [];
-    return later.length > 0 && later[0].seq === last.seq + 1 ? [...merged, ...later] : merged;
+  // What the stream said while a page was on its way may be newer than the page.
+  #withHeard(items) {
+    return items.map((message) => mergeMessages(this.#heard.get(message.id), message));
+  }
+
+  #forgetHeard() {
+    if (!this.isLoading) this.#heard.clear();
   }
 
   loadBefore() {
@@ -121,11 +128,12 @@ export class Timeline {
     this.#loading[direction] = true;
     try {
       const page = await get(withQuery(this.#path, { [direction]: id, limit: PAGE }));
-      if (generation === this.#generation) apply(page);
+      if (generation === this.#generation) apply({ ...page, items: this.#withHeard(page.items) });
     } catch (error) {
       if (!error.mayPass) throw error;
     } finally {
       if (generation === this.#generation) this.#loading[direction] = false;
+      this.#forgetHeard();
       this.#changed();
     }
   }
@@ -156,22 +164,25 @@ export class Timeline {
 
   // A message that was posted. `trim`: whether old ones may go, which is when the reader is at the end.
   add(message, trim) {
-    if (!this.loaded || this.change(message)) return;
-    if (!this.atEnd) return;
-    const last = this.items.at(-1);
-    if (last && compareIds(message.id, last.id) < 0) return;
-    if (last && message.seq !== undefined && message.seq > last.seq + 1) {
-      this.atEnd = false;
-      this.loadAfter();
-      return;
-    }
-    this.items.push(message);
+    if (this.change(message) || !this.loaded || !this.atEnd || this.#opening) return;
+    this.#append(message);
     if (trim) this.#dropFirst();
     this.#changed();
   }
 
+  // At the end, if it belongs there; when one is missing before it, both are read.
+  #append(message) {
+    const last = this.items.at(-1);
+    if (!this.atEnd || (last && compareIds(message.id, last.id) <= 0)) return;
+    if (last && message.seq !== undefined && message.seq > last.seq + 1) {
+      this.atEnd = false;
+      this.loadAfter()?.catch(() => {});
+    } else this.items.push(message);
+  }
+
   // A message that is shown has changed; false when it is not.
   change(message) {
+    if (this.isLoading) this.#heard.set(message.id, mergeMessages(this.#heard.get(message.id), message));
     const index = this.#indexOf(message.id);
     if (index < 0) return false;
     this.items[index] = mergeMessages(this.items[index], message);
@@ -189,13 +200,6 @@ export class Timeline {
       else next = next === null ? at : Math.min(next, at);
     });
     return next;
-  }
-
-  // Something may be missing at the end: reads on from the last message.
-  async catchUp() {
-    if (!this.loaded) return this.openEnd();
-    this.atEnd = false;
-    return this.loadAfter() ?? this.openEnd();
   }
 }
 

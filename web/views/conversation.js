@@ -104,7 +104,7 @@ export class Conversation {
   #renderHeader(chat) {
     const title = this.#store.titleOf(chat);
     const status = this.#status(chat);
-    const online = chat.type === 'direct' && (this.#store.presence.get(chat.peer_id)?.online ?? false);
+    const online = chat.type === 'direct' && !this.#store.blocked.has(chat.peer_id) && (this.#store.presence.get(chat.peer_id)?.online ?? false);
     const shown = JSON.stringify([title, status, online, chat.avatar_id]);
     if (this.#header.dataset.shown === shown) return;
     this.#header.dataset.shown = shown;
@@ -121,6 +121,7 @@ export class Conversation {
     if (typers.length > 0) return chat.type === 'direct' ? 'typing…' : `${typers.slice(0, 2).map((id) => this.#store.nameOf(id)).join(' and ')} typing…`;
     if (chat.type === 'channel') return countOf(chat.member_count, 'follower');
     if (chat.type !== 'direct') return countOf(chat.member_count, 'member');
+    if (this.#store.blocked.has(chat.peer_id)) return 'blocked';
     const presence = this.#store.presence.get(chat.peer_id);
     return presence?.online ? 'online' : lastSeen(presence?.last_seen_at);
   }

@@ -76,7 +76,7 @@ export class Details {
     return [
       h('div', { class: 'details-top' }, avatar(chat.peer_id, name, { size: 'large', online: presence?.online }), h('p', { class: 'details-name' }, name),
         h('p', { class: 'hint' }, user ? `@${user.username}` : ''), h('p', { class: 'hint' }, presence?.online ? 'online' : lastSeen(presence?.last_seen_at))),
-      this.#muteSwitch(chat), this.#disappearing(chat),
+      this.#muteSwitch(chat), this.#disappearing(chat), this.#untilDelivered(chat),
       h('div', { class: 'details-buttons' }, this.#contactButton(chat.peer_id, user), this.#blockButton(chat.peer_id, name),
         button('Report', () => openReport(`Report ${name}`, { user_id: chat.peer_id }), { icon: 'warn', kind: 'danger' })),
     ];
@@ -150,7 +150,7 @@ export class Details {
     return h('section', {}, h('h3', {}, 'Rules'),
       who('Who may write', 'post'), who('Who may add people', 'add'), who('Who may edit the group', 'edit'),
       field('Slow mode', select(SLOW_MODE, chat.slow_mode_s, (value) => act(() => this.#change({ slow_mode_s: Number(value) })))),
-      this.#historyField(chat), this.#disappearing(chat));
+      this.#historyField(chat), this.#disappearing(chat), this.#untilDelivered(chat));
   }
 
   #channelRules(chat) {
@@ -168,6 +168,10 @@ export class Details {
   #disappearing(chat) {
     const options = DISAPPEAR.some(([seconds]) => seconds === chat.message_ttl_s) ? DISAPPEAR : [...DISAPPEAR, [chat.message_ttl_s, `After ${chat.message_ttl_s} seconds`]];
     return field('Disappearing messages', select(options, chat.message_ttl_s, (value) => act(() => this.#change({ message_ttl_s: Number(value) }))));
+  }
+
+  #untilDelivered(chat) {
+    return toggle('Disappear once delivered', chat.until_delivered, (until_delivered) => act(() => this.#change({ until_delivered })), { hint: 'When all devices of all members have got a message.' });
   }
 
   #muteSwitch(chat) {

@@ -136,6 +136,7 @@ export class MessageList {
     const chat = store.chats.get(this.#chat_id);
     const shown = this.#timeline.items.filter((message) => !message.hidden);
     const pending = this.#timeline.atEnd || !this.#timeline.loaded ? store.outbox.of(this.#chat_id) : [];
+    if (pending.length > 0) this.#unreadFrom = null;
     const sent = new Set(shown.map((message) => message.client_key).filter(Boolean));
     const all = [...shown, ...pending.filter((entry) => !sent.has(entry.key)).map((entry) => asMessage(entry, store.me.id))];
     const context = { chat, pinned: new Set(store.pinsOf(this.#chat_id).map((pin) => pin.message_id)), receipts: store.receiptsOf(this.#chat_id), unreadShown: false };

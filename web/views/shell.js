@@ -69,6 +69,7 @@ export class Shell {
   }
 
   #isUploading() {
+    if (this.#store.outbox.isUploading) return true;
     return this.#conversation !== null && this.#drafts.of(this.#conversation.chat_id).uploads.some((upload) => !upload.isReady && !upload.failed);
   }
 
