@@ -1,7 +1,7 @@
 // The list of chats: who, the last message, when, and how many are unread.
 import { isMuted } from '../lib/chats.js';
 import { shortTime } from '../lib/format.js';
-import { chatPath } from '../lib/router.js';
+import { chatPath, go } from '../lib/router.js';
 import { summaryOf } from '../lib/text.js';
 import { avatar, button, iconButton, spinner } from './controls.js';
 import { fill, h, reconcile } from './dom.js';
@@ -12,17 +12,17 @@ const LOAD_BEFORE_END_PX = 400;
 
 export class ChatList {
   #store;
-  #drafts;
+  #leave;
   #list = h('ul', { class: 'chat-list', 'aria-label': 'Chats' });
   #foot = h('div', { class: 'list-foot' });
   #search = h('input', { type: 'search', class: 'search', placeholder: 'Search chats', 'aria-label': 'Search chats', autocomplete: 'off' });
   #archived = false;
   #current = null;
 
-  // `actions`: newChat(), openSettings().
-  constructor({ store, drafts, actions }) {
+  // `actions`: newChat(), openSettings(), leave() (back to the conversation).
+  constructor({ store, actions }) {
     this.#store = store;
-    this.#drafts = drafts;
+    this.#leave = actions.leave;
     this.#search.addEventListener('input', () => this.render());
     this.#search.addEventListener('keydown', (event) => this.#searchKey(event));
     this.#list.addEventListener('keydown', (event) => this.#listKey(event));
@@ -162,12 +162,21 @@ export class ChatList {
 
   #searchKey(event) {
     if (event.key === 'Escape') {
-      this.#search.value = '';
-      this.render();
+      if (this.#search.value === '') this.#leave();
+      this.#clearSearch();
     } else if (event.key === 'ArrowDown') {
       event.preventDefault();
       this.#list.querySelector('a')?.focus();
-    } else if (event.key === 'Enter') this.#list.querySelector('a')?.click();
+    } else if (event.key === 'Enter' && this.#shown().length > 0) {
+      const [first] = this.#shown();
+      this.#clearSearch();
+      go(chatPath(first.id));
+    }
+  }
+
+  #clearSearch() {
+    this.#search.value = '';
+    this.render();
   }
 
   #listKey(event) {

@@ -15,6 +15,7 @@ import { icon } from './icons.js';
 import { openMessageInfo } from './message-info.js';
 import { MessageList } from './message-list.js';
 import { openReport } from './report.js';
+import { openScheduled } from './scheduled.js';
 import { openViewer } from './viewer.js';
 
 const NAMED_MEMBERS_MAX = 300;
@@ -127,7 +128,10 @@ export class Conversation {
   }
 
   #menu(anchor) {
-    openChatMenu(this.#store, this.#chat, { anchor }, [{ label: 'Details', icon: 'info', action: () => this.#actions.showDetails() }]);
+    openChatMenu(this.#store, this.#chat, { anchor }, [
+      { label: 'Details', icon: 'info', action: () => this.#actions.showDetails() },
+      this.#composer && { label: 'Scheduled messages', icon: 'timer', action: () => openScheduled(this.#store, this.#chat, this.#drafts.of(this.chat_id).text) },
+    ]);
   }
 
   #renderPins(chat) {

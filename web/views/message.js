@@ -15,7 +15,7 @@ export function messageRow(row, actions, before) {
     h('div', { class: 'message-line' },
       row.showAvatar && avatar(message.sender_id, row.sender, { size: 'small' }),
       h('div', { class: 'bubble-column' }, bubble(row, actions, before), reactionsView(row, actions)),
-      message.id && !message.deleted && h('button', { type: 'button', class: 'icon-button message-actions', 'aria-label': 'Message actions', 'aria-haspopup': 'menu',
+      message.id && !message.deleted && h('button', { type: 'button', class: 'icon-button message-actions', tabIndex: -1, 'aria-label': 'Message actions', 'aria-haspopup': 'menu',
         onClick: (event) => actions.menu(message, { anchor: event.currentTarget }) }, icon('down'))));
   if (message.id) element.addEventListener('contextmenu', (event) => openMenuAt(event, message, actions));
   return element;

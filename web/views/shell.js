@@ -35,7 +35,10 @@ export class Shell {
     this.#signedOut = signedOut;
     this.#store = new Store(me, stream, (kind, details) => this.#told(kind, details));
     this.#drafts = new Drafts(this.#store);
-    this.#list = new ChatList({ store: this.#store, actions: { newChat: () => openNewChat(this.#store), openSettings: () => go('/settings') } });
+    this.#list = new ChatList({
+      store: this.#store,
+      actions: { newChat: () => openNewChat(this.#store), openSettings: () => go('/settings'), leave: () => this.#conversation?.focus() },
+    });
     this.element = h('div', { class: 'shell' }, new Banner(this.#store, stream).element, h('div', { class: 'panes' }, this.#list.element, this.#main, this.#side));
     this.#listen();
   }
@@ -110,6 +113,7 @@ export class Shell {
   async #showChat({ chat_id, message_id }) {
     if (this.#conversation?.chat_id === chat_id) {
       if (message_id) this.#conversation.list.goTo(message_id);
+      else this.#conversation.focus();
       return;
     }
     this.#closeConversation();
