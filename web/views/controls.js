@@ -51,10 +51,14 @@ export function spinner(label = 'Loading') {
   return h('div', { class: 'spinner', role: 'status', 'aria-label': label });
 }
 
-// A line that appears for a moment and is read out.
+// A line that appears for a moment and is read out, above dialogs, too, where browsers have popovers.
 export function toast(text, { kind = 'plain' } = {}) {
   const place = document.getElementById('toasts');
   const element = h('div', { class: `toast ${kind}` }, text);
+  if (place.showPopover) {
+    place.hidePopover();
+    place.showPopover();
+  }
   place.append(element);
   setTimeout(() => element.remove(), TOAST_MS);
 }

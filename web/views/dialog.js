@@ -76,10 +76,11 @@ const EDGE = 8;
 
 function place(menu, box) {
   const { width, height } = menu.getBoundingClientRect();
-  const left = Math.max(EDGE, Math.min(box.right - width, innerWidth - width - EDGE));
+  const wanted = box.left + width + EDGE <= innerWidth ? box.left : box.right - width;
+  const left = Math.max(EDGE, Math.min(wanted, innerWidth - width - EDGE));
   const below = box.bottom + 4 + height + EDGE <= innerHeight;
   const top = below ? box.bottom + 4 : Math.max(EDGE, box.top - height - 4);
-  menu.style.left = `${left < EDGE ? EDGE : left}px`;
+  menu.style.left = `${left}px`;
   menu.style.top = `${top}px`;
 }
 
