@@ -29,6 +29,15 @@ export class Chats {
     return this.#next !== null;
   }
 
+  get size() {
+    return this.#known.size;
+  }
+
+  some(holds) {
+    for (const chat of this.#known.values()) if (holds(chat)) return true;
+    return false;
+  }
+
   get unreadChats() {
     let count = 0;
     for (const chat of this.#known.values()) if (chat.unread > 0 && !isMuted(chat)) count += 1;

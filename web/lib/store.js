@@ -31,6 +31,7 @@ export class Store {
   #expiry = null;
   #arrived = null;
   #started = null;
+  #watched = 0;
   emitter = new Emitter();
   connection = { state: 'connecting', retry_at: null };
   presence = new Map();
@@ -89,6 +90,7 @@ export class Store {
       }
     }
     this.#watchPeers();
+    this.on('chats', () => this.#watchPeers());
   }
 
   // A chat whose history was read before the stream stood is read again.
@@ -134,8 +136,7 @@ export class Store {
   // This device has what came up to `id`. Where messages disappear once they were delivered, only what somebody has looked at counts.
   #acknowledge(id) {
     this.#arrived = laterId(this.#arrived, id);
-    const kept = this.chats.sorted().some((chat) => chat.until_delivered && chat.unread > 0);
-    if (!kept) this.#stream.acknowledge(this.#arrived);
+    if (!this.chats.some((chat) => chat.until_delivered && chat.unread > 0)) this.#stream.acknowledge(this.#arrived);
   }
 
   // ---- messages
@@ -342,16 +343,17 @@ export class Store {
     this.#setPresence([state]);
   }
 
+  // Of those with whom the user talks most recently, when there are others than before.
   #watchPeers() {
+    if (this.chats.size === this.#watched) return;
+    this.#watched = this.chats.size;
     this.#stream.watch(this.chats.peers().slice(0, WATCHED_MAX));
   }
 
   // ---- chats
 
-  async refreshChat(chat_id) {
-    const chat = await this.chats.refresh(chat_id);
-    if (chat?.type === 'direct') this.#watchPeers();
-    return chat;
+  refreshChat(chat_id) {
+    return this.chats.refresh(chat_id);
   }
 
   // The user is no longer in this chat.

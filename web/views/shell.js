@@ -3,7 +3,7 @@ import { isMuted } from '../lib/chats.js';
 import { Drafts } from '../lib/drafts.js';
 import { notifyOf, showUnread } from '../lib/notify.js';
 import { chatPath, currentPlace, go, onPlace } from '../lib/router.js';
-import { signOut } from '../lib/session.js';
+import { currentUser, signOut } from '../lib/session.js';
 import { Store } from '../lib/store.js';
 import { Banner } from './banner.js';
 import { ChatList } from './chat-list.js';
@@ -26,6 +26,7 @@ export class Shell {
   #settings = null;
   #wanted = null;
   #signedOut;
+  #stream;
   #subscriptions = new Subscriptions();
   #main = h('main', { class: 'main' });
   #side = h('div', { class: 'details-place' });
@@ -33,6 +34,7 @@ export class Shell {
   // `signedOut(note)` is called when the session is over.
   constructor({ me, stream, signedOut }) {
     this.#signedOut = signedOut;
+    this.#stream = stream;
     this.#store = new Store(me, stream, (kind, details) => this.#told(kind, details));
     this.#drafts = new Drafts(this.#store);
     this.#list = new ChatList({
@@ -164,13 +166,20 @@ export class Shell {
   #told(kind, details) {
     const tell = {
       message: ({ message, notify }) => this.#messageCame(message, notify),
-      'signed-out': () => this.#signedOut('Your session has ended. Sign in again.'),
+      'signed-out': () => this.#streamEnded(),
       left: ({ chat }) => this.#left(chat),
       request: ({ user_id, chat_id }) => toast(`${this.#store.nameOf(user_id)} asks to join ${this.#titleOf(chat_id)}.`),
       declined: () => toast('Your request to join was declined.'),
       failed: ({ chat_id }) => toast(`A scheduled message could not be sent to ${this.#titleOf(chat_id)}.`, { kind: 'bad' }),
     };
     tell[kind](details);
+  }
+
+  // The stream's session is over; this browser may have got another one since.
+  async #streamEnded() {
+    const me = await currentUser().catch(() => this.#store.me);
+    if (me?.id === this.#store.me.id) this.#stream.join(me.id);
+    else this.#signedOut('Your session has ended. Sign in again.');
   }
 
   #titleOf(chat_id) {
