@@ -87,7 +87,8 @@ function place(menu, box) {
 addEventListener('pointerdown', (event) => { if (openMenuElement && !openMenuElement.contains(event.target)) closeMenu(); }, true);
 addEventListener('resize', closeMenu);
 
-// A form in a dialog: what it asks for, and what is done with it. `submit(values)` may throw a problem, which is shown in the dialog.
+// A form in a dialog: what it asks for, and what is done with it. `submit()` may throw a problem, which is shown in the dialog; a function that it
+// answers is called when the dialog is closed.
 export function openForm(title, { fields, submitLabel, submit, kind = 'small', note = null }) {
   const error = h('p', { class: 'form-error', role: 'alert' });
   const form = h('form', { class: 'form' }, note && h('p', { class: 'hint' }, note), fields, error,
@@ -98,8 +99,9 @@ export function openForm(title, { fields, submitLabel, submit, kind = 'small', n
     send.disabled = true;
     fill(error);
     try {
-      await submit();
+      const next = await submit();
       dialog.close();
+      if (typeof next === 'function') next();
     } catch (problem) {
       fill(error, problem.message);
     } finally {

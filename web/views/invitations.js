@@ -40,8 +40,8 @@ function openNewLink(chat, changed) {
     submit: async () => {
       const body = { ...(Number(expiry.value) > 0 && { expires_in_s: Number(expiry.value) }), ...(Number(uses.value) > 0 && !approval && { uses: Number(uses.value) }), ...(approval && { approval }) };
       const { token } = await post(`/v1/chats/${chat.id}/links`, body, { key });
-      showLink(`${location.origin}/#/join/${token}`);
       await changed();
+      return () => showLink(`${location.origin}/#/join/${token}`);
     },
   });
 }
