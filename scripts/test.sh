@@ -35,6 +35,7 @@ wait_for_servers() {
     AT_ONCE=1 suite nodes with_mariadb api_tests build/parley tests/cluster/*.test.mjs
     suite deploy api_tests build/parley tests/deploy/*.test.mjs
     suite galera with_galera api_tests build/parley tests/cluster/galera.test.mjs
+    AT_ONCE=1 suite web node_tests tests/web/*.test.mjs
     suite verify-cluster node tests/verify/verify.mjs --binary build/parley --nodes 3 --database mariadb --redis --kills 16 --duration 48
     suite verify node tests/verify/verify.mjs --binary build/parley
 }

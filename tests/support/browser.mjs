@@ -22,14 +22,30 @@ export const skip = missing.length > 0 && !process.env.CI ? `not installed: ${mi
 test('what the browser tests need is installed', { skip }, () => assert.deepEqual(missing, []));
 
 const profile = mkdtempSync(path.join(tmpdir(), 'parley-browser-'));
-const browser = missing.length === 0 ? await launch() : null;
+const launched = [];
+let browser = null;
+let program = null;
 after(async () => {
-  await browser?.close();
+  for (const each of launched) await each.close();
   rmSync(profile, { recursive: true, force: true });
 });
 
-function launch() {
-  return chromium.launchPersistentContext(profile, { executablePath: CHROMIUM, args: ARGUMENTS, headless: true, ignoreHTTPSErrors: true });
+async function launch() {
+  const context = await chromium.launchPersistentContext(profile, { executablePath: CHROMIUM, args: ARGUMENTS, headless: true, ignoreHTTPSErrors: true });
+  launched.push(context);
+  return context;
+}
+
+// The browser of one person: it shares nothing with others. Options are those of Playwright's newContext().
+export async function openBrowser(t, options = {}) {
+  if (!program) {
+    program = await chromium.launch({ executablePath: CHROMIUM, args: [...ARGUMENTS, '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream'] });
+    launched.push(program);
+  }
+  const context = await program.newContext(options);
+  context.setDefaultTimeout(BROWSER_DEADLINE_MS);
+  t.after(() => context.close());
+  return context;
 }
 
 // A web site of its own, with one empty page.
@@ -47,6 +63,7 @@ export async function startSite(t) {
 }
 
 export async function openPage(t, url) {
+  browser ??= await launch();
   const page = await browser.newPage();
   page.setDefaultTimeout(BROWSER_DEADLINE_MS);
   t.after(() => page.close());
