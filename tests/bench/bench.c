@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "goals.h"
 #include "post.h"
 #include "report.h"
 
@@ -19,6 +20,7 @@ static const struct scenario {
     enum outcome (*run)(const struct options *options);
 } scenarios[] = {
     { "machine", "the disk's and the network's own limits", scenario_machine },
+    { "peers-streams", "the same to streams of Nchan and Pushpin, and the memory of one", scenario_peers_streams },
     { "posts", "durable posts a second and their latency", scenario_posts },
     { "deliveries", "events a second to many streams, each message once and in order", scenario_deliveries },
     { "memory", "bytes of an idle stream", scenario_memory },
@@ -107,7 +109,7 @@ static const struct option option_names[] = {
 static void print_help(void) {
     printf("usage: bench [OPTION]... [SCENARIO]...\n\nScenarios, all by default:\n");
     for (size_t i = 0; i < SCENARIO_COUNT; i++)
-        printf("  %-12s %s\n", scenarios[i].name, scenarios[i].summary);
+        printf("  %-14s %s\n", scenarios[i].name, scenarios[i].summary);
     printf("\n"
            "  --server PATH        the binary under test (build/parley)\n"
            "  --data FOLDER        where data folders are made and removed ($TMPDIR, or /tmp); a real disk\n"
@@ -326,6 +328,7 @@ int main(int argc, char **argv) {
     raise_descriptor_limit();
     report_header(&options);
     bool passed = run_scenarios(&options);
+    goals_print(&options);
     printf("\n%s\n", passed ? "passed" : "failed");
     return passed ? 0 : 1;
 }

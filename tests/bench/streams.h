@@ -12,8 +12,9 @@
 #include "histogram.h"
 #include "population.h"
 
-#define STREAMS_PER_SOURCE 15000 /* streams from one local address, which has some 28,000 ports */
-#define STREAMS_OPENING_MAX 128  /* streams that wait for `ready` at once: fewer than the server takes requests */
+#define STREAMS_PER_SOURCE 15000    /* streams from one local address, which has some 28,000 ports */
+#define STREAMS_OPENING_MAX 128     /* streams that wait for `ready` at once: fewer than the server takes requests */
+#define PEER_STREAMS_OPENING_MAX 16 /* Pushpin refuses some of a hundred */
 #define STREAM_RECEIVE_BUFFER_BYTES (64 * 1024)
 #define STREAM_FRAME_BYTES_MAX (64 * 1024)
 #define STREAM_PROBLEM_BYTES 256
@@ -33,9 +34,12 @@ struct stream_set;
 /* An empty set for at most `capacity` streams of the server on 127.0.0.1:`port`; owned by the caller. NULL when there is no memory.
  * Of every `sample_stride`-th stream the latency of each message is recorded; 0: of none. */
 struct stream_set *streams_new(uint16_t port, uint32_t capacity, uint32_t sample_stride);
+/* A set of streams of another server, which gives the event stream at `path` to anybody (borrowed): such a stream is ready with its answer's head. Of its
+ * messages nothing is required but the stamp of post.h in their data; that is what they are known by in place of an id. */
+struct stream_set *streams_new_of_peer(uint16_t port, uint32_t capacity, uint32_t sample_stride, const char *path);
 /* Closes all. NULL is fine. */
 void streams_free(struct stream_set *set);
-/* Opens streams, the n-th with token n, until there are `count` and each has its `ready`. */
+/* Opens streams, the n-th with token n (no population: those of a peer need none), until there are `count` and each has its `ready`. */
 enum outcome streams_open_to(struct stream_set *set, const struct population *population, uint32_t count) MUST_USE;
 /* Reads what comes for `duration_ns`. */
 void streams_read_for(struct stream_set *set, uint64_t duration_ns);
