@@ -60,6 +60,8 @@ enum outcome scenario_cleanup(const struct options *options) MUST_USE;
 enum outcome scenario_nodes(const struct options *options) MUST_USE;
 enum outcome scenario_crowd(const struct options *options) MUST_USE;
 enum outcome scenario_peers_streams(const struct options *options) MUST_USE;
+enum outcome scenario_mariadb(const struct options *options) MUST_USE;
+enum outcome scenario_limits(const struct options *options) MUST_USE;
 enum outcome scenario_machine(const struct options *options) MUST_USE;
 
 /* True once SIGINT or SIGTERM came: every loop ends early, so that servers are stopped and folders removed. Any thread. */

@@ -14,6 +14,8 @@
 #include "streams.h"
 
 #define SAMPLED_STREAMS 64
+#define ATTEMPTS 100
+#define ATTEMPT_MS 100
 #define SETTLE_NS NS_PER_SECOND
 #define NCHAN_MODULE "/usr/lib/nginx/modules/ngx_nchan_module.so"
 
@@ -103,12 +105,29 @@ static const struct kind pushpin = {
 
 /* ---- The servers ---- */
 
+/* Pushpin takes connections a while before all of its processes know each other. */
+static enum outcome wait_for_first_stream(const struct peers *peers) {
+    struct stream_set *probe = NULL;
+    for (unsigned attempt = 0; attempt < ATTEMPTS && !bench_interrupted(); attempt++) {
+        probe = streams_new_of_peer(peers->peer.ports[0], 1, 0, peers->kind->stream_path);
+        if (!probe)
+            return OUTCOME_FAILED;
+        bool serves = streams_try_one(probe);
+        streams_free(probe);
+        if (serves)
+            return OUTCOME_OK;
+        process_sleep_ms(ATTEMPT_MS);
+    }
+    complain("%s gives no stream", peers->kind->name);
+    return OUTCOME_FAILED;
+}
+
 static enum outcome start_peer(struct peers *peers) {
     const struct kind *kind = peers->kind;
     if (peer_prepare(peers->options, kind->name, &peers->peer) || peer_configure(&peers->peer, kind->config, NULL) ||
         (kind->routes && peer_configure(&peers->peer, kind->routes, NULL)))
         return OUTCOME_FAILED;
-    return peer_start(&peers->peer, kind->port_count, kind->arguments);
+    return peer_start(&peers->peer, kind->port_count, kind->arguments) ? OUTCOME_FAILED : wait_for_first_stream(peers);
 }
 
 static void stop_peer(struct peers *peers) {

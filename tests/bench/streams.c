@@ -309,6 +309,15 @@ enum outcome streams_open_to(struct stream_set *set, const struct population *po
     return OUTCOME_OK;
 }
 
+bool streams_try_one(struct stream_set *set) {
+    uint64_t end_ns = now_ns() + OPEN_LIMIT_NS;
+    set->opened = 1;
+    bool sent = stream_open(set, 0, "");
+    while (sent && set->ready == 0 && streams_problem_count(set) == 0 && now_ns() < end_ns && !bench_interrupted())
+        streams_poll(set, WAIT_MS);
+    return set->ready == 1;
+}
+
 struct stream_set *streams_new(uint16_t port, uint32_t capacity, uint32_t sample_stride) {
     struct stream_set *set = calloc(1, sizeof *set);
     if (!set)

@@ -41,6 +41,8 @@ struct stream_set *streams_new_of_peer(uint16_t port, uint32_t capacity, uint32_
 void streams_free(struct stream_set *set);
 /* Opens streams, the n-th with token n (no population: those of a peer need none), until there are `count` and each has its `ready`. */
 enum outcome streams_open_to(struct stream_set *set, const struct population *population, uint32_t count) MUST_USE;
+/* True when one stream could be opened and was answered as it should; says nothing when not. For a set without streams. */
+bool streams_try_one(struct stream_set *set);
 /* Reads what comes for `duration_ns`. */
 void streams_read_for(struct stream_set *set, uint64_t duration_ns);
 
