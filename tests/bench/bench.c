@@ -21,7 +21,8 @@ static const struct scenario {
 } scenarios[] = {
     { "machine", "the disk's and the network's own limits", scenario_machine },
     { "limits", "the limits of the HTTP library and the databases", scenario_limits },
-    { "peers-streams", "the same to streams of Nchan and Pushpin, and the memory of one", scenario_peers_streams },
+    { "peers-posts", "durable messages by ejabberd", scenario_peers_posts },
+    { "peers-streams", "events a second to streams of Nchan and Pushpin, and the memory of one", scenario_peers_streams },
     { "posts", "durable posts a second and their latency", scenario_posts },
     { "mariadb", "posts again, on a MariaDB that the bench starts", scenario_mariadb },
     { "deliveries", "events a second to many streams, each message once and in order", scenario_deliveries },

@@ -59,6 +59,7 @@ enum outcome scenario_memory(const struct options *options) MUST_USE;
 enum outcome scenario_cleanup(const struct options *options) MUST_USE;
 enum outcome scenario_nodes(const struct options *options) MUST_USE;
 enum outcome scenario_crowd(const struct options *options) MUST_USE;
+enum outcome scenario_peers_posts(const struct options *options) MUST_USE;
 enum outcome scenario_peers_streams(const struct options *options) MUST_USE;
 enum outcome scenario_mariadb(const struct options *options) MUST_USE;
 enum outcome scenario_limits(const struct options *options) MUST_USE;

@@ -23,7 +23,7 @@ static enum outcome run_script(const struct database *database, const char *acti
     return outcome;
 }
 
-enum outcome database_start(struct database *ret_database) {
+enum outcome database_start(uint16_t port, struct database *ret_database) {
     struct database database = { 0 };
     char log[PATH_MAX];
     snprintf(database.folder, sizeof database.folder, PARENT "/parley-bench-db-XXXXXX");
@@ -34,7 +34,13 @@ enum outcome database_start(struct database *ret_database) {
     snprintf(log, sizeof log, "%.3900s/script.log", database.folder);
     snprintf(database.socket, sizeof database.socket, "%.3900s/socket", database.folder);
     snprintf(database.url, sizeof database.url, "mariadb://parley@/parley?socket=%.200s", database.socket);
-    if (run_script(&database, "start", log)) {
+    char number[8];
+    snprintf(number, sizeof number, "%u", port);
+    if (port)
+        setenv("PORT", number, 1);
+    enum outcome outcome = run_script(&database, "start", log);
+    unsetenv("PORT");
+    if (outcome) {
         database_release(&database);
         return OUTCOME_FAILED;
     }

@@ -16,8 +16,8 @@ struct database {
 
 /* True when there is a server to start. */
 bool database_is_installed(void);
-/* Makes and starts one by tests/support/mariadb.sh, reached by a socket. */
-enum outcome database_start(struct database *ret_database) MUST_USE;
+/* Makes and starts one by tests/support/mariadb.sh, reached by a socket and, where `port` is not 0, at that port of 127.0.0.1. */
+enum outcome database_start(uint16_t port, struct database *ret_database) MUST_USE;
 /* Statements of its administrator, by the command-line client. */
 enum outcome database_administrate(const struct database *database, const char *statements) MUST_USE;
 /* Stops it and removes it. A zeroed one is fine. */

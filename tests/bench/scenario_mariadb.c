@@ -15,7 +15,7 @@ enum outcome scenario_mariadb(const struct options *options) {
         complain("mariadb: there is no mariadbd (scripts/install.sh bench)");
         return OUTCOME_OK;
     }
-    if (database_start(&database))
+    if (database_start(0, &database))
         return OUTCOME_FAILED;
     row.connections = (struct size_list){ 1, { 256 } };
     setenv("PARLEY_DB", database.url, 1);
