@@ -26,6 +26,11 @@ static const struct scenario {
     { "posts", "durable posts a second and their latency", scenario_posts },
     { "mariadb", "posts again, on a MariaDB that the bench starts", scenario_mariadb },
     { "deliveries", "events a second to many streams, each message once and in order", scenario_deliveries },
+    { "direct", "from post to event over many direct chats, at a rate", scenario_direct },
+    { "return", "streams that all come back at once", scenario_return },
+    { "history", "pages, start and posts with very many messages stored", scenario_history },
+    { "idle", "memory and wake-ups of a server that nobody uses", scenario_idle },
+    { "stalls", "the longest waits at half of the maximum rate", scenario_stalls },
     { "memory", "bytes of an idle stream", scenario_memory },
     { "cleanup", "posting while expired messages and media are removed", scenario_cleanup },
     { "nodes", "posts on one, two and four nodes, and the way from one to another; needs PARLEY_DB", scenario_nodes },
@@ -82,6 +87,11 @@ enum option_code {
     OPTION_EXPIRED,
     OPTION_OBJECTS,
     OPTION_CROWD,
+    OPTION_OPEN,
+    OPTION_DIRECT,
+    OPTION_DIRECT_RATE,
+    OPTION_STORED,
+    OPTION_STALL,
     OPTION_HELP
 };
 
@@ -105,6 +115,11 @@ static const struct option option_names[] = {
     { "expired", required_argument, NULL, OPTION_EXPIRED },
     { "objects", required_argument, NULL, OPTION_OBJECTS },
     { "crowd", required_argument, NULL, OPTION_CROWD },
+    { "open", required_argument, NULL, OPTION_OPEN },
+    { "direct", required_argument, NULL, OPTION_DIRECT },
+    { "direct-rate", required_argument, NULL, OPTION_DIRECT_RATE },
+    { "stored", required_argument, NULL, OPTION_STORED },
+    { "stall-seconds", required_argument, NULL, OPTION_STALL },
     { "help", no_argument, NULL, OPTION_HELP },
     { NULL, 0, NULL, 0 },
 };
@@ -132,7 +147,12 @@ static void print_help(void) {
            "  --idle LIST          memory: rows (1000,10000,19000)\n"
            "  --expired N          cleanup: messages that are past retention (1000000)\n"
            "  --objects N          cleanup: media that go with them (10000)\n"
-           "  --crowd N            crowd: streams over all nodes (60000)\n");
+           "  --crowd N            crowd: streams over all nodes (60000)\n"
+           "  --open N             direct, return: streams (19000)\n"
+           "  --direct N           direct: chats (10000)\n"
+           "  --direct-rate N      direct: posts a second (5000)\n"
+           "  --stored N           history: messages in the database (10000000)\n"
+           "  --stall-seconds N    stalls: of load (600)\n");
 }
 
 static bool parse_number(const char *text, uint32_t minimum, uint32_t maximum, uint32_t *ret_number) {
@@ -169,6 +189,12 @@ static void options_set_quick(struct options *options) {
     options->expired_messages = 20000;
     options->expired_objects = 100;
     options->crowd_streams = 2000;
+    options->direct_streams = 1000;
+    options->direct_chats = 500;
+    options->direct_rate = 1000;
+    options->stored_messages = 200000;
+    options->stall_seconds = 6;
+    options->idle_seconds = 2;
 }
 
 static struct options options_default(void) {
@@ -190,6 +216,12 @@ static struct options options_default(void) {
         .expired_messages = 1000000,
         .expired_objects = 10000,
         .crowd_streams = 60000,
+        .direct_streams = 19000,
+        .direct_chats = 10000,
+        .direct_rate = 5000,
+        .stored_messages = 10000000,
+        .stall_seconds = 600,
+        .idle_seconds = 10,
     };
 }
 
@@ -237,6 +269,16 @@ static bool option_take(struct options *options, int code, const char *value) {
         return parse_single(value, 1, 1000000, &options->expired_objects);
     case OPTION_CROWD:
         return parse_single(value, 4, 1000000, &options->crowd_streams);
+    case OPTION_OPEN:
+        return parse_single(value, 100, 20000, &options->direct_streams);
+    case OPTION_DIRECT:
+        return parse_single(value, 1, 20000, &options->direct_chats);
+    case OPTION_DIRECT_RATE:
+        return parse_single(value, 1, 1000000, &options->direct_rate);
+    case OPTION_STORED:
+        return parse_single(value, 20000, 100000000, &options->stored_messages);
+    case OPTION_STALL:
+        return parse_single(value, 3, 86400, &options->stall_seconds);
     default:
         return false;
     }

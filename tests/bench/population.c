@@ -24,7 +24,16 @@ static void write_token(uint32_t user, char out[TOKEN_CHARACTERS + 1]) {
     out[TOKEN_CHARACTERS] = '\0';
 }
 
+static void write_direct_chat(FILE *file, const struct population_shape *shape, uint32_t chat) {
+    fprintf(file, "{\"chat\":\"direct\",\"members\":[\"bench%u\",\"bench%u\"]}\n", population_member(shape, chat, 0),
+            population_member(shape, chat, 1));
+}
+
 static void write_chat(FILE *file, const struct population_shape *shape, uint32_t chat) {
+    if (shape->is_direct) {
+        write_direct_chat(file, shape, chat);
+        return;
+    }
     fprintf(file, "{\"chat\":\"group\",\"title\":\"Bench %u\",\"owner\":\"bench%u\",\"members\":[", chat,
             population_member(shape, chat, 0));
     for (uint32_t member = 1; member < shape->members_per_chat; member++)

@@ -16,6 +16,7 @@ struct population_shape {
     uint32_t chat_count;
     uint32_t members_per_chat;
     uint32_t chat_stride;
+    bool is_direct; /* chats of two, without an owner */
 };
 
 struct population {

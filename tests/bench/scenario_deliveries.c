@@ -132,7 +132,7 @@ static enum outcome deliveries_run_phase(struct deliveries *deliveries, const st
 
 static enum outcome deliveries_prepare(struct deliveries *deliveries) {
     uint32_t stream_count = deliveries->stream_count;
-    struct population_shape shape = { stream_count, 1, stream_count, 0 };
+    struct population_shape shape = { stream_count, 1, stream_count, 0, false };
     if (server_prepare(deliveries->options, &deliveries->server) ||
         population_create(&deliveries->server, &shape, &deliveries->population) || server_start(&deliveries->server))
         return OUTCOME_FAILED;

@@ -18,6 +18,7 @@
 #define EPOLL_EVENTS 512
 #define SCRATCH_BYTES (512 * 1024)
 #define WAIT_MS 10
+#define OPEN_BETWEEN_READS 64
 #define STREAM_REQUEST_BYTES_MAX 512
 #define OPEN_LIMIT_NS (10 * NS_PER_SECOND) /* without a single `ready` */
 
@@ -46,8 +47,9 @@ struct stream_set {
     int epoll_fd;
     uint32_t capacity;
     uint32_t sample_stride;
-    uint32_t opened; /* streams that were begun */
-    uint32_t ready;  /* of those, the ones that had their `ready` */
+    uint32_t opened;             /* streams that were begun */
+    uint64_t received_at_return; /* messages, when streams_come_back began */
+    uint32_t ready;              /* of those, the ones that had their `ready` */
     struct stream *streams;
     char *scratch; /* SCRATCH_BYTES: the bytes of the stream that is being read */
     struct stream_problems problems;
@@ -262,18 +264,20 @@ void streams_read_for(struct stream_set *set, uint64_t duration_ns) {
 
 /* ---- Opening ---- */
 
-static int write_stream_request(const struct stream_set *set, const char *token, char *request, size_t capacity) {
+static int write_stream_request(const struct stream_set *set, const char *token, uint64_t last_id, char *request, size_t capacity) {
     int len = snprintf(request, capacity, "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAccept: text/event-stream\r\n",
                        set->peer_path ? set->peer_path : "/v1/events", set->port);
     if (!set->peer_path)
         len += snprintf(request + len, capacity - (size_t)len, "Authorization: Bearer %s\r\n", token);
+    if (!set->peer_path && last_id)
+        len += snprintf(request + len, capacity - (size_t)len, "Last-Event-ID: %llu\r\n", (unsigned long long)last_id);
     return len + snprintf(request + len, capacity - (size_t)len, "\r\n");
 }
 
 static bool stream_open(struct stream_set *set, uint32_t index, const char *token) {
     struct stream *stream = &set->streams[index];
     char request[STREAM_REQUEST_BYTES_MAX];
-    int len = write_stream_request(set, token, request, sizeof request);
+    int len = write_stream_request(set, token, stream->last_id, request, sizeof request);
     int buffer_bytes = STREAM_RECEIVE_BUFFER_BYTES;
     stream->fd = http_connect(set->port, 1 + index / STREAMS_PER_SOURCE);
     if (stream->fd < 0)
@@ -307,6 +311,61 @@ enum outcome streams_open_to(struct stream_set *set, const struct population *po
             return streams_open_failed(set, "the rest stays silent");
     }
     return OUTCOME_OK;
+}
+
+void streams_close(struct stream_set *set) {
+    for (uint32_t i = 0; i < set->opened; i++)
+        stream_close(&set->streams[i]);
+    set->ready = 0;
+}
+
+static enum outcome open_all(struct stream_set *set, const struct population *population) {
+    for (uint32_t i = 0; i < set->opened; i++) {
+        if (!stream_open(set, i, population->tokens[i % population->shape.user_count]))
+            return streams_open_failed(set, strerror(errno));
+        if (i % OPEN_BETWEEN_READS == 0)
+            streams_poll(set, 0);
+    }
+    return OUTCOME_OK;
+}
+
+static bool all_have(const struct stream_set *set, const uint64_t *before, uint64_t events) {
+    for (uint32_t i = 0; i < set->opened; i++) {
+        if (set->streams[i].messages.count < before[i] + events)
+            return false;
+    }
+    return true;
+}
+
+/* Looks at all streams only when enough has come for all of them. */
+static bool read_until_all_have(struct stream_set *set, const uint64_t *before, uint64_t events, uint64_t end_ns) {
+    uint64_t enough = set->received_at_return + events * set->opened;
+    while (now_ns() < end_ns && !bench_interrupted()) {
+        streams_poll(set, WAIT_MS);
+        if (streams_received(set) >= enough && all_have(set, before, events))
+            return true;
+    }
+    return false;
+}
+
+enum outcome streams_come_back(struct stream_set *set, const struct population *population, uint64_t events, uint64_t limit_ns,
+                               uint64_t *ret_duration_ns) {
+    uint64_t start_ns = now_ns();
+    uint64_t *before = calloc(set->opened, sizeof *before);
+    if (!before)
+        return OUTCOME_FAILED;
+    for (uint32_t i = 0; i < set->opened; i++)
+        before[i] = set->streams[i].messages.count;
+    set->received_at_return = streams_received(set);
+    enum outcome outcome = open_all(set, population);
+    if (!outcome && !read_until_all_have(set, before, events, start_ns + limit_ns)) {
+        complain("of %u streams %u are ready, and %llu events came", set->opened, set->ready,
+                 (unsigned long long)(streams_received(set) - set->received_at_return));
+        outcome = OUTCOME_FAILED;
+    }
+    *ret_duration_ns = now_ns() - start_ns;
+    free(before);
+    return outcome;
 }
 
 bool streams_try_one(struct stream_set *set) {
@@ -384,6 +443,8 @@ uint64_t streams_received(const struct stream_set *set) { return atomic_load_exp
 uint64_t streams_last_received_ns(const struct stream_set *set) {
     return atomic_load_explicit(&set->last_received_ns, memory_order_relaxed);
 }
+
+const struct id_sum *streams_messages(const struct stream_set *set, uint32_t index) { return &set->streams[index].messages; }
 
 uint32_t streams_differing(const struct stream_set *set, const struct id_sum *expected) {
     uint32_t differing = 0;

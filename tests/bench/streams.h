@@ -43,6 +43,12 @@ void streams_free(struct stream_set *set);
 enum outcome streams_open_to(struct stream_set *set, const struct population *population, uint32_t count) MUST_USE;
 /* True when one stream could be opened and was answered as it should; says nothing when not. For a set without streams. */
 bool streams_try_one(struct stream_set *set);
+/* Closes every stream; each remembers its last id. */
+void streams_close(struct stream_set *set);
+/* Opens all that were closed at once, each from its last id on, and reads until each has had `events` messages since; `ret_duration_ns` is how long that took.
+ * Fails after `limit_ns`. */
+enum outcome streams_come_back(struct stream_set *set, const struct population *population, uint64_t events, uint64_t limit_ns,
+                               uint64_t *ret_duration_ns) MUST_USE;
 /* Reads what comes for `duration_ns`. */
 void streams_read_for(struct stream_set *set, uint64_t duration_ns);
 
@@ -60,6 +66,8 @@ struct id_sum {
 };
 void id_sum_add(struct id_sum *sum, uint64_t id);
 
+/* What stream `index` got since it was opened first. */
+const struct id_sum *streams_messages(const struct stream_set *set, uint32_t index);
 /* The streams that did not get exactly these messages since they were opened. */
 uint32_t streams_differing(const struct stream_set *set, const struct id_sum *expected);
 const struct stream_problems *streams_problems(const struct stream_set *set);
