@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 
 #include "goals.h"
+#include "plot.h"
 #include "post.h"
 #include "report.h"
 
@@ -24,12 +25,14 @@ static const struct scenario {
     { "peers-posts", "durable messages by ejabberd", scenario_peers_posts },
     { "peers-streams", "events a second to streams of Nchan and Pushpin, and the memory of one", scenario_peers_streams },
     { "posts", "durable posts a second and their latency", scenario_posts },
+    { "rates", "latency of posts at parts of the maximum rate", scenario_rates },
     { "mariadb", "posts again, on a MariaDB that the bench starts", scenario_mariadb },
     { "deliveries", "events a second to many streams, each message once and in order", scenario_deliveries },
     { "direct", "from post to event over many direct chats, at a rate", scenario_direct },
     { "return", "streams that all come back at once", scenario_return },
     { "history", "pages, start and posts with very many messages stored", scenario_history },
     { "idle", "memory and wake-ups of a server that nobody uses", scenario_idle },
+    { "instructions", "instructions for a message and a delivery, by callgrind", scenario_instructions },
     { "stalls", "the longest waits at half of the maximum rate", scenario_stalls },
     { "memory", "bytes of an idle stream", scenario_memory },
     { "cleanup", "posting while expired messages and media are removed", scenario_cleanup },
@@ -140,7 +143,7 @@ static void print_help(void) {
            "  --users N            posts: (64)\n"
            "  --chats N            posts: (64)\n"
            "  --members N          posts: of each chat (10)\n"
-           "  --streams LIST       deliveries, machine: rows (1000,10000)\n"
+           "  --streams LIST       deliveries, machine: rows (100,1000,10000)\n"
            "  --posters N          deliveries: connections that post back to back (32)\n"
            "  --ahead EVENTS       deliveries: undelivered events at which posters wait (500000; 0: never)\n"
            "  --settle SECONDS     deliveries: without any event before the rest counts as lost (20)\n"
@@ -184,7 +187,7 @@ static bool parse_list(const char *text, uint32_t maximum, struct size_list *ret
 static void options_set_quick(struct options *options) {
     options->seconds = 1;
     options->connections = (struct size_list){ 4, { 1, 128, 256, 384 } };
-    options->streams = (struct size_list){ 1, { 1000 } };
+    options->streams = (struct size_list){ 2, { 100, 1000 } };
     options->idle_streams = (struct size_list){ 1, { 1000 } };
     options->expired_messages = 20000;
     options->expired_objects = 100;
@@ -209,7 +212,7 @@ static struct options options_default(void) {
         .user_count = 64,
         .chat_count = 64,
         .members_per_chat = 10,
-        .streams = { 2, { 1000, 10000 } },
+        .streams = { 3, { 100, 1000, 10000 } },
         .poster_count = 32,
         .events_ahead = 500000,
         .idle_streams = { 3, { 1000, 10000, 19000 } },
@@ -374,6 +377,8 @@ int main(int argc, char **argv) {
     report_header(&options);
     bool passed = run_scenarios(&options);
     goals_print(&options);
+    if (plots_write())
+        passed = false;
     printf("\n%s\n", passed ? "passed" : "failed");
     return passed ? 0 : 1;
 }

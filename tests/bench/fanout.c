@@ -54,11 +54,13 @@ enum outcome fanout_run(const struct fanout *fanout, struct load_result *result,
     struct load_plan plan = fanout->plan;
     plan.driver = &gate_driver;
     plan.context = &gate;
+    uint64_t cpu_before_ns = process_read_group_cpu_ns(fanout->server_pid);
     if (streams_start_reader(fanout->streams))
         return OUTCOME_FAILED;
     enum outcome outcome = http_load_run(&plan, result);
     settle(&gate, result->answered);
     streams_stop_reader(fanout->streams);
+    ret_result->cpu_ns = process_read_group_cpu_ns(fanout->server_pid) - cpu_before_ns;
     uint64_t last_ns = streams_last_received_ns(fanout->streams);
     ret_result->duration_ns = last_ns > result->start_ns ? last_ns - result->start_ns : 0;
     streams_read_for(fanout->streams, EXTRA_READ_NS);

@@ -128,6 +128,31 @@ enum outcome process_read_memory(pid_t pid, struct process_memory *ret_memory) {
     return OUTCOME_FAILED;
 }
 
+static uint64_t read_cpu_ns(pid_t pid) {
+    char path[64], text[1024];
+    unsigned long long user_ticks = 0, system_ticks = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    const char *fields = file && fgets(text, sizeof text, file) ? strrchr(text, ')') : NULL; /* behind the name, which may hold anything */
+    if (fields && sscanf(fields, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user_ticks, &system_ticks) != 2)
+        user_ticks = system_ticks = 0;
+    if (file)
+        fclose(file);
+    return (user_ticks + system_ticks) * (NS_PER_SECOND / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
+uint64_t process_read_group_cpu_ns(pid_t pid) {
+    uint64_t sum_ns = 0;
+    DIR *processes = opendir("/proc");
+    for (struct dirent *entry = processes ? readdir(processes) : NULL; entry; entry = readdir(processes)) {
+        pid_t member = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)atoi(entry->d_name) : 0;
+        sum_ns += member > 0 && getpgid(member) == pid ? read_cpu_ns(member) : 0;
+    }
+    if (processes)
+        closedir(processes);
+    return sum_ns;
+}
+
 enum outcome process_read_group_memory(pid_t pid, struct process_memory *ret_memory) {
     struct process_memory sum = { 0 }, one;
     DIR *processes = opendir("/proc");

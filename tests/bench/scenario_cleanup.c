@@ -166,7 +166,7 @@ static enum outcome restart(struct cleanup *cleanup, const char *retention, cons
 
 static enum outcome prepare(struct cleanup *cleanup) {
     const struct options *options = cleanup->options;
-    struct population_shape shape = { options->user_count, options->chat_count, options->members_per_chat, 1, false };
+    struct population_shape shape = { options->user_count, options->chat_count, options->members_per_chat, 1 };
     if (server_prepare(options, &cleanup->server) || population_create(&cleanup->server, &shape, &cleanup->population))
         return OUTCOME_FAILED;
     return restart(cleanup, "30d", "0") ? OUTCOME_FAILED : fill(cleanup);

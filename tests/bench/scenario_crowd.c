@@ -211,7 +211,7 @@ static enum outcome add_rows(struct crowd *crowd) {
 static enum outcome run(struct crowd *crowd) {
     uint32_t members = crowd->per_node * NODES_MAX;
     uint32_t messages = crowd->nodes.options->seconds * MESSAGES_PER_SECOND_OF_LOAD;
-    struct population_shape shape = { members, 1, members, 0, false };
+    struct population_shape shape = { members, 1, members, 0 };
     complain("crowd: making %u members", members);
     if (nodes_prepare(&crowd->nodes, &shape) || nodes_start_to(&crowd->nodes, NODES_MAX) || read_memories(crowd, crowd->before) ||
         start_readers(crowd))

@@ -6,6 +6,7 @@
 #include "bench.h"
 #include "fanout.h"
 #include "figures.h"
+#include "plot.h"
 #include "http_load.h"
 #include "population.h"
 #include "post.h"
@@ -79,6 +80,7 @@ static enum outcome deliveries_run_load(struct deliveries *deliveries, const str
         .streams = deliveries->streams,
         .stream_count = deliveries->stream_count,
         .events_ahead = phase->events_ahead,
+        .server_pid = deliveries->server.pid,
         .settle_ns = deliveries->options->settle_seconds * NS_PER_SECOND,
     };
     return fanout_run(&fanout, &deliveries->result, ret_result);
@@ -93,6 +95,7 @@ static void deliveries_add_row(struct deliveries *deliveries, const struct phase
     table_count(table, result->answered);
     table_count(table, fanned_out->events);
     table_count(table, fanout_rate(fanned_out));
+    table_cell(table, "%.2f", fanout_cost_us(fanned_out));
     table_latencies(table, streams_latency(deliveries->streams));
     table_count(table, load_errors(result) + streams_problem_count(deliveries->streams));
     table_count(table, differing);
@@ -125,6 +128,10 @@ static enum outcome deliveries_run_phase(struct deliveries *deliveries, const st
         return OUTCOME_FAILED;
     deliveries_add_row(deliveries, phase, &fanned_out);
     figure_set(phase->figure, (double)fanout_rate(&fanned_out));
+    if (phase->connection_count > 1) {
+        plot_add(PLOT_EVENTS, "Parley", deliveries->stream_count, (double)fanout_rate(&fanned_out));
+        plot_add(PLOT_COST, "Parley", deliveries->stream_count, fanout_cost_us(&fanned_out));
+    }
     return deliveries_judge(deliveries);
 }
 
@@ -132,7 +139,7 @@ static enum outcome deliveries_run_phase(struct deliveries *deliveries, const st
 
 static enum outcome deliveries_prepare(struct deliveries *deliveries) {
     uint32_t stream_count = deliveries->stream_count;
-    struct population_shape shape = { stream_count, 1, stream_count, 0, false };
+    struct population_shape shape = { stream_count, 1, stream_count, 0 };
     if (server_prepare(deliveries->options, &deliveries->server) ||
         population_create(&deliveries->server, &shape, &deliveries->population) || server_start(&deliveries->server))
         return OUTCOME_FAILED;
@@ -180,7 +187,7 @@ static enum outcome deliveries_run_size(const struct options *options, uint32_t 
 }
 
 enum outcome scenario_deliveries(const struct options *options) {
-    static const char *const columns[] = { "streams", "posting",       "posts", "events", "events/s", TABLE_LATENCY_COLUMNS,
+    static const char *const columns[] = { "streams", "posting",       "posts", "events", "events/s", "CPU us/event", TABLE_LATENCY_COLUMNS,
                                            "errors",  "streams wrong", "goal",  NULL };
     struct table table;
     char title[200];

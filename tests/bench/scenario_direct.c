@@ -87,6 +87,7 @@ static enum outcome run_load(struct direct *direct) {
         },
         .streams = direct->streams,
         .stream_count = MEMBERS, /* events of a message */
+        .server_pid = direct->server.pid,
         .settle_ns = options->settle_seconds * NS_PER_SECOND,
     };
     struct fanout_result fanned_out;
@@ -100,9 +101,9 @@ static enum outcome run(struct direct *direct) {
     const struct options *options = direct->options;
     uint32_t stream_count = bench_streams_possible(options->direct_streams);
     uint32_t chat_count = options->direct_chats < stream_count ? options->direct_chats : stream_count;
-    struct population_shape shape = { stream_count, chat_count, MEMBERS, CHAT_STRIDE, true };
+    struct population_shape shape = { stream_count, chat_count, MEMBERS, CHAT_STRIDE };
     complain("direct: %u streams, %u chats", stream_count, chat_count);
-    if (server_prepare(options, &direct->server) || population_create(&direct->server, &shape, &direct->population) ||
+    if (server_prepare(options, &direct->server) || population_create_direct(&direct->server, &shape, &direct->population) ||
         server_start(&direct->server))
         return OUTCOME_FAILED;
     direct->streams = streams_new(direct->server.port, stream_count, 1);

@@ -114,7 +114,7 @@ static enum outcome measure_posts(struct history *history, uint64_t stored, uint
 /* A server that starts on a database of so many messages. */
 static enum outcome start_with(struct history *history, uint64_t stored, double *ret_seconds) {
     const struct options *options = history->options;
-    struct population_shape shape = { options->user_count, options->chat_count, options->members_per_chat, 1, false };
+    struct population_shape shape = { options->user_count, options->chat_count, options->members_per_chat, 1 };
     const struct stored_plan plan = { stored, stored / FIRST_CHAT_PART, options->text_bytes };
     complain("history: storing %llu messages", (unsigned long long)stored);
     if (server_prepare(options, &history->server) || population_create(&history->server, &shape, &history->population) ||

@@ -19,6 +19,7 @@
 #include "figures.h"
 #include "histogram.h"
 #include "http.h"
+#include "plot.h"
 #include "report.h"
 
 #define APPEND_BYTES 4096
@@ -167,6 +168,7 @@ static enum outcome measure_sends(const struct options *options, uint32_t count,
     table_cell(table, "send() of %d bytes to %u sockets", EVENT_BYTES, count);
     table_count(table, per_second);
     figure_set(count == 1000 ? FIGURE_SENDS_1000 : count == 10000 ? FIGURE_SENDS_10000 : FIGURE_NONE, (double)per_second);
+    plot_add(PLOT_EVENTS, "bare send()", count, (double)per_second);
     for (int i = 0; i < TABLE_LATENCY_CELLS; i++)
         table_cell(table, "-");
     table_cell(table, "one event to each socket in turn");

@@ -99,7 +99,7 @@ static uint32_t largest(const struct size_list *sizes) {
 static enum outcome memory_prepare(struct memory *memory) {
     uint32_t stream_count = bench_streams_possible(largest(&memory->options->idle_streams));
     uint32_t chat_count = (stream_count + MEMBERS_PER_CHAT - 1) / MEMBERS_PER_CHAT;
-    struct population_shape shape = { chat_count * MEMBERS_PER_CHAT, chat_count, MEMBERS_PER_CHAT, MEMBERS_PER_CHAT, false };
+    struct population_shape shape = { chat_count * MEMBERS_PER_CHAT, chat_count, MEMBERS_PER_CHAT, MEMBERS_PER_CHAT };
     if (server_prepare(memory->options, &memory->server) || population_create(&memory->server, &shape, &memory->population) ||
         server_start(&memory->server))
         return OUTCOME_FAILED;

@@ -166,7 +166,7 @@ static enum outcome run(struct many *many) {
     static const uint32_t counts[] = { 1, 2, NODES_MAX };
     const struct options *options = many->nodes.options;
     /* A stream for every user: each message goes to as many streams as its chat has members. */
-    struct population_shape shape = { STREAM_COUNT, options->chat_count, options->members_per_chat, 1, false };
+    struct population_shape shape = { STREAM_COUNT, options->chat_count, options->members_per_chat, 1 };
     if (nodes_prepare(&many->nodes, &shape))
         return OUTCOME_FAILED;
     for (size_t i = 0; i < sizeof counts / sizeof counts[0] && !bench_interrupted(); i++) {

@@ -9,6 +9,7 @@
 #include "fanout.h"
 #include "figures.h"
 #include "peer.h"
+#include "plot.h"
 #include "post.h"
 #include "report.h"
 #include "streams.h"
@@ -150,6 +151,7 @@ static void add_row(struct peers *peers, uint32_t count, const struct fanout_res
     table_count(table, peers->result.answered);
     table_count(table, fanned_out->events);
     table_count(table, fanout_rate(fanned_out));
+    table_cell(table, "%.2f", fanout_cost_us(fanned_out));
     table_latencies(table, streams_latency(peers->streams));
     table_count(table, load_errors(&peers->result) + streams_problem_count(peers->streams));
     table_cell(table, "%u", streams_differing(peers->streams, &peers->expected));
@@ -169,6 +171,7 @@ static enum outcome run_deliveries(struct peers *peers, uint32_t count, struct f
         .streams = peers->streams,
         .stream_count = count,
         .events_ahead = options->events_ahead > 0 && options->events_ahead < count ? count : options->events_ahead,
+        .server_pid = peers->peer.pid,
         .settle_ns = options->settle_seconds * NS_PER_SECOND,
     };
     return fanout_run(&fanout, &peers->result, ret_result);
@@ -190,6 +193,8 @@ static enum outcome measure_deliveries(struct peers *peers, const struct kind *k
         add_row(peers, count, &fanned_out);
         note_problem(peers, count);
         figure_set(figure, (double)fanout_rate(&fanned_out));
+        plot_add(PLOT_EVENTS, kind->name, count, (double)fanout_rate(&fanned_out));
+        plot_add(PLOT_COST, kind->name, count, fanout_cost_us(&fanned_out));
         outcome = OUTCOME_OK;
     }
     stop_peer(peers);
@@ -254,7 +259,7 @@ static enum outcome measure_nchan_memory(struct peers *peers) {
 }
 
 enum outcome scenario_peers_streams(const struct options *options) {
-    static const char *const columns[] = { "server", "streams",       "posts", "events", "events/s", TABLE_LATENCY_COLUMNS,
+    static const char *const columns[] = { "server", "streams",       "posts", "events", "events/s", "CPU us/event", TABLE_LATENCY_COLUMNS,
                                            "errors", "streams wrong", NULL };
     static const char *const memory_columns[] = { "server", "idle streams", "before MiB", "RSS MiB", "bytes/stream", NULL };
     static struct table table, memory_table;

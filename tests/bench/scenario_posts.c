@@ -155,7 +155,7 @@ static enum outcome posts_run_row(struct posts *posts, uint32_t connections) {
 
 static enum outcome posts_start(struct posts *posts) {
     const struct options *options = posts->options;
-    struct population_shape shape = { options->user_count, options->chat_count, options->members_per_chat, 1, false };
+    struct population_shape shape = { options->user_count, options->chat_count, options->members_per_chat, 1 };
     posts->answered = 0;
     if (server_prepare(options, &posts->server) || population_create(&posts->server, &shape, &posts->population))
         return OUTCOME_FAILED;

@@ -154,7 +154,7 @@ static enum outcome report_return(struct back *back, uint32_t stream_count) {
 
 static enum outcome run(struct back *back) {
     uint32_t stream_count = bench_streams_possible(back->options->direct_streams) / GROUP_MEMBERS * GROUP_MEMBERS;
-    struct population_shape shape = { stream_count, stream_count / GROUP_MEMBERS, GROUP_MEMBERS, GROUP_MEMBERS, false };
+    struct population_shape shape = { stream_count, stream_count / GROUP_MEMBERS, GROUP_MEMBERS, GROUP_MEMBERS };
     complain("return: %u streams", stream_count);
     back->posted = calloc(shape.chat_count, sizeof *back->posted);
     if (!back->posted || server_prepare(back->options, &back->server) || population_create(&back->server, &shape, &back->population) ||

@@ -155,7 +155,7 @@ static enum outcome run_rounds(struct stalls *stalls) {
 static enum outcome run(struct stalls *stalls) {
     const struct options *options = stalls->options;
     uint32_t users = options->user_count > STREAMS ? options->user_count : STREAMS;
-    struct population_shape shape = { users, options->chat_count, options->members_per_chat, 1, false };
+    struct population_shape shape = { users, options->chat_count, options->members_per_chat, 1 };
     if (server_prepare(options, &stalls->server) || population_create(&stalls->server, &shape, &stalls->population))
         return OUTCOME_FAILED;
     setenv("PARLEY_RETENTION", "20s", 1);

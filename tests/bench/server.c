@@ -131,7 +131,12 @@ enum outcome server_start(struct server *server) {
     char path[PATH_MAX], log[PATH_MAX], command[] = "serve";
     snprintf(path, sizeof path, "%s", server->path);
     log_path(server, log);
-    char *const arguments[] = { path, command, NULL };
+    char *arguments[SERVER_PREFIX_MAX + 3] = { NULL };
+    size_t count = 0;
+    for (; server->prefix && server->prefix[count] && count < SERVER_PREFIX_MAX; count++)
+        arguments[count] = (char *)(uintptr_t)server->prefix[count]; /* exec() does not change them */
+    arguments[count] = path;
+    arguments[count + 1] = command;
     struct stat status;
     server->log_start = stat(log, &status) == 0 ? status.st_size : 0;
     pid_t pid = process_launch(arguments, log, log);

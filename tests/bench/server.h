@@ -10,15 +10,17 @@
 #include "bench.h"
 #include "process.h"
 
+#define SERVER_PREFIX_MAX 8
 #define SERVER_START_LIMIT_MS 30000
 #define SERVER_STOP_LIMIT_MS 20000
 
 struct server {
-    const char *path;      /* of the binary; borrowed */
-    char folder[PATH_MAX]; /* owned: removed by server_release; empty when there is none */
-    pid_t pid;             /* 0 when it does not run */
-    uint16_t port;         /* on 127.0.0.1 */
-    off_t log_start;       /* where this process began in the log, which earlier ones wrote, too */
+    const char *path;          /* of the binary; borrowed */
+    char folder[PATH_MAX];     /* owned: removed by server_release; empty when there is none */
+    const char *const *prefix; /* what it is started by, ended by NULL: a debugger, say; NULL: by nothing; borrowed */
+    pid_t pid;                 /* 0 when it does not run */
+    uint16_t port;             /* on 127.0.0.1 */
+    off_t log_start;           /* where this process began in the log, which earlier ones wrote, too */
 };
 
 /* Makes the data folder and puts the settings that a bench needs into this process's environment (those already there win, but for
