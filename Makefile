@@ -231,7 +231,7 @@ bench-quick: ## the same in under three minutes
 
 .PHONY: soak
 soak: ## long repetitions of the tests (SOAK_KILLS=300 SOAK_ROUNDS=20)
-	@scripts/install.sh test
+	@scripts/install.sh soak
 	@$(MAKE) binaries
 	@scripts/soak.sh
 

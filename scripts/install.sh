@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs the Debian packages that a goal needs, if any of them is missing.
 #
-# usage: scripts/install.sh run|cluster|test|check|fuzz|bench
+# usage: scripts/install.sh run|cluster|test|check|fuzz|soak|bench
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -40,15 +40,20 @@ packages_to_check() {
     echo clang-format clang-tidy cppcheck
 }
 
+packages_to_soak() {
+    packages_to_test
+    echo valgrind
+}
+
 packages_to_fuzz() {
     packages_to_run
     echo clang libclang-rt-dev
 }
 
-# What the load generator compares with: Nchan, ejabberd on MariaDB, Pushpin, Mosquitto. It starts its own.
+# What the load generator compares with: Nchan, ejabberd on MariaDB, Pushpin. It starts its own.
 packages_to_bench() {
     packages_to_run
-    echo mariadb-server nginx-light libnginx-mod-nchan ejabberd erlang-p1-mysql pushpin mosquitto valgrind python3
+    echo mariadb-server nginx-light libnginx-mod-nchan ejabberd erlang-p1-mysql pushpin valgrind python3
 }
 
 is_installed() {

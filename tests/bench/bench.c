@@ -32,7 +32,7 @@ static const struct scenario {
     { "return", "streams that all come back at once", scenario_return },
     { "history", "pages, start and posts with very many messages stored", scenario_history },
     { "idle", "memory and wake-ups of a server that nobody uses", scenario_idle },
-    { "instructions", "instructions for a message and a delivery, by callgrind", scenario_instructions },
+    { "instructions", "instructions for a message and a delivery, by callgrind; only by name", scenario_instructions },
     { "stalls", "the longest waits at half of the maximum rate", scenario_stalls },
     { "memory", "bytes of an idle stream", scenario_memory },
     { "cleanup", "posting while expired messages and media are removed", scenario_cleanup },

@@ -188,6 +188,8 @@ static enum outcome run(struct counting *counting) {
 
 enum outcome scenario_instructions(const struct options *options) {
     static const char *const columns[] = { "for one", "instructions", "written down", "difference", "goal", NULL };
+    if (options->scenario_count == 0) /* it says nothing of this machine */
+        return OUTCOME_OK;
     struct counting *counting = calloc(1, sizeof *counting);
     if (!counting)
         return OUTCOME_FAILED;
