@@ -50,10 +50,10 @@ packages_to_fuzz() {
     echo clang libclang-rt-dev
 }
 
-# What the load generator compares with: Nchan, ejabberd on MariaDB, Pushpin. It starts its own.
+# What the load generator compares with: Nchan, ejabberd on MariaDB, Pushpin, Mosquitto. It starts its own.
 packages_to_bench() {
     packages_to_run
-    echo mariadb-server nginx-light libnginx-mod-nchan ejabberd erlang-p1-mysql pushpin valgrind python3
+    echo mariadb-server nginx-light libnginx-mod-nchan ejabberd erlang-p1-mysql pushpin mosquitto valgrind python3
 }
 
 is_installed() {

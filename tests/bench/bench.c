@@ -24,6 +24,7 @@ static const struct scenario {
     { "limits", "the limits of the HTTP library and the databases", scenario_limits },
     { "peers-posts", "durable messages by ejabberd", scenario_peers_posts },
     { "peers-streams", "events a second to streams of Nchan and Pushpin, and the memory of one", scenario_peers_streams },
+    { "peers-mqtt", "the same by Mosquitto with QoS 1", scenario_peers_mqtt },
     { "posts", "durable posts a second and their latency", scenario_posts },
     { "rates", "latency of posts at parts of the maximum rate", scenario_rates },
     { "mariadb", "posts again, on a MariaDB that the bench starts", scenario_mariadb },

@@ -74,6 +74,7 @@ enum outcome scenario_return(const struct options *options) MUST_USE;
 enum outcome scenario_history(const struct options *options) MUST_USE;
 enum outcome scenario_instructions(const struct options *options) MUST_USE;
 enum outcome scenario_rates(const struct options *options) MUST_USE;
+enum outcome scenario_peers_mqtt(const struct options *options) MUST_USE;
 enum outcome scenario_idle(const struct options *options) MUST_USE;
 enum outcome scenario_stalls(const struct options *options) MUST_USE;
 enum outcome scenario_machine(const struct options *options) MUST_USE;

@@ -76,7 +76,6 @@ struct axes {
 
 static struct range widen(struct range range, double value) {
     double low = floor(log10(value)), high = ceil(log10(value));
-    high = high > low ? high : low + 1;
     return (struct range){ low < range.low ? low : range.low, high > range.high ? high : range.high };
 }
 
@@ -88,6 +87,8 @@ static struct axes axes_of(const struct drawing *drawing) {
             axes.y = widen(axes.y, drawing->series[i].points[j].y);
         }
     }
+    axes.x.high += axes.x.high == axes.x.low;
+    axes.y.high += axes.y.high == axes.y.low;
     return axes;
 }
 
@@ -102,7 +103,7 @@ static double place_y(const struct axes *axes, double value) {
 static void write_power(double exponent, char out[LABEL_BYTES]) {
     if (exponent < 0)
         snprintf(out, LABEL_BYTES, "%.*f", (int)-exponent, pow(10, exponent));
-    else if (exponent < 4)
+    else if (exponent < 3)
         snprintf(out, LABEL_BYTES, "%.0f", pow(10, exponent));
     else if (exponent < 6)
         snprintf(out, LABEL_BYTES, "%.0f,000", pow(10, exponent - 3));

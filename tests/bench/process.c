@@ -17,6 +17,7 @@
 #define POLL_INTERVAL_MS 10
 #define LOG_TAIL_BYTES 2000
 #define REMOVE_DESCRIPTORS 16
+#define DEPTH_MAX 8
 #define ADMINISTRATOR_FOLDERS "/usr/local/sbin:/usr/sbin:/sbin" /* not in everybody's $PATH, though anybody may start what is there */
 
 void process_sleep_ms(uint64_t duration_ms) {
@@ -128,12 +129,34 @@ enum outcome process_read_memory(pid_t pid, struct process_memory *ret_memory) {
     return OUTCOME_FAILED;
 }
 
+static pid_t parent_of(pid_t pid) {
+    char path[64], text[1024];
+    int parent = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    const char *fields = file && fgets(text, sizeof text, file) ? strrchr(text, ')') : NULL; /* behind the name, which may hold anything */
+    if (fields && sscanf(fields, ") %*c %d", &parent) != 1)
+        parent = 0;
+    if (file)
+        fclose(file);
+    return parent;
+}
+
+/* In its group, or started by it in another. */
+static bool belongs_to(pid_t member, pid_t pid) {
+    for (unsigned depth = 0; member > 1 && depth < DEPTH_MAX; depth++, member = parent_of(member)) {
+        if (member == pid || getpgid(member) == pid)
+            return true;
+    }
+    return false;
+}
+
 static uint64_t read_cpu_ns(pid_t pid) {
     char path[64], text[1024];
     unsigned long long user_ticks = 0, system_ticks = 0;
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     FILE *file = fopen(path, "re");
-    const char *fields = file && fgets(text, sizeof text, file) ? strrchr(text, ')') : NULL; /* behind the name, which may hold anything */
+    const char *fields = file && fgets(text, sizeof text, file) ? strrchr(text, ')') : NULL;
     if (fields && sscanf(fields, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user_ticks, &system_ticks) != 2)
         user_ticks = system_ticks = 0;
     if (file)
@@ -146,7 +169,7 @@ uint64_t process_read_group_cpu_ns(pid_t pid) {
     DIR *processes = opendir("/proc");
     for (struct dirent *entry = processes ? readdir(processes) : NULL; entry; entry = readdir(processes)) {
         pid_t member = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)atoi(entry->d_name) : 0;
-        sum_ns += member > 0 && getpgid(member) == pid ? read_cpu_ns(member) : 0;
+        sum_ns += belongs_to(member, pid) ? read_cpu_ns(member) : 0;
     }
     if (processes)
         closedir(processes);
@@ -158,7 +181,7 @@ enum outcome process_read_group_memory(pid_t pid, struct process_memory *ret_mem
     DIR *processes = opendir("/proc");
     for (struct dirent *entry = processes ? readdir(processes) : NULL; entry; entry = readdir(processes)) {
         pid_t member = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)atoi(entry->d_name) : 0;
-        if (member == 0 || getpgid(member) != pid || !read_status(member, &one))
+        if (!belongs_to(member, pid) || !read_status(member, &one))
             continue;
         sum.resident_bytes += one.resident_bytes;
         sum.anonymous_bytes += one.anonymous_bytes;

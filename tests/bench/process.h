@@ -26,9 +26,9 @@ void process_kill_group(pid_t pid);
 enum outcome process_run(char *const arguments[], const char *log_path, const char *what) MUST_USE;
 /* Of one process. */
 enum outcome process_read_memory(pid_t pid, struct process_memory *ret_memory) MUST_USE;
-/* The sum over its group. */
+/* The sum over its group and what else it has started. */
 enum outcome process_read_group_memory(pid_t pid, struct process_memory *ret_memory) MUST_USE;
-/* The processor time that the processes of its group have had so far; 0 when it cannot be read. */
+/* The processor time that these have had so far; 0 when it cannot be read. */
 uint64_t process_read_group_cpu_ns(pid_t pid);
 /* True when the program is there to be started: an absolute path, or a name in the folders of $PATH and the administrator's. */
 bool process_is_installed(const char *program);

@@ -15,6 +15,8 @@
 #include "streams.h"
 
 #define SAMPLED_STREAMS 64
+#define CHANCES 3
+#define PUSHPIN_STREAMS_MAX 1000 /* it takes seconds for each message to more */
 #define ATTEMPTS 100
 #define ATTEMPT_MS 100
 #define SETTLE_NS NS_PER_SECOND
@@ -183,22 +185,29 @@ static void note_problem(const struct peers *peers, uint32_t count) {
         complain("peers: %s, %u streams: %s", peers->kind->name, count, problem);
 }
 
-static enum outcome measure_deliveries(struct peers *peers, const struct kind *kind, uint32_t count, enum figure figure) {
+static enum outcome try_deliveries(struct peers *peers, uint32_t count, enum figure figure) {
     struct fanout_result fanned_out;
-    peers->kind = kind;
+    const char *name = peers->kind->name;
     peers->expected = (struct id_sum){ 0 };
-    complain("peers: %s, %u streams", kind->name, count);
+    if (start_peer(peers) || open_streams(peers, count) || run_deliveries(peers, count, &fanned_out))
+        return OUTCOME_FAILED;
+    add_row(peers, count, &fanned_out);
+    note_problem(peers, count);
+    figure_set(figure, (double)fanout_rate(&fanned_out));
+    plot_add(PLOT_EVENTS, name, count, (double)fanout_rate(&fanned_out));
+    plot_add(PLOT_COST, name, count, fanout_cost_us(&fanned_out));
+    return OUTCOME_OK;
+}
+
+/* A peer that refuses a stream when the machine is busy gets more than one chance; without a figure the goal says that nothing was measured. */
+static void measure_deliveries(struct peers *peers, const struct kind *kind, uint32_t count, enum figure figure) {
     enum outcome outcome = OUTCOME_FAILED;
-    if (!start_peer(peers) && !open_streams(peers, count) && !run_deliveries(peers, count, &fanned_out)) {
-        add_row(peers, count, &fanned_out);
-        note_problem(peers, count);
-        figure_set(figure, (double)fanout_rate(&fanned_out));
-        plot_add(PLOT_EVENTS, kind->name, count, (double)fanout_rate(&fanned_out));
-        plot_add(PLOT_COST, kind->name, count, fanout_cost_us(&fanned_out));
-        outcome = OUTCOME_OK;
+    peers->kind = kind;
+    for (unsigned chance = 0; chance < CHANCES && outcome != OUTCOME_OK && !bench_interrupted(); chance++) {
+        complain("peers: %s, %u streams", kind->name, count);
+        outcome = try_deliveries(peers, count, figure);
+        stop_peer(peers);
     }
-    stop_peer(peers);
-    return outcome;
 }
 
 static enum figure nchan_figure(uint32_t count) {
@@ -212,19 +221,14 @@ static bool is_there(const struct kind *kind) {
     return there;
 }
 
-static enum outcome measure_all_deliveries(struct peers *peers) {
+static void measure_all_deliveries(struct peers *peers) {
     const struct size_list *sizes = &peers->options->streams;
-    enum outcome outcome = OUTCOME_OK;
     for (size_t i = 0; is_there(&nchan) && i < sizes->count && !bench_interrupted(); i++) {
         uint32_t count = bench_streams_possible(sizes->values[i]);
-        if (measure_deliveries(peers, &nchan, count, nchan_figure(count)))
-            outcome = OUTCOME_FAILED;
+        measure_deliveries(peers, &nchan, count, nchan_figure(count));
     }
-    uint32_t count = bench_streams_possible(sizes->values[0]);
-    if (is_there(&pushpin) && !bench_interrupted() &&
-        measure_deliveries(peers, &pushpin, count, count == 1000 ? FIGURE_PUSHPIN_EVENTS_1000 : FIGURE_NONE))
-        outcome = OUTCOME_FAILED;
-    return outcome;
+    for (size_t i = 0; is_there(&pushpin) && i < sizes->count && sizes->values[i] <= PUSHPIN_STREAMS_MAX && !bench_interrupted(); i++)
+        measure_deliveries(peers, &pushpin, sizes->values[i], sizes->values[i] == 1000 ? FIGURE_PUSHPIN_EVENTS_1000 : FIGURE_NONE);
 }
 
 /* ---- Memory ---- */
@@ -267,9 +271,8 @@ enum outcome scenario_peers_streams(const struct options *options) {
     peers = (struct peers){ .options = options, .table = &table, .memory_table = &memory_table };
     table_start(&table, "peers: one channel, back to back, a text to each stream; configurations in tests/bench/peers", columns);
     table_start(&memory_table, "peers: resident memory of all their processes", memory_columns);
-    enum outcome outcome = measure_all_deliveries(&peers);
-    if (!bench_interrupted() && measure_nchan_memory(&peers))
-        outcome = OUTCOME_FAILED;
+    measure_all_deliveries(&peers);
+    enum outcome outcome = bench_interrupted() ? OUTCOME_OK : measure_nchan_memory(&peers);
     if (table.row_count)
         table_print(&table);
     if (memory_table.row_count)

@@ -58,8 +58,8 @@ static enum outcome run_at(struct rates *rates, uint32_t rate_per_second) {
     return OUTCOME_FAILED;
 }
 
-static void add_row(struct rates *rates, uint32_t percent) {
-    double rate = (double)load_rate(&rates->result);
+/* The curves are over the rate that was asked for, which a server that cannot follow does not reach. */
+static void add_row(struct rates *rates, uint32_t percent, double rate) {
     table_cell(&rates->table, "%u %%", percent);
     table_count(&rates->table, load_rate(&rates->result));
     table_latencies(&rates->table, &rates->result.latency);
@@ -81,7 +81,7 @@ static enum outcome run(struct rates *rates) {
         complain("rates: %u posts/s", rate);
         if (rate == 0 || run_at(rates, rate))
             return OUTCOME_FAILED;
-        add_row(rates, percents[i]);
+        add_row(rates, percents[i], rate);
     }
     return server_stop(&rates->server);
 }
