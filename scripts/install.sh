@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs the Debian packages that a goal needs, if any of them is missing.
 #
-# usage: scripts/install.sh run|cluster|deb|packages|test|check|fuzz
+# usage: scripts/install.sh run|cluster|deb|packages|test|check|fuzz|soak|bench
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -51,9 +51,21 @@ packages_to_check() {
     echo clang-format clang-tidy cppcheck
 }
 
+packages_to_soak() {
+    packages_to_test
+    packages_to_packages
+    echo valgrind
+}
+
 packages_to_fuzz() {
     packages_to_run
     echo clang libclang-rt-dev
+}
+
+# What the load generator compares with: Nchan, ejabberd on MariaDB, Pushpin, Mosquitto. It starts its own.
+packages_to_bench() {
+    packages_to_run
+    echo mariadb-server nginx-light libnginx-mod-nchan ejabberd erlang-p1-mysql pushpin mosquitto valgrind python3
 }
 
 is_installed() {
@@ -78,6 +90,22 @@ apt_install() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$@" </dev/null
 }
 
+# apt_install, but nothing that it brings is started, now or with the machine: Debian's packages ask policy-rc.d whether they may.
+apt_install_without_services() {
+    local policy=/usr/sbin/policy-rc.d made='' status=0 service
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 755 "$policy"
+        made=yes
+    fi
+    apt_install "$@" || status=$?
+    [ -z "$made" ] || as_root rm "$policy"
+    for service in "$@"; do
+        [ ! -d /run/systemd/system ] || as_root systemctl disable --quiet "${service%-light}" 2>/dev/null || true
+    done
+    return "$status"
+}
+
 if ! has_command dpkg-query; then
     echo "This is no Debian: nothing is installed. Needed are the equivalents of" "$(packages_to_"$1" | tr '\n' ' ')" >&2
     exit 0
@@ -96,9 +124,11 @@ forget_nginx() {
 }
 
 echo "installing: ${missing[*]}"
+install=apt_install
+[ "$1" != bench ] || install=apt_install_without_services
 # The package lists may be missing or old: they are only fetched when it does not work without.
-apt_install "${missing[@]}" 2>/dev/null || {
+"$install" "${missing[@]}" 2>/dev/null || {
     as_root apt-get update -qq
-    apt_install "${missing[@]}"
+    "$install" "${missing[@]}"
 }
 forget_nginx

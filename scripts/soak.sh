@@ -45,5 +45,6 @@ suite api-asan-all api_tests build/parley-asan tests/api/*.test.mjs
 suite api-tsan-all api_tests build/parley-tsan tests/api/*.test.mjs
 FUZZ_SECONDS=300 suite fuzz-long scripts/fuzz.sh build/fuzz
 suite bench-memory build/bench memory
+suite bench-instructions build/bench instructions
 
 summary

@@ -43,6 +43,6 @@ wait_for_servers() {
 suite packages npm install --prefix tests --no-audit --no-fund --no-save
 beside compute wait_for_servers
 suite verify-broken node tests/verify/broken.mjs --quick
-suite bench build/bench --quick
+suite bench build/bench --quick machine posts deliveries direct return history memory cleanup
 
 summary

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "goals.h"
+#include "plot.h"
 #include "post.h"
 #include "report.h"
 
@@ -19,8 +21,20 @@ static const struct scenario {
     enum outcome (*run)(const struct options *options);
 } scenarios[] = {
     { "machine", "the disk's and the network's own limits", scenario_machine },
+    { "limits", "the limits of the HTTP library and the databases", scenario_limits },
+    { "peers-posts", "durable messages by ejabberd", scenario_peers_posts },
+    { "peers-streams", "events a second to streams of Nchan and Pushpin, and the memory of one", scenario_peers_streams },
+    { "peers-mqtt", "the same by Mosquitto with QoS 1", scenario_peers_mqtt },
     { "posts", "durable posts a second and their latency", scenario_posts },
+    { "rates", "latency of posts at parts of the maximum rate", scenario_rates },
+    { "mariadb", "posts again, on a MariaDB that the bench starts", scenario_mariadb },
     { "deliveries", "events a second to many streams, each message once and in order", scenario_deliveries },
+    { "direct", "from post to event over many direct chats, at a rate", scenario_direct },
+    { "return", "streams that all come back at once", scenario_return },
+    { "history", "pages, start and posts with very many messages stored", scenario_history },
+    { "idle", "memory and wake-ups of a server that nobody uses", scenario_idle },
+    { "instructions", "instructions for a message and a delivery, by callgrind; only by name", scenario_instructions },
+    { "stalls", "the longest waits at half of the maximum rate", scenario_stalls },
     { "memory", "bytes of an idle stream", scenario_memory },
     { "cleanup", "posting while expired messages and media are removed", scenario_cleanup },
     { "nodes", "posts on one, two and four nodes, and the way from one to another; needs PARLEY_DB", scenario_nodes },
@@ -77,6 +91,11 @@ enum option_code {
     OPTION_EXPIRED,
     OPTION_OBJECTS,
     OPTION_CROWD,
+    OPTION_OPEN,
+    OPTION_DIRECT,
+    OPTION_DIRECT_RATE,
+    OPTION_STORED,
+    OPTION_STALL,
     OPTION_HELP
 };
 
@@ -100,6 +119,11 @@ static const struct option option_names[] = {
     { "expired", required_argument, NULL, OPTION_EXPIRED },
     { "objects", required_argument, NULL, OPTION_OBJECTS },
     { "crowd", required_argument, NULL, OPTION_CROWD },
+    { "open", required_argument, NULL, OPTION_OPEN },
+    { "direct", required_argument, NULL, OPTION_DIRECT },
+    { "direct-rate", required_argument, NULL, OPTION_DIRECT_RATE },
+    { "stored", required_argument, NULL, OPTION_STORED },
+    { "stall-seconds", required_argument, NULL, OPTION_STALL },
     { "help", no_argument, NULL, OPTION_HELP },
     { NULL, 0, NULL, 0 },
 };
@@ -107,7 +131,7 @@ static const struct option option_names[] = {
 static void print_help(void) {
     printf("usage: bench [OPTION]... [SCENARIO]...\n\nScenarios, all by default:\n");
     for (size_t i = 0; i < SCENARIO_COUNT; i++)
-        printf("  %-12s %s\n", scenarios[i].name, scenarios[i].summary);
+        printf("  %-14s %s\n", scenarios[i].name, scenarios[i].summary);
     printf("\n"
            "  --server PATH        the binary under test (build/parley)\n"
            "  --data FOLDER        where data folders are made and removed ($TMPDIR, or /tmp); a real disk\n"
@@ -120,14 +144,19 @@ static void print_help(void) {
            "  --users N            posts: (64)\n"
            "  --chats N            posts: (64)\n"
            "  --members N          posts: of each chat (10)\n"
-           "  --streams LIST       deliveries, machine: rows (1000,10000)\n"
+           "  --streams LIST       deliveries, machine: rows (100,1000,10000)\n"
            "  --posters N          deliveries: connections that post back to back (32)\n"
            "  --ahead EVENTS       deliveries: undelivered events at which posters wait (500000; 0: never)\n"
            "  --settle SECONDS     deliveries: without any event before the rest counts as lost (20)\n"
            "  --idle LIST          memory: rows (1000,10000,19000)\n"
            "  --expired N          cleanup: messages that are past retention (1000000)\n"
            "  --objects N          cleanup: media that go with them (10000)\n"
-           "  --crowd N            crowd: streams over all nodes (60000)\n");
+           "  --crowd N            crowd: streams over all nodes (60000)\n"
+           "  --open N             direct, return: streams (19000)\n"
+           "  --direct N           direct: chats (10000)\n"
+           "  --direct-rate N      direct: posts a second (5000)\n"
+           "  --stored N           history: messages in the database (10000000)\n"
+           "  --stall-seconds N    stalls: of load (600)\n");
 }
 
 static bool parse_number(const char *text, uint32_t minimum, uint32_t maximum, uint32_t *ret_number) {
@@ -159,11 +188,17 @@ static bool parse_list(const char *text, uint32_t maximum, struct size_list *ret
 static void options_set_quick(struct options *options) {
     options->seconds = 1;
     options->connections = (struct size_list){ 4, { 1, 128, 256, 384 } };
-    options->streams = (struct size_list){ 1, { 1000 } };
+    options->streams = (struct size_list){ 2, { 100, 1000 } };
     options->idle_streams = (struct size_list){ 1, { 1000 } };
     options->expired_messages = 20000;
     options->expired_objects = 100;
     options->crowd_streams = 2000;
+    options->direct_streams = 1000;
+    options->direct_chats = 500;
+    options->direct_rate = 1000;
+    options->stored_messages = 200000;
+    options->stall_seconds = 6;
+    options->idle_seconds = 2;
 }
 
 static struct options options_default(void) {
@@ -178,13 +213,19 @@ static struct options options_default(void) {
         .user_count = 64,
         .chat_count = 64,
         .members_per_chat = 10,
-        .streams = { 2, { 1000, 10000 } },
+        .streams = { 3, { 100, 1000, 10000 } },
         .poster_count = 32,
         .events_ahead = 500000,
         .idle_streams = { 3, { 1000, 10000, 19000 } },
         .expired_messages = 1000000,
         .expired_objects = 10000,
         .crowd_streams = 60000,
+        .direct_streams = 19000,
+        .direct_chats = 10000,
+        .direct_rate = 5000,
+        .stored_messages = 10000000,
+        .stall_seconds = 600,
+        .idle_seconds = 10,
     };
 }
 
@@ -232,6 +273,16 @@ static bool option_take(struct options *options, int code, const char *value) {
         return parse_single(value, 1, 1000000, &options->expired_objects);
     case OPTION_CROWD:
         return parse_single(value, 4, 1000000, &options->crowd_streams);
+    case OPTION_OPEN:
+        return parse_single(value, 100, 20000, &options->direct_streams);
+    case OPTION_DIRECT:
+        return parse_single(value, 1, 20000, &options->direct_chats);
+    case OPTION_DIRECT_RATE:
+        return parse_single(value, 1, 1000000, &options->direct_rate);
+    case OPTION_STORED:
+        return parse_single(value, 20000, 100000000, &options->stored_messages);
+    case OPTION_STALL:
+        return parse_single(value, 3, 86400, &options->stall_seconds);
     default:
         return false;
     }
@@ -326,6 +377,9 @@ int main(int argc, char **argv) {
     raise_descriptor_limit();
     report_header(&options);
     bool passed = run_scenarios(&options);
+    goals_print(&options);
+    if (plots_write())
+        passed = false;
     printf("\n%s\n", passed ? "passed" : "failed");
     return passed ? 0 : 1;
 }

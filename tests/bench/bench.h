@@ -50,6 +50,12 @@ struct options {
     uint32_t expired_messages;
     uint32_t expired_objects;
     uint32_t crowd_streams;
+    uint32_t direct_streams; /* direct, return */
+    uint32_t direct_chats;
+    uint32_t direct_rate;     /* posts a second */
+    uint32_t stored_messages; /* history */
+    uint32_t stall_seconds;
+    uint32_t idle_seconds;
 };
 
 /* A scenario prints its table, and fails when an answer was wrong or missing, or an event lost, doubled or out of order. */
@@ -59,6 +65,18 @@ enum outcome scenario_memory(const struct options *options) MUST_USE;
 enum outcome scenario_cleanup(const struct options *options) MUST_USE;
 enum outcome scenario_nodes(const struct options *options) MUST_USE;
 enum outcome scenario_crowd(const struct options *options) MUST_USE;
+enum outcome scenario_peers_posts(const struct options *options) MUST_USE;
+enum outcome scenario_peers_streams(const struct options *options) MUST_USE;
+enum outcome scenario_mariadb(const struct options *options) MUST_USE;
+enum outcome scenario_limits(const struct options *options) MUST_USE;
+enum outcome scenario_direct(const struct options *options) MUST_USE;
+enum outcome scenario_return(const struct options *options) MUST_USE;
+enum outcome scenario_history(const struct options *options) MUST_USE;
+enum outcome scenario_instructions(const struct options *options) MUST_USE;
+enum outcome scenario_rates(const struct options *options) MUST_USE;
+enum outcome scenario_peers_mqtt(const struct options *options) MUST_USE;
+enum outcome scenario_idle(const struct options *options) MUST_USE;
+enum outcome scenario_stalls(const struct options *options) MUST_USE;
 enum outcome scenario_machine(const struct options *options) MUST_USE;
 
 /* True once SIGINT or SIGTERM came: every loop ends early, so that servers are stopped and folders removed. Any thread. */

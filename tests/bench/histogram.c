@@ -47,3 +47,7 @@ uint64_t histogram_percentile(const struct histogram *histogram, uint32_t parts_
     }
     return histogram->max_ns;
 }
+
+double histogram_percentile_ms(const struct histogram *histogram, uint32_t parts_per_million) {
+    return (double)histogram_percentile(histogram, parts_per_million) / 1e6;
+}

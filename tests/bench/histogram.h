@@ -20,3 +20,5 @@ void histogram_record(struct histogram *histogram, uint64_t value_ns);
 void histogram_add(struct histogram *histogram, const struct histogram *other);
 /* The value that `parts_per_million` of all recorded values do not exceed (p99.99 is 999900); 0 when there is none. */
 uint64_t histogram_percentile(const struct histogram *histogram, uint32_t parts_per_million);
+/* The same in milliseconds. */
+double histogram_percentile_ms(const struct histogram *histogram, uint32_t parts_per_million);

@@ -8,7 +8,7 @@
 #include "bench.h"
 
 #define HTTP_REQUEST_BYTES_MAX (BENCH_TEXT_BYTES_MAX + 1024)
-#define HTTP_ANSWER_BYTES_MAX (BENCH_TEXT_BYTES_MAX + 12 * 1024)
+#define HTTP_ANSWER_BYTES_MAX (BENCH_TEXT_BYTES_MAX + 60 * 1024) /* a page of 50 messages with room */
 
 struct http_answer {
     int status;

@@ -98,7 +98,7 @@ static bool load_next_due(struct load *load, uint64_t now, uint64_t *ret_due_ns)
 static void connection_send(struct load *load, uint32_t index, uint64_t due_ns, uint64_t now) {
     struct connection *connection = &load->connections[index];
     char request[HTTP_REQUEST_BYTES_MAX];
-    size_t len = load->plan->driver->write_request(load->plan->context, index, now, request);
+    size_t len = load->plan->driver->write_request(load->plan->context, index, load->plan->rate_per_second ? due_ns : now, request);
     connection->due_ns = due_ns;
     connection->state = CONNECTION_WAITING;
     load->waiting_count++;
@@ -124,11 +124,21 @@ static void load_send_due(struct load *load) {
 
 /* ---- Receiving ---- */
 
+static void load_note_latency(struct load *load, uint64_t due_ns) {
+    struct load_result *result = load->result;
+    uint64_t latency_ns = result->end_ns - due_ns;
+    if (latency_ns > result->latency.max_ns) {
+        result->slowest_due_ns = due_ns;
+        result->slowest_end_ns = result->end_ns;
+    }
+    histogram_record(&result->latency, latency_ns);
+}
+
 static void load_count_answer(struct load *load, const struct connection *connection, const struct http_answer *answer) {
     const struct load_plan *plan = load->plan;
     const char *body = connection->received + answer->head_len;
     load->result->end_ns = now_ns();
-    histogram_record(&load->result->latency, load->result->end_ns - connection->due_ns);
+    load_note_latency(load, connection->due_ns);
     bool expected = answer->status == plan->expected_status &&
                     (!plan->driver->on_answer || plan->driver->on_answer(plan->context, body, answer->body_len));
     if (expected) {

@@ -17,7 +17,7 @@
 /* Who makes the requests. Callbacks must not wait. */
 struct load_driver {
     /* Writes connection `connection`'s next request into `bytes` (HTTP_REQUEST_BYTES_MAX of them); returns its length. `time_ns` is
-     * when it is sent. */
+     * when it is sent or, in open loop, was due. */
     size_t (*write_request)(void *context, uint32_t connection, uint64_t time_ns, char *bytes);
     /* False makes connections wait; it is asked again each millisecond. NULL: never wait. */
     bool (*may_send)(void *context);
@@ -41,7 +41,9 @@ struct load_result {
     uint64_t broken;     /* connections refused, cut in an answer, or not HTTP */
     uint64_t unanswered; /* after BENCH_ANSWER_LIMIT_NS; their latency counts as far as it got */
     uint64_t start_ns;
-    uint64_t end_ns; /* of the last answer */
+    uint64_t end_ns;         /* of the last answer */
+    uint64_t slowest_due_ns; /* of the answer that took longest */
+    uint64_t slowest_end_ns;
     struct histogram latency;
     char problem[LOAD_PROBLEM_BYTES]; /* the first, in words; empty when there was none */
 };

@@ -24,7 +24,12 @@ static void write_token(uint32_t user, char out[TOKEN_CHARACTERS + 1]) {
     out[TOKEN_CHARACTERS] = '\0';
 }
 
-static void write_chat(FILE *file, const struct population_shape *shape, uint32_t chat) {
+static void write_direct_chat(FILE *file, const struct population_shape *shape, uint32_t chat) {
+    fprintf(file, "{\"chat\":\"direct\",\"members\":[\"bench%u\",\"bench%u\"]}\n", population_member(shape, chat, 0),
+            population_member(shape, chat, 1));
+}
+
+static void write_group(FILE *file, const struct population_shape *shape, uint32_t chat) {
     fprintf(file, "{\"chat\":\"group\",\"title\":\"Bench %u\",\"owner\":\"bench%u\",\"members\":[", chat,
             population_member(shape, chat, 0));
     for (uint32_t member = 1; member < shape->members_per_chat; member++)
@@ -43,7 +48,7 @@ static enum outcome write_import(const struct server *server, const struct popul
     for (uint32_t user = 0; user < population->shape.user_count; user++)
         fprintf(file, "{\"user\":\"bench%u\",\"tokens\":[\"%s\"]}\n", user, population->tokens[user]);
     for (uint32_t chat = 0; chat < population->shape.chat_count; chat++)
-        write_chat(file, &population->shape, chat);
+        (population->is_direct ? write_direct_chat : write_group)(file, &population->shape, chat);
     if (ferror(file) | fclose(file)) {
         complain("cannot write %s: %s", path, strerror(errno));
         return OUTCOME_FAILED;
@@ -73,8 +78,9 @@ static enum outcome read_chat_ids(const struct server *server, const struct popu
     return OUTCOME_OK;
 }
 
-enum outcome population_create(const struct server *server, const struct population_shape *shape, struct population *ret_population) {
-    struct population population = { .shape = *shape };
+static enum outcome create(const struct server *server, const struct population_shape *shape, bool is_direct,
+                           struct population *ret_population) {
+    struct population population = { .shape = *shape, .is_direct = is_direct };
     population.tokens = calloc(shape->user_count, sizeof *population.tokens);
     population.chat_ids = calloc(shape->chat_count, sizeof *population.chat_ids);
     if (!population.tokens || !population.chat_ids) {
@@ -90,6 +96,15 @@ enum outcome population_create(const struct server *server, const struct populat
 failed:
     population_release(&population);
     return OUTCOME_FAILED;
+}
+
+enum outcome population_create(const struct server *server, const struct population_shape *shape, struct population *ret_population) {
+    return create(server, shape, false, ret_population);
+}
+
+enum outcome population_create_direct(const struct server *server, const struct population_shape *shape,
+                                      struct population *ret_population) {
+    return create(server, shape, true, ret_population);
 }
 
 void population_release(struct population *population) {

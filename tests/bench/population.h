@@ -20,6 +20,7 @@ struct population_shape {
 
 struct population {
     struct population_shape shape;
+    bool is_direct;                          /* the chats are direct ones */
     char (*tokens)[TOKEN_CHARACTERS + 1];    /* one a user; owned */
     char (*chat_ids)[ID_CHARACTERS_MAX + 1]; /* owned */
 };
@@ -27,6 +28,9 @@ struct population {
 /* Writes the import file, runs the import and reads the chats' ids from its answers. */
 enum outcome population_create(const struct server *server, const struct population_shape *shape,
                                struct population *ret_population) MUST_USE;
+/* The same with direct chats, whose members are two. */
+enum outcome population_create_direct(const struct server *server, const struct population_shape *shape,
+                                      struct population *ret_population) MUST_USE;
 void population_release(struct population *population);
 /* The index of the user who is member `member` of chat `chat`. */
 uint32_t population_member(const struct population_shape *shape, uint32_t chat, uint32_t member);

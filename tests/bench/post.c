@@ -24,6 +24,12 @@ size_t post_write(const struct post *post, char *bytes) {
     return (size_t)head_len + filler_len + BODY_END_BYTES;
 }
 
+void post_write_text(const struct post *post, char *text) {
+    snprintf(text, POST_STAMP_BYTES + 1, "@%0*llu@", STAMP_DIGITS, (unsigned long long)post->time_ns);
+    memset(text + POST_STAMP_BYTES, 'x', post->text_bytes - POST_STAMP_BYTES);
+    text[post->text_bytes] = '\0';
+}
+
 bool post_read_stamp(const char *text, size_t len, uint64_t *ret_time_ns) {
     const char *at = memchr(text, '@', len);
     if (!at || (size_t)(text + len - at) < POST_STAMP_BYTES || at[POST_STAMP_BYTES - 1] != '@')

@@ -20,5 +20,7 @@ struct post {
 
 /* Writes the whole request into HTTP_REQUEST_BYTES_MAX bytes; returns its length. */
 size_t post_write(const struct post *post, char *bytes);
+/* Writes the text alone, `text_bytes` and a NUL: for servers that take it in another form. */
+void post_write_text(const struct post *post, char *text);
 /* The time in the first stamp of `text`; false when there is none. */
 bool post_read_stamp(const char *text, size_t len, uint64_t *ret_time_ns);

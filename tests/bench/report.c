@@ -134,21 +134,27 @@ void table_cell(struct table *table, const char *format, ...) {
     }
 }
 
-void table_count(struct table *table, uint64_t value) {
-    char digits[24], out[40];
+void table_format_count(uint64_t value, char *out, size_t capacity) {
+    char digits[24];
     size_t len = (size_t)snprintf(digits, sizeof digits, "%llu", (unsigned long long)value);
     size_t written = 0;
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; i < len && written + 2 < capacity; i++) {
         if (i > 0 && (len - i) % 3 == 0)
             out[written++] = ',';
         out[written++] = digits[i];
     }
-    table_cell(table, "%.*s", (int)written, out);
+    out[written] = '\0';
+}
+
+void table_count(struct table *table, uint64_t value) {
+    char text[TABLE_CELL_BYTES];
+    table_format_count(value, text, sizeof text);
+    table_cell(table, "%s", text);
 }
 
 void table_latencies(struct table *table, const struct histogram *histogram) {
-    static const uint32_t parts_per_million[] = { 500000, 900000, 990000, 999000, 1000000 };
-    for (size_t i = 0; i < sizeof parts_per_million / sizeof parts_per_million[0]; i++)
+    static const uint32_t parts_per_million[] = { 500000, 900000, 990000, 999000, 999900, 1000000 };
+    for (size_t i = 0; i < TABLE_LATENCY_CELLS; i++)
         table_cell(table, "%.2f", (double)histogram_percentile(histogram, parts_per_million[i]) / NS_PER_MS);
 }
 

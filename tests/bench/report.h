@@ -6,7 +6,7 @@
 #include "bench.h"
 #include "histogram.h"
 
-#define TABLE_COLUMNS_MAX 14
+#define TABLE_COLUMNS_MAX 16
 #define TABLE_ROWS_MAX (2 * BENCH_SIZES_MAX)
 #define TABLE_CELL_BYTES 64
 
@@ -26,10 +26,12 @@ void table_start(struct table *table, const char *title, const char *const *colu
 /* Appends a cell to the row; the row is finished when every column has its cell. */
 void table_cell(struct table *table, const char *format, ...) PRINTF_LIKE(2, 3);
 /* A number with its thousands separated: 20,000. */
+void table_format_count(uint64_t value, char *out, size_t capacity);
 void table_count(struct table *table, uint64_t value);
-/* Five cells: p50, p90, p99, p99.9 and the maximum, in milliseconds. */
+/* Six cells: p50, p90, p99, p99.9, p99.99 and the maximum, in milliseconds. */
 void table_latencies(struct table *table, const struct histogram *histogram);
-/* The names of those five columns. */
-#define TABLE_LATENCY_COLUMNS "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms"
+/* The names of those columns. */
+#define TABLE_LATENCY_COLUMNS "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "p99.99 ms", "max ms"
+#define TABLE_LATENCY_CELLS 6
 /* Numbers to the right, the first and the last column to the left. */
 void table_print(const struct table *table);

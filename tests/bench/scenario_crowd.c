@@ -39,7 +39,7 @@ struct crowd {
     uint32_t per_node;        /* streams */
     struct reading *readings; /* NODES_MAX, shared */
     pid_t readers[NODES_MAX];
-    struct server_memory before[NODES_MAX];
+    struct process_memory before[NODES_MAX];
     struct histogram last; /* from the post to the event at the last stream */
     struct id_sum posted;
     uint64_t random_state;
@@ -184,7 +184,7 @@ static enum outcome run_message(struct crowd *crowd, uint32_t number) {
 
 /* ---- The run ---- */
 
-static enum outcome read_memories(const struct crowd *crowd, struct server_memory memories[NODES_MAX]) {
+static enum outcome read_memories(const struct crowd *crowd, struct process_memory memories[NODES_MAX]) {
     for (uint32_t node = 0; node < NODES_MAX; node++) {
         if (server_read_memory(&crowd->nodes.servers[node], &memories[node]))
             return OUTCOME_FAILED;
@@ -193,7 +193,7 @@ static enum outcome read_memories(const struct crowd *crowd, struct server_memor
 }
 
 static enum outcome add_rows(struct crowd *crowd) {
-    struct server_memory now[NODES_MAX];
+    struct process_memory now[NODES_MAX];
     if (read_memories(crowd, now))
         return OUTCOME_FAILED;
     for (uint32_t node = 0; node < NODES_MAX; node++) {

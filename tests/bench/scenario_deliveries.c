@@ -1,13 +1,12 @@
-/* Deliveries: one group chat, every member with a stream of its own, and whether each stream gets each message once and in order.
- *
- * Posts and streams have a thread each. Posters wait while too many events are on their way (options.events_ahead): unbounded, a few
- * seconds of posting would leave many minutes of deliveries, and the kernel's memory full of them. */
-#include <stdatomic.h>
+/* Deliveries: one group chat, every member with a stream of its own, and whether each stream gets each message once and in order. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench.h"
+#include "fanout.h"
+#include "figures.h"
+#include "plot.h"
 #include "http_load.h"
 #include "population.h"
 #include "post.h"
@@ -16,8 +15,6 @@
 #include "streams.h"
 
 #define SAMPLED_STREAMS 64
-#define EXTRA_READ_NS (200 * NS_PER_MS) /* for events that should not come */
-#define SETTLE_POLL_NS NS_PER_MS
 
 struct deliveries {
     const struct options *options;
@@ -27,8 +24,6 @@ struct deliveries {
     struct population population;
     struct stream_set *streams;
     uint64_t random_state;
-    uint64_t posted;        /* requests begun */
-    uint64_t events_ahead;  /* 0: no bound */
     struct id_sum expected; /* what was answered with 201 */
     struct load_result result;
 };
@@ -46,14 +41,7 @@ static size_t deliveries_write_request(void *context, uint32_t connection, uint6
         .text_bytes = deliveries->options->text_bytes,
         .port = deliveries->server.port,
     };
-    deliveries->posted++;
     return post_write(&post, bytes);
-}
-
-static bool deliveries_may_send(void *context) {
-    const struct deliveries *deliveries = context;
-    uint64_t events = (deliveries->posted + 1) * deliveries->stream_count;
-    return deliveries->events_ahead == 0 || events <= streams_received(deliveries->streams) + deliveries->events_ahead;
 }
 
 static bool deliveries_on_answer(void *context, const char *body, size_t len) {
@@ -67,7 +55,6 @@ static bool deliveries_on_answer(void *context, const char *body, size_t len) {
 
 static const struct load_driver deliveries_driver = {
     .write_request = deliveries_write_request,
-    .may_send = deliveries_may_send,
     .on_answer = deliveries_on_answer,
 };
 
@@ -77,56 +64,44 @@ struct phase {
     const char *name;
     uint32_t connection_count;
     uint64_t events_ahead;
+    enum figure figure;
 };
 
-/* Waits until all that was answered came, or nothing comes any more. */
-static void deliveries_settle(const struct deliveries *deliveries) {
-    uint64_t expected = deliveries->expected.count * deliveries->stream_count;
-    uint64_t limit_ns = deliveries->options->settle_seconds * NS_PER_SECOND;
-    uint64_t progress_ns = now_ns();
-    while (streams_received(deliveries->streams) < expected && !bench_interrupted()) {
-        uint64_t last_ns = streams_last_received_ns(deliveries->streams);
-        progress_ns = last_ns > progress_ns ? last_ns : progress_ns;
-        if (now_ns() > progress_ns + limit_ns)
-            return;
-        nanosleep(&(struct timespec){ .tv_nsec = SETTLE_POLL_NS }, NULL);
-    }
-}
-
-static enum outcome deliveries_run_load(struct deliveries *deliveries, const struct phase *phase) {
-    struct load_plan plan = {
-        .port = deliveries->server.port,
-        .connection_count = phase->connection_count,
-        .duration_ns = deliveries->options->seconds * NS_PER_SECOND,
-        .expected_status = 201,
-        .driver = &deliveries_driver,
-        .context = deliveries,
+static enum outcome deliveries_run_load(struct deliveries *deliveries, const struct phase *phase, struct fanout_result *ret_result) {
+    const struct fanout fanout = {
+        .plan = {
+            .port = deliveries->server.port,
+            .connection_count = phase->connection_count,
+            .duration_ns = deliveries->options->seconds * NS_PER_SECOND,
+            .expected_status = 201,
+            .driver = &deliveries_driver,
+            .context = deliveries,
+        },
+        .streams = deliveries->streams,
+        .stream_count = deliveries->stream_count,
+        .events_ahead = phase->events_ahead,
+        .server_pid = deliveries->server.pid,
+        .settle_ns = deliveries->options->settle_seconds * NS_PER_SECOND,
     };
-    if (streams_start_reader(deliveries->streams))
-        return OUTCOME_FAILED;
-    enum outcome outcome = http_load_run(&plan, &deliveries->result);
-    deliveries_settle(deliveries);
-    streams_stop_reader(deliveries->streams);
-    streams_read_for(deliveries->streams, EXTRA_READ_NS);
-    return outcome;
+    return fanout_run(&fanout, &deliveries->result, ret_result);
 }
 
-static void deliveries_add_row(struct deliveries *deliveries, const struct phase *phase, uint64_t events) {
+static void deliveries_add_row(struct deliveries *deliveries, const struct phase *phase, const struct fanout_result *fanned_out) {
     const struct load_result *result = &deliveries->result;
     struct table *table = deliveries->table;
-    uint64_t last_ns = streams_last_received_ns(deliveries->streams);
-    uint64_t duration_ns = last_ns > result->start_ns ? last_ns - result->start_ns : 0;
     uint32_t differing = streams_differing(deliveries->streams, &deliveries->expected);
     table_cell(table, "%u", deliveries->stream_count);
     table_cell(table, "%s", phase->name);
     table_count(table, result->answered);
-    table_count(table, events);
-    table_count(table, duration_ns ? (uint64_t)((double)events * NS_PER_SECOND / (double)duration_ns) : 0);
+    table_count(table, fanned_out->events);
+    table_count(table, fanout_rate(fanned_out));
+    table_cell(table, "%.2f", fanout_cost_us(fanned_out));
     table_latencies(table, streams_latency(deliveries->streams));
     table_count(table, load_errors(result) + streams_problem_count(deliveries->streams));
     table_count(table, differing);
     table_cell(table, "each message once, in order: %s",
-               differing + streams_problem_count(deliveries->streams) + load_errors(result) == 0 && events > 0 ? "met" : "not met");
+               differing + streams_problem_count(deliveries->streams) + load_errors(result) == 0 && fanned_out->events > 0 ? "met"
+                                                                                                                           : "not met");
 }
 
 static enum outcome deliveries_judge(const struct deliveries *deliveries) {
@@ -146,15 +121,17 @@ static enum outcome deliveries_judge(const struct deliveries *deliveries) {
 }
 
 static enum outcome deliveries_run_phase(struct deliveries *deliveries, const struct phase *phase) {
-    uint64_t received = streams_received(deliveries->streams);
+    struct fanout_result fanned_out;
     complain("deliveries: %u streams, %s", deliveries->stream_count, phase->name);
     streams_reset_latency(deliveries->streams);
-    /* The gate compares with what was received in all phases, so begin from what was answered. */
-    deliveries->posted = deliveries->expected.count;
-    deliveries->events_ahead = phase->events_ahead;
-    if (deliveries_run_load(deliveries, phase))
+    if (deliveries_run_load(deliveries, phase, &fanned_out))
         return OUTCOME_FAILED;
-    deliveries_add_row(deliveries, phase, streams_received(deliveries->streams) - received);
+    deliveries_add_row(deliveries, phase, &fanned_out);
+    figure_set(phase->figure, (double)fanout_rate(&fanned_out));
+    if (phase->connection_count > 1) {
+        plot_add(PLOT_EVENTS, "Parley", deliveries->stream_count, (double)fanout_rate(&fanned_out));
+        plot_add(PLOT_COST, "Parley", deliveries->stream_count, fanout_cost_us(&fanned_out));
+    }
     return deliveries_judge(deliveries);
 }
 
@@ -177,9 +154,10 @@ static enum outcome deliveries_run(struct deliveries *deliveries) {
     const struct options *options = deliveries->options;
     uint32_t stream_count = deliveries->stream_count;
     uint64_t events_ahead = options->events_ahead > 0 && options->events_ahead < stream_count ? stream_count : options->events_ahead;
+    enum figure figure = stream_count == 1000 ? FIGURE_EVENTS_1000 : stream_count == 10000 ? FIGURE_EVENTS_10000 : FIGURE_NONE;
     const struct phase phases[] = {
-        { "back to back", options->poster_count, events_ahead },
-        { "one by one", 1, stream_count },
+        { "back to back", options->poster_count, events_ahead, figure },
+        { "one by one", 1, stream_count, FIGURE_NONE },
     };
     if (deliveries_prepare(deliveries))
         return OUTCOME_FAILED;
@@ -209,7 +187,7 @@ static enum outcome deliveries_run_size(const struct options *options, uint32_t 
 }
 
 enum outcome scenario_deliveries(const struct options *options) {
-    static const char *const columns[] = { "streams", "posting",       "posts", "events", "events/s", TABLE_LATENCY_COLUMNS,
+    static const char *const columns[] = { "streams", "posting",       "posts", "events", "events/s", "CPU us/event", TABLE_LATENCY_COLUMNS,
                                            "errors",  "streams wrong", "goal",  NULL };
     struct table table;
     char title[200];

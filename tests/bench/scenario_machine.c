@@ -16,8 +16,10 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "figures.h"
 #include "histogram.h"
 #include "http.h"
+#include "plot.h"
 #include "report.h"
 
 #define APPEND_BYTES 4096
@@ -60,6 +62,8 @@ static enum outcome measure_disk(const struct options *options, struct table *ta
     table_cell(table, "fdatasync of a %d-byte append", APPEND_BYTES);
     table_count(table, latency.count * NS_PER_SECOND / (duration_ns ? duration_ns : 1));
     table_latencies(table, &latency);
+    figure_set(FIGURE_FDATASYNC_P50_MS, histogram_percentile_ms(&latency, 500000));
+    figure_set(FIGURE_FDATASYNC_P99_MS, histogram_percentile_ms(&latency, 990000));
     table_cell(table, "a commit on its own cannot be faster");
     return outcome;
 }
@@ -163,7 +167,9 @@ static enum outcome measure_sends(const struct options *options, uint32_t count,
     close(listener);
     table_cell(table, "send() of %d bytes to %u sockets", EVENT_BYTES, count);
     table_count(table, per_second);
-    for (int i = 0; i < 5; i++)
+    figure_set(count == 1000 ? FIGURE_SENDS_1000 : count == 10000 ? FIGURE_SENDS_10000 : FIGURE_NONE, (double)per_second);
+    plot_add(PLOT_EVENTS, "bare send()", count, (double)per_second);
+    for (int i = 0; i < TABLE_LATENCY_CELLS; i++)
         table_cell(table, "-");
     table_cell(table, "one event to each socket in turn");
     return outcome;

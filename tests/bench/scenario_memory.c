@@ -3,12 +3,13 @@
 #include <stdlib.h>
 
 #include "bench.h"
+#include "figures.h"
 #include "population.h"
 #include "report.h"
 #include "server.h"
 #include "streams.h"
 
-#define GOAL_BYTES_PER_STREAM 1024
+#define GOAL_BYTES_PER_STREAM 512
 #define MEMBERS_PER_CHAT 10u /* every user is in one group */
 #define WARM_UP_STREAMS \
     64u                    /* opened and closed before the first figure: threads, statements and the readers' page caches are then there, */
@@ -20,15 +21,15 @@ struct memory {
     struct server server;
     struct population population;
     struct stream_set *streams;
-    struct server_memory before; /* without streams */
-    struct server_memory last;   /* of the row before */
+    struct process_memory before; /* without streams */
+    struct process_memory last;   /* of the row before */
     uint32_t last_count;
     struct table table;
 };
 
 static double mebibytes(uint64_t bytes) { return (double)bytes / (1 << 20); }
 
-static void memory_add_row(struct memory *memory, uint32_t count, const struct server_memory *now) {
+static void memory_add_row(struct memory *memory, uint32_t count, const struct process_memory *now) {
     struct table *table = &memory->table;
     double bytes = ((double)now->resident_bytes - (double)memory->before.resident_bytes) / count;
     double added_bytes = ((double)now->resident_bytes - (double)memory->last.resident_bytes) / (count - memory->last_count);
@@ -39,11 +40,12 @@ static void memory_add_row(struct memory *memory, uint32_t count, const struct s
     table_cell(table, "%.0f", bytes);
     table_cell(table, "%.0f", added_bytes);
     table_count(table, streams_problem_count(memory->streams));
+    figure_set(FIGURE_STREAM_BYTES, bytes);
     table_cell(table, "<= %d bytes: %s", GOAL_BYTES_PER_STREAM, bytes <= GOAL_BYTES_PER_STREAM ? "met" : "not met");
 }
 
 static enum outcome memory_run_row(struct memory *memory, uint32_t count) {
-    struct server_memory now;
+    struct process_memory now;
     if (count <= memory->last_count)
         return OUTCOME_OK;
     complain("memory: %u idle streams", count);

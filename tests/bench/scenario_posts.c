@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "bench.h"
+#include "figures.h"
 #include "http_load.h"
 #include "population.h"
 #include "post.h"
@@ -10,7 +11,7 @@
 #include "server.h"
 
 #define GOAL_CONNECTIONS 256
-#define GOAL_POSTS_PER_SECOND 20000
+#define GOAL_POSTS_PER_SECOND 50000
 
 struct posts {
     const struct options *options;
@@ -77,6 +78,19 @@ static void posts_add_goal(struct posts *posts, uint32_t connections) {
                    load_rate(result) >= GOAL_POSTS_PER_SECOND ? "met" : "not met", latency);
 }
 
+static void posts_note_figures(const struct posts *posts, uint32_t connections) {
+    const struct load_result *result = &posts->result;
+    bool is_sqlite = !getenv("PARLEY_DB");
+    if (posts->options->rate_per_second)
+        return;
+    if (connections == GOAL_CONNECTIONS)
+        figure_set(is_sqlite ? FIGURE_POSTS_SQLITE : FIGURE_POSTS_MARIADB, (double)load_rate(result));
+    if (connections == 1 && is_sqlite) {
+        figure_set(FIGURE_POST_P50_MS, histogram_percentile_ms(&result->latency, 500000));
+        figure_set(FIGURE_POST_P99_MS, histogram_percentile_ms(&result->latency, 990000));
+    }
+}
+
 static void posts_add_row(struct posts *posts, uint32_t connections, uint64_t stored) {
     const struct load_result *result = &posts->result;
     struct table *table = &posts->table;
@@ -132,6 +146,7 @@ static enum outcome posts_run_row(struct posts *posts, uint32_t connections) {
     if (posts_count_stored(posts, &stored))
         return OUTCOME_FAILED;
     posts_add_row(posts, connections, stored);
+    posts_note_figures(posts, connections);
     if (posts_judge_stored(posts, connections, stored))
         outcome = OUTCOME_FAILED;
     posts->answered = stored;

@@ -1,20 +1,13 @@
 #include "server.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #define POLL_INTERVAL_MS 10
-#define LOG_TAIL_BYTES 2000
-#define REMOVE_DESCRIPTORS 16
 
 static void path_in_folder(const struct server *server, const char *name, char out[PATH_MAX]) {
     snprintf(out, PATH_MAX, "%.3900s/%s", server->folder, name);
@@ -26,9 +19,10 @@ void server_import_answers_path(const struct server *server, char out[PATH_MAX])
 
 static void log_path(const struct server *server, char out[PATH_MAX]) { path_in_folder(server, "server.log", out); }
 
-static void sleep_ms(uint64_t duration_ms) {
-    struct timespec duration = { .tv_sec = (time_t)(duration_ms / 1000), .tv_nsec = (long)(duration_ms % 1000 * NS_PER_MS) };
-    nanosleep(&duration, NULL);
+static void print_log(const struct server *server) {
+    char path[PATH_MAX];
+    log_path(server, path);
+    process_print_log(path);
 }
 
 static bool set_environment(const struct server *server) {
@@ -59,40 +53,6 @@ enum outcome server_prepare(const struct options *options, struct server *ret_se
 
 /* ---- Processes ---- */
 
-static void redirect(const char *path, int fd) {
-    int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (file < 0 || dup2(file, fd) < 0)
-        _exit(126);
-}
-
-/* In a process group of its own, so that Ctrl-C reaches only the bench, which then ends it; and it never outlives the bench. */
-static pid_t launch(char *const arguments[], const char *output_path, const char *error_path) {
-    pid_t parent = getpid();
-    pid_t pid = fork();
-    if (pid != 0)
-        return pid;
-    setpgid(0, 0);
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
-        _exit(126);
-    redirect(output_path, STDOUT_FILENO);
-    redirect(error_path, STDERR_FILENO);
-    execv(arguments[0], arguments);
-    _exit(127);
-}
-
-static void print_log_tail(const struct server *server) {
-    char path[PATH_MAX], text[LOG_TAIL_BYTES + 1];
-    log_path(server, path);
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return;
-    if (fseek(file, -LOG_TAIL_BYTES, SEEK_END))
-        rewind(file);
-    size_t len = fread(text, 1, LOG_TAIL_BYTES, file);
-    fclose(file);
-    complain("the end of the server's log:\n%.*s", (int)len, text);
-}
-
 static void describe_end(const struct server *server, const char *what, int status) {
     if (WIFSIGNALED(status))
         complain("%s was ended by signal %d", what, WTERMSIG(status));
@@ -100,7 +60,7 @@ static void describe_end(const struct server *server, const char *what, int stat
         complain("%s cannot be run: is %s built?", what, server->path);
     else
         complain("%s ended with status %d", what, WEXITSTATUS(status));
-    print_log_tail(server);
+    print_log(server);
 }
 
 enum outcome server_import(const struct server *server) {
@@ -112,7 +72,7 @@ enum outcome server_import(const struct server *server) {
     snprintf(path, sizeof path, "%s", server->path);
     char command[] = "user", action[] = "import";
     char *const arguments[] = { path, command, action, file, NULL };
-    pid_t pid = launch(arguments, answers, log);
+    pid_t pid = process_launch(arguments, answers, log);
     int status = 0;
     if (pid < 0 || waitpid(pid, &status, 0) != pid) {
         complain("cannot run %s: %s", server->path, strerror(errno));
@@ -144,7 +104,7 @@ static uint16_t listening_port(const struct server *server) {
 }
 
 static bool has_ended(struct server *server, int *ret_status) {
-    if (waitpid(server->pid, ret_status, WNOHANG) != server->pid)
+    if (!process_has_ended(server->pid, ret_status))
         return false;
     server->pid = 0;
     return true;
@@ -160,10 +120,10 @@ static enum outcome wait_until_listening(struct server *server) {
             describe_end(server, "parley serve", status);
             return OUTCOME_FAILED;
         }
-        sleep_ms(POLL_INTERVAL_MS);
+        process_sleep_ms(POLL_INTERVAL_MS);
     }
     complain("the server did not say event=listening in %d s", SERVER_START_LIMIT_MS / 1000);
-    print_log_tail(server);
+    print_log(server);
     return OUTCOME_FAILED;
 }
 
@@ -171,10 +131,15 @@ enum outcome server_start(struct server *server) {
     char path[PATH_MAX], log[PATH_MAX], command[] = "serve";
     snprintf(path, sizeof path, "%s", server->path);
     log_path(server, log);
-    char *const arguments[] = { path, command, NULL };
+    char *arguments[SERVER_PREFIX_MAX + 3] = { NULL };
+    size_t count = 0;
+    for (; server->prefix && server->prefix[count] && count < SERVER_PREFIX_MAX; count++)
+        arguments[count] = (char *)(uintptr_t)server->prefix[count]; /* exec() does not change them */
+    arguments[count] = path;
+    arguments[count + 1] = command;
     struct stat status;
     server->log_start = stat(log, &status) == 0 ? status.st_size : 0;
-    pid_t pid = launch(arguments, log, log);
+    pid_t pid = process_launch(arguments, log, log);
     if (pid < 0) {
         complain("cannot start %s: %s", server->path, strerror(errno));
         return OUTCOME_FAILED;
@@ -189,52 +154,26 @@ enum outcome server_stop(struct server *server) {
         describe_end(server, "the server, by itself,", status);
         return OUTCOME_FAILED;
     }
-    kill(server->pid, SIGTERM);
-    for (unsigned waited_ms = 0; waited_ms < SERVER_STOP_LIMIT_MS; waited_ms += POLL_INTERVAL_MS) {
-        if (has_ended(server, &status)) {
-            if (status == 0)
-                return OUTCOME_OK;
-            describe_end(server, "the server, after SIGTERM,", status);
-            return OUTCOME_FAILED;
-        }
-        sleep_ms(POLL_INTERVAL_MS);
+    if (process_end(server->pid, SERVER_STOP_LIMIT_MS, &status)) {
+        server->pid = 0;
+        if (status == 0)
+            return OUTCOME_OK;
+        describe_end(server, "the server, after SIGTERM,", status);
+        return OUTCOME_FAILED;
     }
     complain("the server did not end within %d s of SIGTERM", SERVER_STOP_LIMIT_MS / 1000);
-    print_log_tail(server);
+    print_log(server);
     return OUTCOME_FAILED;
 }
 
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *position) {
-    (void)status, (void)type, (void)position;
-    return remove(path);
-}
-
 void server_release(struct server *server) {
-    if (server->pid > 0) {
-        kill(server->pid, SIGKILL);
-        waitpid(server->pid, NULL, 0);
-        server->pid = 0;
-    }
-    if (server->folder[0] && nftw(server->folder, remove_entry, REMOVE_DESCRIPTORS, FTW_DEPTH | FTW_PHYS))
-        complain("cannot remove %s: %s", server->folder, strerror(errno));
+    process_kill(server->pid);
+    server->pid = 0;
+    if (server->folder[0])
+        process_remove_folder(server->folder);
     server->folder[0] = '\0';
 }
 
-enum outcome server_read_memory(const struct server *server, struct server_memory *ret_memory) {
-    char path[64], line[256];
-    snprintf(path, sizeof path, "/proc/%d/status", (int)server->pid);
-    FILE *file = fopen(path, "re");
-    unsigned long long resident_kib = 0, anonymous_kib = 0;
-    while (file && fgets(line, sizeof line, file)) {
-        if (sscanf(line, "VmRSS: %llu", &resident_kib) != 1)
-            (void)!sscanf(line, "RssAnon: %llu", &anonymous_kib);
-    }
-    if (file)
-        fclose(file);
-    if (resident_kib == 0) {
-        complain("cannot read the server's memory from /proc");
-        return OUTCOME_FAILED;
-    }
-    *ret_memory = (struct server_memory){ .resident_bytes = resident_kib * 1024, .anonymous_bytes = anonymous_kib * 1024 };
-    return OUTCOME_OK;
+enum outcome server_read_memory(const struct server *server, struct process_memory *ret_memory) {
+    return process_read_memory(server->pid, ret_memory);
 }

@@ -8,21 +8,19 @@
 #include <sys/types.h>
 
 #include "bench.h"
+#include "process.h"
 
+#define SERVER_PREFIX_MAX 8
 #define SERVER_START_LIMIT_MS 30000
 #define SERVER_STOP_LIMIT_MS 20000
 
 struct server {
-    const char *path;      /* of the binary; borrowed */
-    char folder[PATH_MAX]; /* owned: removed by server_release; empty when there is none */
-    pid_t pid;             /* 0 when it does not run */
-    uint16_t port;         /* on 127.0.0.1 */
-    off_t log_start;       /* where this process began in the log, which earlier ones wrote, too */
-};
-
-struct server_memory {
-    uint64_t resident_bytes;  /* VmRSS */
-    uint64_t anonymous_bytes; /* RssAnon: without mapped files */
+    const char *path;          /* of the binary; borrowed */
+    char folder[PATH_MAX];     /* owned: removed by server_release; empty when there is none */
+    const char *const *prefix; /* what it is started by, ended by NULL: a debugger, say; NULL: by nothing; borrowed */
+    pid_t pid;                 /* 0 when it does not run */
+    uint16_t port;             /* on 127.0.0.1 */
+    off_t log_start;           /* where this process began in the log, which earlier ones wrote, too */
 };
 
 /* Makes the data folder and puts the settings that a bench needs into this process's environment (those already there win, but for
@@ -39,4 +37,4 @@ enum outcome server_start(struct server *server) MUST_USE;
 enum outcome server_stop(struct server *server) MUST_USE;
 /* Kills it if it still runs and removes the folder. A zeroed server is fine. */
 void server_release(struct server *server);
-enum outcome server_read_memory(const struct server *server, struct server_memory *ret_memory) MUST_USE;
+enum outcome server_read_memory(const struct server *server, struct process_memory *ret_memory) MUST_USE;

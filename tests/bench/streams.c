@@ -18,6 +18,8 @@
 #define EPOLL_EVENTS 512
 #define SCRATCH_BYTES (512 * 1024)
 #define WAIT_MS 10
+#define OPEN_BETWEEN_READS 64
+#define STREAM_REQUEST_BYTES_MAX 512
 #define OPEN_LIMIT_NS (10 * NS_PER_SECOND) /* without a single `ready` */
 
 static_assert(SCRATCH_BYTES >= 2 * STREAM_FRAME_BYTES_MAX, "a partial frame leaves room for the rest");
@@ -41,11 +43,13 @@ struct stream {
 
 struct stream_set {
     uint16_t port;
+    const char *peer_path; /* NULL for Parley's streams */
     int epoll_fd;
     uint32_t capacity;
     uint32_t sample_stride;
-    uint32_t opened; /* streams that were begun */
-    uint32_t ready;  /* of those, the ones that had their `ready` */
+    uint32_t opened;             /* streams that were begun */
+    uint64_t received_at_return; /* messages, when streams_come_back began */
+    uint32_t ready;              /* of those, the ones that had their `ready` */
     struct stream *streams;
     char *scratch; /* SCRATCH_BYTES: the bytes of the stream that is being read */
     struct stream_problems problems;
@@ -102,14 +106,28 @@ static void stream_take_ready(struct stream_set *set, struct stream *stream, con
     set->ready++;
 }
 
+static void stream_count_message(struct stream_set *set, struct stream *stream, uint64_t id) {
+    id_sum_add(&stream->messages, id);
+    atomic_store_explicit(&set->received, atomic_load_explicit(&set->received, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+static bool stream_is_sampled(const struct stream_set *set, const struct stream *stream) {
+    return set->sample_stride && (stream - set->streams) % set->sample_stride == 0;
+}
+
+static void stream_take_peer_message(struct stream_set *set, struct stream *stream, uint64_t sent_ns, uint64_t now) {
+    stream_count_message(set, stream, sent_ns);
+    if (stream_is_sampled(set, stream))
+        histogram_record(&set->latency, now > sent_ns ? now - sent_ns : 0);
+}
+
 static void stream_take_message(struct stream_set *set, struct stream *stream, const struct frame *frame, uint64_t now) {
     uint64_t sent_ns;
     if (frame->id <= stream->last_id)
         note_problem(set, stream, &set->problems.disordered, "id not higher than before:", frame->data, frame->data_len);
     stream->last_id = frame->id;
-    id_sum_add(&stream->messages, frame->id);
-    atomic_store_explicit(&set->received, atomic_load_explicit(&set->received, memory_order_relaxed) + 1, memory_order_relaxed);
-    if (set->sample_stride && (stream - set->streams) % set->sample_stride == 0 && post_read_stamp(frame->data, frame->data_len, &sent_ns))
+    stream_count_message(set, stream, frame->id);
+    if (stream_is_sampled(set, stream) && post_read_stamp(frame->data, frame->data_len, &sent_ns))
         histogram_record(&set->latency, now > sent_ns ? now - sent_ns : 0);
 }
 
@@ -138,10 +156,26 @@ static void stream_take_frame(struct stream_set *set, struct stream *stream, con
         note_problem(set, stream, &set->problems.other_events, "got", frame->data, frame->data_len);
 }
 
+/* A peer's frame is anything that ends with a blank line. Where it came in chunks, their lengths are somewhere before the data, which harms nobody. */
+static size_t stream_take_peer_frames(struct stream_set *set, struct stream *stream, const char *bytes, size_t len) {
+    size_t taken = 0;
+    uint64_t now = now_ns(), sent_ns;
+    const char *blank;
+    while ((blank = memmem(bytes + taken, len - taken, "\n\n", 2))) {
+        size_t end = (size_t)(blank - bytes) + 2;
+        if (post_read_stamp(bytes + taken, end - taken, &sent_ns))
+            stream_take_peer_message(set, stream, sent_ns, now);
+        taken = end;
+    }
+    return taken;
+}
+
 /* Takes every whole frame; returns how many bytes they were. */
 static size_t stream_take_frames(struct stream_set *set, struct stream *stream, const char *bytes, size_t len) {
     size_t taken = 0, frame_len;
     struct frame frame;
+    if (set->peer_path)
+        return stream->state == STREAM_OPEN ? stream_take_peer_frames(set, stream, bytes, len) : 0;
     uint64_t now = now_ns();
     while (stream->state == STREAM_READY || stream->state == STREAM_OPEN) {
         enum frame_progress progress = frame_parse(bytes + taken, len - taken, &frame, &frame_len);
@@ -167,7 +201,8 @@ static size_t stream_read_head(struct stream_set *set, struct stream *stream, co
         stream_break(set, stream, &set->problems.closed, "was answered", bytes, len);
         return 0;
     }
-    stream->state = STREAM_READY;
+    stream->state = set->peer_path ? STREAM_OPEN : STREAM_READY;
+    set->ready += stream->state == STREAM_OPEN;
     return answer.head_len;
 }
 
@@ -229,12 +264,20 @@ void streams_read_for(struct stream_set *set, uint64_t duration_ns) {
 
 /* ---- Opening ---- */
 
+static int write_stream_request(const struct stream_set *set, const char *token, uint64_t last_id, char *request, size_t capacity) {
+    int len = snprintf(request, capacity, "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAccept: text/event-stream\r\n",
+                       set->peer_path ? set->peer_path : "/v1/events", set->port);
+    if (!set->peer_path)
+        len += snprintf(request + len, capacity - (size_t)len, "Authorization: Bearer %s\r\n", token);
+    if (!set->peer_path && last_id)
+        len += snprintf(request + len, capacity - (size_t)len, "Last-Event-ID: %llu\r\n", (unsigned long long)last_id);
+    return len + snprintf(request + len, capacity - (size_t)len, "\r\n");
+}
+
 static bool stream_open(struct stream_set *set, uint32_t index, const char *token) {
     struct stream *stream = &set->streams[index];
-    char request[512];
-    int len = snprintf(request, sizeof request,
-                       "GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAccept: text/event-stream\r\nAuthorization: Bearer %s\r\n\r\n",
-                       set->port, token);
+    char request[STREAM_REQUEST_BYTES_MAX];
+    int len = write_stream_request(set, token, stream->last_id, request, sizeof request);
     int buffer_bytes = STREAM_RECEIVE_BUFFER_BYTES;
     stream->fd = http_connect(set->port, 1 + index / STREAMS_PER_SOURCE);
     if (stream->fd < 0)
@@ -254,9 +297,9 @@ enum outcome streams_open_to(struct stream_set *set, const struct population *po
     uint64_t last_ready_ns = now_ns();
     while (set->ready < count) {
         uint32_t ready = set->ready;
-        while (set->opened < count && set->opened - set->ready < STREAMS_OPENING_MAX) {
+        while (set->opened < count && set->opened - set->ready < (set->peer_path ? PEER_STREAMS_OPENING_MAX : STREAMS_OPENING_MAX)) {
             uint32_t index = set->opened++;
-            if (!stream_open(set, index, population->tokens[index % population->shape.user_count]))
+            if (!stream_open(set, index, population ? population->tokens[index % population->shape.user_count] : ""))
                 return streams_open_failed(set, strerror(errno));
         }
         streams_poll(set, WAIT_MS);
@@ -268,6 +311,70 @@ enum outcome streams_open_to(struct stream_set *set, const struct population *po
             return streams_open_failed(set, "the rest stays silent");
     }
     return OUTCOME_OK;
+}
+
+void streams_close(struct stream_set *set) {
+    for (uint32_t i = 0; i < set->opened; i++)
+        stream_close(&set->streams[i]);
+    set->ready = 0;
+}
+
+static enum outcome open_all(struct stream_set *set, const struct population *population) {
+    for (uint32_t i = 0; i < set->opened; i++) {
+        if (!stream_open(set, i, population->tokens[i % population->shape.user_count]))
+            return streams_open_failed(set, strerror(errno));
+        if (i % OPEN_BETWEEN_READS == 0)
+            streams_poll(set, 0);
+    }
+    return OUTCOME_OK;
+}
+
+static bool all_have(const struct stream_set *set, const uint64_t *before, uint64_t events) {
+    for (uint32_t i = 0; i < set->opened; i++) {
+        if (set->streams[i].messages.count < before[i] + events)
+            return false;
+    }
+    return true;
+}
+
+/* Looks at all streams only when enough has come for all of them. */
+static bool read_until_all_have(struct stream_set *set, const uint64_t *before, uint64_t events, uint64_t end_ns) {
+    uint64_t enough = set->received_at_return + events * set->opened;
+    while (now_ns() < end_ns && !bench_interrupted()) {
+        streams_poll(set, WAIT_MS);
+        if (streams_received(set) >= enough && all_have(set, before, events))
+            return true;
+    }
+    return false;
+}
+
+enum outcome streams_come_back(struct stream_set *set, const struct population *population, uint64_t events, uint64_t limit_ns,
+                               uint64_t *ret_duration_ns) {
+    uint64_t start_ns = now_ns();
+    uint64_t *before = calloc(set->opened, sizeof *before);
+    if (!before)
+        return OUTCOME_FAILED;
+    for (uint32_t i = 0; i < set->opened; i++)
+        before[i] = set->streams[i].messages.count;
+    set->received_at_return = streams_received(set);
+    enum outcome outcome = open_all(set, population);
+    if (!outcome && !read_until_all_have(set, before, events, start_ns + limit_ns)) {
+        complain("of %u streams %u are ready, and %llu events came", set->opened, set->ready,
+                 (unsigned long long)(streams_received(set) - set->received_at_return));
+        outcome = OUTCOME_FAILED;
+    }
+    *ret_duration_ns = now_ns() - start_ns;
+    free(before);
+    return outcome;
+}
+
+bool streams_try_one(struct stream_set *set) {
+    uint64_t end_ns = now_ns() + OPEN_LIMIT_NS;
+    set->opened = 1;
+    bool sent = stream_open(set, 0, "");
+    while (sent && set->ready == 0 && streams_problem_count(set) == 0 && now_ns() < end_ns && !bench_interrupted())
+        streams_poll(set, WAIT_MS);
+    return set->ready == 1;
 }
 
 struct stream_set *streams_new(uint16_t port, uint32_t capacity, uint32_t sample_stride) {
@@ -285,6 +392,13 @@ struct stream_set *streams_new(uint16_t port, uint32_t capacity, uint32_t sample
         streams_free(set);
         return NULL;
     }
+    return set;
+}
+
+struct stream_set *streams_new_of_peer(uint16_t port, uint32_t capacity, uint32_t sample_stride, const char *path) {
+    struct stream_set *set = streams_new(port, capacity, sample_stride);
+    if (set)
+        set->peer_path = path;
     return set;
 }
 
@@ -329,6 +443,8 @@ uint64_t streams_received(const struct stream_set *set) { return atomic_load_exp
 uint64_t streams_last_received_ns(const struct stream_set *set) {
     return atomic_load_explicit(&set->last_received_ns, memory_order_relaxed);
 }
+
+const struct id_sum *streams_messages(const struct stream_set *set, uint32_t index) { return &set->streams[index].messages; }
 
 uint32_t streams_differing(const struct stream_set *set, const struct id_sum *expected) {
     uint32_t differing = 0;

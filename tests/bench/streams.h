@@ -12,8 +12,9 @@
 #include "histogram.h"
 #include "population.h"
 
-#define STREAMS_PER_SOURCE 15000 /* streams from one local address, which has some 28,000 ports */
-#define STREAMS_OPENING_MAX 128  /* streams that wait for `ready` at once: fewer than the server takes requests */
+#define STREAMS_PER_SOURCE 15000    /* streams from one local address, which has some 28,000 ports */
+#define STREAMS_OPENING_MAX 128     /* streams that wait for `ready` at once: fewer than the server takes requests */
+#define PEER_STREAMS_OPENING_MAX 16 /* Pushpin refuses some of a hundred */
 #define STREAM_RECEIVE_BUFFER_BYTES (64 * 1024)
 #define STREAM_FRAME_BYTES_MAX (64 * 1024)
 #define STREAM_PROBLEM_BYTES 256
@@ -33,10 +34,21 @@ struct stream_set;
 /* An empty set for at most `capacity` streams of the server on 127.0.0.1:`port`; owned by the caller. NULL when there is no memory.
  * Of every `sample_stride`-th stream the latency of each message is recorded; 0: of none. */
 struct stream_set *streams_new(uint16_t port, uint32_t capacity, uint32_t sample_stride);
+/* A set of streams of another server, which gives the event stream at `path` to anybody (borrowed): such a stream is ready with its answer's head. Of its
+ * messages nothing is required but the stamp of post.h in their data; that is what they are known by in place of an id. */
+struct stream_set *streams_new_of_peer(uint16_t port, uint32_t capacity, uint32_t sample_stride, const char *path);
 /* Closes all. NULL is fine. */
 void streams_free(struct stream_set *set);
-/* Opens streams, the n-th with token n, until there are `count` and each has its `ready`. */
+/* Opens streams, the n-th with token n (no population: those of a peer need none), until there are `count` and each has its `ready`. */
 enum outcome streams_open_to(struct stream_set *set, const struct population *population, uint32_t count) MUST_USE;
+/* True when one stream could be opened and was answered as it should; says nothing when not. For a set without streams. */
+bool streams_try_one(struct stream_set *set);
+/* Closes every stream; each remembers its last id. */
+void streams_close(struct stream_set *set);
+/* Opens all that were closed at once, each from its last id on, and reads until each has had `events` messages since; `ret_duration_ns` is how long that took.
+ * Fails after `limit_ns`. */
+enum outcome streams_come_back(struct stream_set *set, const struct population *population, uint64_t events, uint64_t limit_ns,
+                               uint64_t *ret_duration_ns) MUST_USE;
 /* Reads what comes for `duration_ns`. */
 void streams_read_for(struct stream_set *set, uint64_t duration_ns);
 
@@ -54,6 +66,8 @@ struct id_sum {
 };
 void id_sum_add(struct id_sum *sum, uint64_t id);
 
+/* What stream `index` got since it was opened first. */
+const struct id_sum *streams_messages(const struct stream_set *set, uint32_t index);
 /* The streams that did not get exactly these messages since they were opened. */
 uint32_t streams_differing(const struct stream_set *set, const struct id_sum *expected);
 const struct stream_problems *streams_problems(const struct stream_set *set);

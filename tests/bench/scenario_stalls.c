@@ -1,0 +1,197 @@
+/* The longest waits: posts at half of the maximum rate, on 128, 256 and 384 connections in turn, while the log is cut, checkpoints run, streams come and go, and some
+ * never read. Open loop, so that a stall counts for all who waited behind it. Pauses of the machine are seen by a thread that only sleeps; they are listed, and what
+ * of a wait was within them is not the server's. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bench.h"
+#include "figures.h"
+#include "http_load.h"
+#include "population.h"
+#include "post.h"
+#include "process.h"
+#include "report.h"
+#include "server.h"
+#include "sleeper.h"
+#include "streams.h"
+
+#define PROBE_SECONDS 2
+#define PROBE_CONNECTIONS 256
+#define STREAMS 64u     /* a user's each, which are closed and opened again */
+#define SLOW_STREAMS 8u /* which nobody reads */
+#define RECONNECT_NS (2 * NS_PER_SECOND)
+#define LISTED_PAUSES 10u /* of each round */
+
+static const uint32_t connection_counts[] = { 128, 256, 384 };
+#define ROUNDS (sizeof connection_counts / sizeof connection_counts[0])
+
+struct stalls {
+    const struct options *options;
+    struct server server;
+    struct population population;
+    uint64_t random_state;
+    uint64_t maximum_rate;
+    struct load_result result;
+    struct sleeper *sleeper;
+    atomic_bool over;
+    uint64_t worst_ns;
+    struct table table, pauses;
+};
+
+static size_t stalls_write_request(void *context, uint32_t connection, uint64_t time_ns, char *bytes) {
+    struct stalls *stalls = context;
+    const struct population_shape *shape = &stalls->population.shape;
+    uint32_t chat = connection % shape->chat_count;
+    struct post post = {
+        .token = stalls->population.tokens[population_member(shape, chat, connection / shape->chat_count % shape->members_per_chat)],
+        .chat_id = stalls->population.chat_ids[chat],
+        .key = { random_next(&stalls->random_state), random_next(&stalls->random_state) },
+        .time_ns = time_ns,
+        .text_bytes = stalls->options->text_bytes,
+        .port = stalls->server.port,
+    };
+    return post_write(&post, bytes);
+}
+
+static const struct load_driver stalls_driver = { .write_request = stalls_write_request };
+
+static enum outcome run_posts(struct stalls *stalls, uint32_t connections, uint32_t rate_per_second, uint64_t duration_ns) {
+    const struct load_plan plan = {
+        .port = stalls->server.port,
+        .connection_count = connections,
+        .duration_ns = duration_ns,
+        .rate_per_second = rate_per_second,
+        .expected_status = 201,
+        .driver = &stalls_driver,
+        .context = stalls,
+    };
+    return http_load_run(&plan, &stalls->result);
+}
+
+/* ---- Streams beside the posts ---- */
+
+/* Opens all, reads them for a while, cuts them, and begins again. */
+static void *reconnect_main(void *argument) {
+    struct stalls *stalls = argument;
+    while (!atomic_load(&stalls->over) && !bench_interrupted()) {
+        struct stream_set *streams = streams_new(stalls->server.port, STREAMS, 0);
+        if (!streams || streams_open_to(streams, &stalls->population, STREAMS))
+            atomic_store(&stalls->over, true);
+        else
+            streams_read_for(streams, RECONNECT_NS);
+        streams_free(streams);
+    }
+    return NULL;
+}
+
+static enum outcome run_round(struct stalls *stalls, uint32_t connections) {
+    pthread_t reconnecting;
+    struct stream_set *slow = streams_new(stalls->server.port, SLOW_STREAMS, 0);
+    if (!slow || streams_open_to(slow, &stalls->population, SLOW_STREAMS) || pthread_create(&reconnecting, NULL, reconnect_main, stalls)) {
+        streams_free(slow);
+        return OUTCOME_FAILED;
+    }
+    uint32_t rate = (uint32_t)(stalls->maximum_rate / 2);
+    complain("stalls: %u connections, %u posts/s", connections, rate);
+    enum outcome outcome = run_posts(stalls, connections, rate, stalls->options->stall_seconds * NS_PER_SECOND / ROUNDS);
+    atomic_store(&stalls->over, true);
+    pthread_join(reconnecting, NULL);
+    atomic_store(&stalls->over, false);
+    streams_free(slow);
+    return outcome;
+}
+
+/* ---- Rows ---- */
+
+static void add_row(struct stalls *stalls, uint32_t connections) {
+    const struct load_result *result = &stalls->result;
+    uint64_t paused_ns = sleeper_paused_ns(stalls->sleeper, result->slowest_due_ns, result->slowest_end_ns);
+    uint64_t own_ns = result->latency.max_ns > paused_ns ? result->latency.max_ns - paused_ns : 0;
+    table_cell(&stalls->table, "%u", connections);
+    table_count(&stalls->table, load_rate(result));
+    table_latencies(&stalls->table, &result->latency);
+    table_cell(&stalls->table, "%.2f", (double)paused_ns / NS_PER_MS);
+    table_count(&stalls->table, result->answered);
+    table_count(&stalls->table, load_errors(result));
+    stalls->worst_ns = own_ns > stalls->worst_ns ? own_ns : stalls->worst_ns;
+    figure_set(FIGURE_STALL_MAX_MS, (double)stalls->worst_ns / NS_PER_MS);
+    if (load_errors(result) > 0)
+        complain("stalls: %s", result->problem);
+}
+
+static void list_pauses(struct stalls *stalls, uint64_t start_ns) {
+    const struct sleeper_pause *pauses;
+    uint32_t count = sleeper_pauses(stalls->sleeper, &pauses);
+    for (uint32_t i = 0; i < count && i < LISTED_PAUSES; i++) {
+        table_cell(&stalls->pauses, "%.3f", (double)(pauses[i].start_ns - start_ns) / NS_PER_SECOND);
+        table_cell(&stalls->pauses, "%.1f", (double)pauses[i].duration_ns / NS_PER_MS);
+    }
+    if (count > LISTED_PAUSES)
+        complain("stalls: the machine paused %u times in all; the first %u are listed", count, LISTED_PAUSES);
+}
+
+/* Each round with a sleeper of its own, so that its pauses are read by one thread at a time. */
+static enum outcome run_rounds(struct stalls *stalls) {
+    enum outcome outcome = OUTCOME_OK;
+    uint64_t start_ns = now_ns();
+    for (size_t i = 0; i < ROUNDS && !bench_interrupted() && outcome == OUTCOME_OK; i++) {
+        stalls->sleeper = sleeper_start();
+        if (!stalls->sleeper)
+            return OUTCOME_FAILED;
+        outcome = run_round(stalls, connection_counts[i]);
+        sleeper_stop(stalls->sleeper);
+        if (outcome == OUTCOME_OK)
+            add_row(stalls, connection_counts[i]);
+        if (load_errors(&stalls->result) > 0)
+            outcome = OUTCOME_FAILED;
+        list_pauses(stalls, start_ns);
+        sleeper_free(stalls->sleeper);
+    }
+    return outcome;
+}
+
+static enum outcome run(struct stalls *stalls) {
+    const struct options *options = stalls->options;
+    uint32_t users = options->user_count > STREAMS ? options->user_count : STREAMS;
+    struct population_shape shape = { users, options->chat_count, options->members_per_chat, 1 };
+    if (server_prepare(options, &stalls->server) || population_create(&stalls->server, &shape, &stalls->population))
+        return OUTCOME_FAILED;
+    setenv("PARLEY_RETENTION", "20s", 1);
+    setenv("PARLEY_CLEANUP_INTERVAL", "5s", 1);
+    enum outcome outcome = server_start(&stalls->server);
+    unsetenv("PARLEY_CLEANUP_INTERVAL");
+    unsetenv("PARLEY_RETENTION");
+    if (outcome || run_posts(stalls, PROBE_CONNECTIONS, 0, PROBE_SECONDS * NS_PER_SECOND))
+        return OUTCOME_FAILED;
+    stalls->maximum_rate = load_rate(&stalls->result);
+    outcome = run_rounds(stalls);
+    return server_stop(&stalls->server) ? OUTCOME_FAILED : outcome;
+}
+
+enum outcome scenario_stalls(const struct options *options) {
+    static const char *const columns[] = { "connections", "posts/s", TABLE_LATENCY_COLUMNS, "machine's ms of max", "answered",
+                                           "errors",      NULL };
+    static const char *const pause_columns[] = { "at s", "pause ms", NULL };
+    struct stalls *stalls = calloc(1, sizeof *stalls);
+    if (!stalls)
+        return OUTCOME_FAILED;
+    char title[240];
+    snprintf(
+        title, sizeof title,
+        "stalls: posts at half of the maximum rate for %u s in all, with retention, log cuts, checkpoints, %u streams that come and go, %u that nobody reads",
+        options->stall_seconds, STREAMS, SLOW_STREAMS);
+    stalls->options = options;
+    stalls->random_state = now_ns();
+    table_start(&stalls->table, title, columns);
+    table_start(&stalls->pauses, "stalls: pauses of the machine of 20 ms or more, as a thread saw them that only sleeps", pause_columns);
+    enum outcome outcome = run(stalls);
+    table_print(&stalls->table);
+    if (stalls->pauses.row_count > 0)
+        table_print(&stalls->pauses);
+    population_release(&stalls->population);
+    server_release(&stalls->server);
+    free(stalls);
+    return outcome;
+}
