@@ -63,7 +63,7 @@ async function buildScene(row, actorName) {
   if (row.asks) expectStatus(await scene.anotherUser.post(`/v1/links/${scene.link.token}/join`), 202);
   if (row.scheduled) scene.scheduled = await scheduleMessage(ownerOf(row.scheduled, scene), chat);
   if (row.bans) expectStatus(await owner.put(`/v1/chats/${chat.id}/bans/${scene.anotherUser.id}`), 201);
-  if (row.knows && actorName !== 'anonymous') expectStatus(await actor.put(`/v1/${row.knows}/${scene.anotherUser.id}`, {}), 201);
+  if (row.knows && actorName !== 'anonymous') expectStatus(await actor.put(`/v1/${row.knows}/${scene.anotherUser.id}`, row.knows === 'contacts' ? {} : undefined), 201);
   if (actorName === 'former') await removeMember(owner, chat, actor);
   if (actorName === 'revoked') expectStatus(await owner.delete(`/v1/devices/${actor.device.id}`), 204);
   scene.before = await getChat(owner, chat);
