@@ -184,6 +184,12 @@ async function checkUnchanged(response, { owner, chat, before }) {
   if (response.status >= 400) assert.deepEqual(await getChat(owner, chat), before, 'refused, and yet it changed something');
 }
 
+// What was read, and has a tag, is not sent again to whoever has it. Only a list of devices differs by when the session was used last.
+async function checkTag({ method, path, status, headers }, { actor }) {
+  if (method !== 'GET' || status !== 200 || !headers?.etag) return;
+  expectStatus(await actor.get(path, { headers: { 'If-None-Match': headers.etag } }), 304);
+}
+
 for (const row of MATRIX) {
   describe(nameOf(row), { concurrency: 4 }, () => {
     for (const [index, actorName] of ACTORS.entries()) {
@@ -193,6 +199,7 @@ for (const row of MATRIX) {
         const response = await ask(row, scene, await idsFor(row, scene));
         expectStatus(response, expected);
         await checkUnchanged(response, scene);
+        await checkTag(response, scene);
       });
     }
   });

@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import yaml from 'js-yaml';
 
 export const OPENAPI = fileURLToPath(new URL('../../openapi.yaml', import.meta.url));
-// Keys of objects may have slashes, which OpenAPI cannot say of a parameter.
-const WITH_SLASHES = 'object';
+// Names of files may have slashes, which OpenAPI cannot say of a parameter.
+const WITH_SLASHES = new Set(['object', 'page']);
 const METHODS = ['get', 'put', 'post', 'delete', 'patch'];
 
 export function readDocument(file = OPENAPI) {
@@ -44,7 +44,7 @@ function describeOperation(document, path, method, item) {
 
 function patternOf(path) {
   const escaped = path.replace(/[.]/g, '\\.');
-  return new RegExp(`^${escaped.replace(/\{([^}]*)\}/g, (_, name) => (name === WITH_SLASHES ? '(.*)' : '([^/]*)'))}$`);
+  return new RegExp(`^${escaped.replace(/\{([^}]*)\}/g, (_, name) => (WITH_SLASHES.has(name) ? '(.*)' : '([^/]*)'))}$`);
 }
 
 function describeResponse(document, response) {
@@ -62,12 +62,14 @@ function codesOf(document, { examples = {} } = {}) {
   return new Set(Object.values(examples).map((example) => resolve(document, example).value.code));
 }
 
-// The operation that a request is for, HEAD being GET's; null if there is none. What is spelt out comes before what is a parameter.
+// The operation that a request is for, HEAD being GET's; null if there is none. What is spelt out further comes first.
 export function findOperation(operations, method, path) {
   const wanted = method === 'HEAD' ? 'GET' : method;
   const found = operations.filter((operation) => operation.method === wanted && operation.pattern.test(path));
-  return found.sort((one, other) => one.names.length - other.names.length)[0] ?? null;
+  return found.sort((one, other) => speltOut(other) - speltOut(one))[0] ?? null;
 }
+
+const speltOut = ({ path }) => `${path}{`.indexOf('{');
 
 // {type: name of the schema} of the stream's events.
 export function eventSchemas(document) {

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { checkEvent, checkExchange } from './exchange.mjs';
 
 const SERVED = { 'content-type': 'application/json', 'x-request-id': '5f0c1d9a3b7e4c21', 'cache-control': 'no-store' };
+const READ = { ...SERVED, etag: 'W/"5f0c1d9a3b7e4c21"' };
 const PROBLEM = { ...SERVED, 'content-type': 'application/problem+json' };
 const BLOCK = { user_id: '382230027682447360', blocked_at: '2026-11-21T01:31:07.614Z' };
 const CONTACT = { user_id: '382230027682447360', name: 'Bobby', added_at: '2026-11-21T01:31:07.614Z' };
@@ -22,8 +23,8 @@ test('what is as the document says is not wrong', () => {
   assert.deepEqual(wrongWith(saving, answerOf(201, CONTACT)), []);
   assert.deepEqual(wrongWith(blocking, answerOf(200, BLOCK)), []);
   assert.deepEqual(wrongWith(blocking, answerOf(404, NOT_FOUND, PROBLEM)), []);
-  assert.deepEqual(wrongWith(requestOf('GET', '/v1/blocks?limit=10'), answerOf(200, { items: [BLOCK], next: null, as_of: '0' })), []);
-  assert.deepEqual(wrongWith(requestOf('HEAD', '/v1/blocks'), answerOf(200, undefined)), []);
+  assert.deepEqual(wrongWith(requestOf('GET', '/v1/blocks?limit=10'), answerOf(200, { items: [BLOCK], next: null, as_of: '0' }, READ)), []);
+  assert.deepEqual(wrongWith(requestOf('HEAD', '/v1/blocks'), answerOf(200, undefined, READ)), []);
 });
 
 const WRONG = [
@@ -45,7 +46,7 @@ const WRONG = [
   ['an accepted body', requestOf('PUT', blocking.path, {}), answerOf(200, BLOCK), /a body is accepted/],
   ['an accepted field', requestOf('PUT', saving.path, { nickname: 'Bobby' }), answerOf(200, CONTACT), /the body of the request/],
   ['a body that was not sent', requestOf('PUT', saving.path), answerOf(200, CONTACT), /the body is required/],
-  ['something at a path that does not exist', requestOf('GET', '/v2'), answerOf(200, {}), /that the document does not have/],
+  ['something at a path that does not exist', requestOf('POST', '/v2'), answerOf(200, {}), /that the document does not have/],
 ];
 
 for (const [what, request, answer, pattern] of WRONG) {

@@ -7,7 +7,12 @@ import type { Message, PostMessageRequest } from './hey-api/types.gen.js';
 
 const PASSWORD = 'correct horse battery';
 
-export async function run(origin: string, { md5, names: [aliceName, bobName] }: { md5: (bytes: Uint8Array) => string; names: [string, string] }) {
+interface Given {
+  md5: (bytes: Uint8Array) => string;
+  names: [string, string, string];
+}
+
+export async function run(origin: string, { md5, names: [aliceName, bobName, strangerName] }: Given) {
   const alice = await register(origin, aliceName);
   const bob = await register(origin, bobName);
   const { data: chat } = await createChat({ client: alice.client, body: { type: 'direct', member_ids: [bob.id] }, throwOnError: true });
@@ -26,7 +31,7 @@ export async function run(origin: string, { md5, names: [aliceName, bobName] }: 
     content: await fetchContent(bob, picture.id),
     reactions: await react(bob, chat.id, first.id, '👍'),
     heard: await firstMessageHeard(bob, chat.last_id),
-    refusals: [await nameTaken(origin, aliceName), await strangersChat(origin, chat.id)],
+    refusals: [await nameTaken(origin, aliceName), await strangersChat(origin, strangerName, chat.id)],
   };
 }
 
@@ -40,13 +45,13 @@ async function register(origin: string, username: string) {
 const clientOf = (baseUrl: string, token?: string) => createClient(createConfig({ baseUrl, auth: token }));
 
 async function post({ client }: Account, chatId: string, body: PostMessageRequest) {
-  const key = (body.text ?? crypto.randomUUID()).replaceAll(' ', '-');
+  const key = (body.text ?? 'a picture').replaceAll(' ', '-');
   const { data } = await postMessage({ client, path: { chat_id: chatId }, headers: { 'Idempotency-Key': key }, body, throwOnError: true });
   if (!('text' in data)) throw new Error('a posted message has a text');
   return data;
 }
 
-async function upload({ client }: Account, bytes: Uint8Array<ArrayBuffer>, md5: (bytes: Uint8Array) => string) {
+async function upload({ client }: Account, bytes: Uint8Array<ArrayBuffer>, md5: Given['md5']) {
   const { data: media } = await createMedia({ client, body: { content_type: 'image/png', size: bytes.length, md5: md5(bytes) }, throwOnError: true });
   if (media.state !== 'pending' || media.upload.kind !== 'single') throw new Error('a small file goes in one piece');
   const { url, method, headers } = media.upload;
@@ -95,8 +100,8 @@ async function nameTaken(origin: string, username: string) {
   return error?.code === 'username_taken' ? error.field : undefined;
 }
 
-async function strangersChat(origin: string, chatId: string) {
-  const { client } = await register(origin, `s-${crypto.randomUUID().slice(0, 18)}`);
+async function strangersChat(origin: string, username: string, chatId: string) {
+  const { client } = await register(origin, username);
   const { error } = await getChat({ client, path: { chat_id: chatId } });
   return error?.code;
 }

@@ -7,7 +7,12 @@ type Event = components['schemas']['Event'];
 
 const PASSWORD = 'correct horse battery';
 
-export async function run(origin: string, { md5, names: [aliceName, bobName] }: { md5: (bytes: Uint8Array) => string; names: [string, string] }) {
+interface Given {
+  md5: (bytes: Uint8Array) => string;
+  names: [string, string, string];
+}
+
+export async function run(origin: string, { md5, names: [aliceName, bobName, strangerName] }: Given) {
   const alice = await register(origin, aliceName);
   const bob = await register(origin, bobName);
   const chat = await openChat(alice, bob);
@@ -26,7 +31,7 @@ export async function run(origin: string, { md5, names: [aliceName, bobName] }: 
     content: await fetchContent(bob, picture.id),
     reactions: await react(bob, chat.id, first.id, '👍'),
     heard: await firstMessageHeard(origin, bob.token, chat.last_id),
-    refusals: [await nameTaken(origin, aliceName), await strangersChat(origin, chat.id)],
+    refusals: [await nameTaken(origin, aliceName), await strangersChat(origin, strangerName, chat.id)],
   };
 }
 
@@ -47,7 +52,7 @@ async function openChat(alice: Account, bob: Account) {
 
 // The key of a request that is sent again: here the text's own, so that the second is answered with the first's message.
 async function post(account: Account, chatId: string, body: components['schemas']['PostMessageRequest'], repeats?: string) {
-  const key = body.text ?? crypto.randomUUID();
+  const key = body.text ?? 'a picture';
   const { data, error, response } = await account.client.POST('/v1/chats/{chat_id}/messages', {
     params: { path: { chat_id: chatId }, header: { 'Idempotency-Key': key.replaceAll(' ', '-') } },
     body,
@@ -58,7 +63,7 @@ async function post(account: Account, chatId: string, body: components['schemas'
   return data;
 }
 
-async function upload(account: Account, bytes: Uint8Array<ArrayBuffer>, md5: (bytes: Uint8Array) => string) {
+async function upload(account: Account, bytes: Uint8Array<ArrayBuffer>, md5: Given['md5']) {
   const announced = await account.client.POST('/v1/media', { body: { content_type: 'image/png', size: bytes.length, md5: md5(bytes) } });
   if (announced.error) throw new Error(announced.error.code);
   if (announced.data.state !== 'pending') throw new Error('it was announced before');
@@ -125,8 +130,8 @@ async function nameTaken(origin: string, username: string) {
   return error?.code === 'username_taken' ? error.field : undefined;
 }
 
-async function strangersChat(origin: string, chatId: string) {
-  const stranger = await register(origin, `s-${crypto.randomUUID().slice(0, 18)}`);
+async function strangersChat(origin: string, username: string, chatId: string) {
+  const stranger = await register(origin, username);
   const { error } = await stranger.client.GET('/v1/chats/{chat_id}', { params: { path: { chat_id: chatId } } });
   return error?.code;
 }

@@ -64,7 +64,7 @@ describe('the clients work', () => {
   for (const name of Object.keys(GENERATORS)) {
     it(name, async () => {
       const program = await import(pathToFileURL(path.join(folder, 'built', `${name}.js`)));
-      const names = [uniqueName('alice'), uniqueName('bob')];
+      const names = ['alice', 'bob', 'stranger'].map((prefix) => uniqueName(prefix));
       assert.deepEqual(await program.run(server.origin, { md5: md5Of, names }), {
         first: 'Tea at four?',
         repeated: 'the same',

@@ -22,9 +22,17 @@ const seen = { operations: {}, events: {}, codes: {} };
 export function holdExchange(request, response) {
   if (contract === null) return;
   const { operation, wrong } = contract.checkExchange(request, response);
-  if (operation !== null) count((seen.operations[operation.id] ??= {}), response.status);
-  if (response.body?.code !== undefined) count(seen.codes, response.body.code);
+  note(operation, response);
   refuse(`${request.method} ${request.path} ${response.status}`, wrong);
+}
+
+// A status, and a problem's code with its status.
+function note(operation, { status, body }) {
+  const statuses = operation === null ? {} : (seen.operations[operation.id] ??= {});
+  count(statuses, status);
+  if (body?.code === undefined) return;
+  count(statuses, `${status} ${body.code}`);
+  count(seen.codes, body.code);
 }
 
 export function holdEvent(event) {
