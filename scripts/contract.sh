@@ -13,6 +13,7 @@ export PYTHONDONTWRITEBYTECODE=1
 
 if [ -n "${CI:-}" ] || [ -d tests/node_modules/@redocly ]; then
     node tests/contract/lint.mjs
+    node --test --test-reporter=spec tests/contract/*.test.mjs
 else
     echo "openapi.yaml is not linted: npm install --prefix tests brings the linter"
 fi

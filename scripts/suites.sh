@@ -82,6 +82,16 @@ api_tests() {
     node_tests "$@"
 }
 
+# The same, and what they have seen of the API must be all that openapi.yaml says of it.
+covered_api_tests() {
+    local folder status
+    folder=$(mktemp -d) || return
+    CONTRACT_COVERAGE=$folder api_tests "$@" && node tests/contract/coverage.mjs "$folder"
+    status=$?
+    rm -rf "$folder"
+    return "$status"
+}
+
 # A command with a Ceph gateway of its own, which tests find by the environment.
 with_ceph() {
     local folder status

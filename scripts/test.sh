@@ -18,7 +18,8 @@ compute() {
     suite presign node_tests tests/storage/presign.test.mjs
     suite support node_tests $(find tests/support tests/verify -name "*.test.mjs")
     suite readme node_tests tests/readme/*.test.mjs
-    suite api with_ceph api_tests build/parley tests/api/*.test.mjs
+    suite sdk api_tests build/parley tests/sdk/*.test.mjs
+    suite api with_ceph covered_api_tests build/parley tests/api/*.test.mjs
     suite api-mariadb with_mariadb api_tests build/parley $(listed_tests mariadb)
     suite api-asan api_tests build/parley-asan $(listed_tests sanitized)
     suite api-tsan api_tests build/parley-tsan $(listed_tests sanitized)

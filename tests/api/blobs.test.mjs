@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openPage, skip, startSite } from '../support/browser.mjs';
 import { createGroup, expectProblem, expectStatus, parseJson, postMessage, register } from '../support/client.mjs';
-import { MIB, announce, complete, md5Of, partsOf, sendOk, signParts, someBytes, upload } from '../support/media.mjs';
+import { MIB, announce, complete, holdBlob, md5Of, partsOf, sendOk, signParts, someBytes, upload } from '../support/media.mjs';
 import { RawSocket, parseResponses, requestBytes } from '../support/raw.mjs';
 import { startServer, startServerFor } from '../support/server.mjs';
 import { eventually, withDeadline } from '../support/wait.mjs';
@@ -31,20 +31,20 @@ function exchange(url, { method = 'GET', headers = {}, body } = {}) {
   return new Promise((resolve, reject) => {
     const request = http.request({ host: hostname, port, method, path: pathname + search, headers, agent: false });
     request.on('error', reject);
-    request.on('response', async (response) => {
-      const chunks = [];
-      try {
-        for await (const chunk of response) chunks.push(chunk);
-      } catch (error) {
-        reject(error);
-        return;
-      }
-      const bytes = Buffer.concat(chunks);
-      const isJson = /json/.test(response.headers['content-type'] ?? '');
-      resolve({ method, path: pathname, status: response.statusCode, headers: response.headers, bytes, text: isJson ? bytes.toString() : '', body: isJson ? parseJson(bytes.toString()) : undefined });
-    });
+    request.on('response', (response) => readAnswer(url, { method, headers, payload: body }, response).then(resolve, reject));
     request.end(body);
   });
+}
+
+async function readAnswer(url, request, response) {
+  const chunks = [];
+  for await (const chunk of response) chunks.push(chunk);
+  const bytes = Buffer.concat(chunks);
+  const text = bytes.toString();
+  const isJson = /json/.test(response.headers['content-type'] ?? '');
+  const answer = { status: response.statusCode, headers: response.headers, text, body: isJson ? parseJson(text) : undefined };
+  holdBlob(url, request, answer);
+  return { method: request.method, path: new URL(url).pathname, ...answer, bytes, text: isJson ? text : '' };
 }
 
 function put({ url, headers }, bytes, changed = {}) {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import http from 'node:http';
+import { holdExchange } from './contract.mjs';
 import { DEADLINE_MS } from './wait.mjs';
 
 const TEXT_SHOWN = 2000;
@@ -52,12 +53,18 @@ function exchange(server, method, path, headers, payload) {
   return new Promise((resolve, reject) => {
     const request = http.request({ host: '127.0.0.1', port, agent, method, path, headers, timeout: DEADLINE_MS });
     request.on('response', (response) => {
-      readBody(response).then((text) => parseResponse(method, path, response, text)).then(resolve, reject);
+      readAnswer({ method, path, headers, payload }, response).then(resolve, reject);
     });
     request.on('timeout', () => request.destroy(new Error(`no answer to ${method} ${path}`)));
     request.on('error', reject);
     request.end(payload);
   });
+}
+
+async function readAnswer(request, response) {
+  const answer = parseResponse(request.method, request.path, response, await readBody(response));
+  holdExchange(request, answer);
+  return answer;
 }
 
 async function readBody(response) {

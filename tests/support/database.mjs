@@ -53,6 +53,11 @@ class Database {
     return run('mariadb', ['--skip-column-names', '--batch', '--execute', sql, this.name]).toString();
   }
 
+  // Statements of any length.
+  execute(sql) {
+    run('mariadb', [this.name], { input: sql });
+  }
+
   drop() {
     run('mariadb', ['--execute', `DROP DATABASE IF EXISTS ${this.name}`]);
   }

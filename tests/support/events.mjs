@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { parseJson } from './client.mjs';
+import { holdEvent, holdExchange } from './contract.mjs';
 import { EventStreamParser } from './event-stream.mjs';
 import { withDeadline } from './wait.mjs';
 
@@ -37,6 +38,7 @@ export class EventReader {
   #taken = 0;
   #wake = new Set();
   #request = null;
+  #asked = null;
   #parser = new EventStreamParser((frame) => this.#take(frame));
 
   async open(server, { token, lastEventId, query = {}, path = '/v1/events', headers = {} }) {
@@ -60,15 +62,18 @@ export class EventReader {
     });
     this.status = response.statusCode;
     this.headers = response.headers;
+    this.#asked = { method: 'GET', path: request.path, headers: request.getHeaders() };
     this.#read(response);
   }
 
   #read(response) {
     const isStream = (this.headers['content-type'] ?? '').startsWith('text/event-stream');
+    if (isStream) this.#hold(() => holdExchange(this.#asked, { status: this.status, headers: this.headers }));
     response.on('data', (chunk) => (isStream ? this.#parse(chunk) : (this.body += chunk)));
     response.on('error', () => {});
     response.on('close', () => {
       this.closed = true;
+      if (!isStream && response.complete) this.#holdAnswer();
       this.#wakeAll();
     });
   }
@@ -84,7 +89,25 @@ export class EventReader {
 
   #take(frame) {
     this.frames.push(frame);
-    if (frame.data !== undefined) this.events.push({ ...parseJson(frame.data), frame });
+    if (frame.data === undefined) return;
+    const event = parseJson(frame.data);
+    this.events.push({ ...event, frame });
+    this.#hold(() => holdEvent(event));
+  }
+
+  #holdAnswer() {
+    const isJson = /json/.test(this.headers['content-type'] ?? '');
+    const answer = { status: this.status, headers: this.headers, text: this.body, body: isJson && this.body ? parseJson(this.body) : undefined };
+    this.#hold(() => holdExchange(this.#asked, answer));
+  }
+
+  // What is not as the document says is told to whoever waits for the next event.
+  #hold(check) {
+    try {
+      check();
+    } catch (error) {
+      this.problem ??= error;
+    }
   }
 
   #wakeAll() {

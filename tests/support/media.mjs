@@ -1,7 +1,8 @@
 // Files on their way through the API: announced, sent to the storage, completed and fetched.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { Client, expectStatus } from './client.mjs';
+import { Client, expectStatus, parseJson } from './client.mjs';
+import { holdExchange } from './contract.mjs';
 
 export const MIB = 1024 * 1024;
 
@@ -31,7 +32,16 @@ export async function announce(account, bytes, fields) {
 export async function send(presigned, bytes, { method = presigned.method, url = presigned.url, headers = {} } = {}) {
   const all = Object.entries({ ...presigned.headers, ...headers }).filter(([, value]) => value !== null);
   const response = await fetch(url, { method, headers: Object.fromEntries(all), body: bytes });
-  return { method, path: new URL(url).pathname, status: response.status, headers: Object.fromEntries(response.headers), text: await response.text() };
+  const answer = { method, path: new URL(url).pathname, status: response.status, headers: Object.fromEntries(response.headers), text: await response.text() };
+  holdBlob(url, { method, headers: Object.fromEntries(all), payload: bytes }, answer);
+  return answer;
+}
+
+// What the embedded storage answers is in the API's document; a storage of its own has its own.
+export function holdBlob(url, request, { status, headers, text }) {
+  const { pathname, search } = new URL(url);
+  const isJson = /json/.test(headers['content-type'] ?? '');
+  if (pathname.startsWith('/blobs/')) holdExchange({ ...request, path: pathname + search }, { status, headers, text, body: isJson && text ? parseJson(text) : undefined });
 }
 
 export async function sendOk(presigned, bytes) {
@@ -92,7 +102,9 @@ export async function getMedia(account, id) {
 // What a browser gets for the URL: status, headers and bytes.
 export async function fetchUrl(url, { method = 'GET', headers = {} } = {}) {
   const response = await fetch(url, { method, headers, redirect: 'manual' });
-  return { status: response.status, headers: Object.fromEntries(response.headers), bytes: Buffer.from(await response.arrayBuffer()) };
+  const answer = { status: response.status, headers: Object.fromEntries(response.headers), bytes: Buffer.from(await response.arrayBuffer()) };
+  holdBlob(url, { method, headers }, { ...answer, text: answer.bytes.toString('utf8') });
+  return answer;
 }
 
 // What the account gets by following /content, and the answer of the storage.

@@ -1,11 +1,13 @@
 // HTTP as bytes on a socket, for requests that no client library would send.
 import net from 'node:net';
 import { parseJson } from './client.mjs';
+import { holdExchange } from './contract.mjs';
 import { DEADLINE_MS, withDeadline } from './wait.mjs';
 
 export class RawSocket {
   received = Buffer.alloc(0);
   closed = false;
+  #sent = '';
   #wake = new Set();
 
   static async connect(port) {
@@ -48,6 +50,7 @@ export class RawSocket {
   }
 
   write(bytes) {
+    this.#sent ||= bytes.toString('latin1');
     this.socket.write(bytes);
   }
 
@@ -71,7 +74,15 @@ export class RawSocket {
   // Waits until `count` whole answers are there, or the connection ends, and returns what there is.
   async responses(count = 1, ms = DEADLINE_MS) {
     await this.until(() => parseResponses(this.received).length >= count, `${count} answers`, ms);
-    return parseResponses(this.received);
+    const responses = parseResponses(this.received);
+    if (responses.length > 0) this.#holdFirst(responses[0]);
+    return responses;
+  }
+
+  // Which request later answers are to is not known here.
+  #holdFirst(response) {
+    const line = /^([A-Z]+) (\/\S*) HTTP\/1\.[01]\r\n/.exec(this.#sent);
+    if (line) holdExchange({ method: line[1], path: line[2], unread: true }, response);
   }
 
   async end(ms = DEADLINE_MS) {

@@ -4,7 +4,7 @@
 // A test starts one with startServer() and ends it with dispose(), which fails when the server ended
 // in any way the test did not ask for or wrote a sanitizer report.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
@@ -31,6 +31,8 @@ const TEST_SETTINGS = {
   PARLEY_PASSWORD_COST: '10',
   PARLEY_RATE_LIMIT: 'off',
 };
+
+const EXECUTE_ON_SQLITE = 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.stdin.read())';
 
 const running = new Set();
 process.on('exit', () => {
@@ -182,6 +184,12 @@ export class Server {
   dataContains(bytes) {
     const needle = Buffer.from(bytes);
     return listFiles(this.dataDir).some((file) => readFileSync(file).includes(needle)) || Boolean(this.database?.contains(needle));
+  }
+
+  // Statements on the database of a stopped server.
+  execute(sql) {
+    if (this.database) this.database.execute(sql);
+    else execFileSync('python3', ['-c', EXECUTE_ON_SQLITE, path.join(this.dataDir, 'parley.db')], { input: sql });
   }
 
   // What a stopped server has, kept in its folder under a name; restoreData() brings it back.
