@@ -215,6 +215,7 @@ export const MATRIX = [
   { route: 'POST /v1/media', expect: loggedIn(201), body: ANNOUNCEMENT },
   { route: 'GET /v1/media/{media_id}', variant: 'own', media: 'ready', by: 'own', expect: [401, 404, 200, 200, 200, 200, 401], other: { media_id: OTHER_MEDIA } },
   { route: 'GET /v1/media/{media_id}', variant: 'own, not uploaded', media: 'pending', by: 'own', expect: [401, 404, 200, 200, 200, 200, 401] },
+  { route: 'GET /v1/media/{media_id}', variant: 'own, being uploaded in parts', media: 'inParts', by: 'own', expect: [401, 404, 200, 200, 200, 200, 401] },
   { route: 'GET /v1/media/{media_id}', variant: "somebody's in a message", media: 'used', by: 'member', expect: [401, 404, 200, 200, 200, 200, 401] },
   { route: 'GET /v1/media/{media_id}', variant: "somebody's in no message", media: 'ready', by: 'member', expect: [401, 404, 404, 404, 404, 404, 401] },
   { route: 'GET /v1/media/{media_id}/content', variant: 'own', media: 'ready', by: 'own', expect: [401, 404, 307, 307, 307, 307, 401], other: { media_id: OTHER_MEDIA } },

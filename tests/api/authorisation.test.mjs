@@ -184,7 +184,7 @@ async function checkUnchanged(response, { owner, chat, before }) {
   if (response.status >= 400) assert.deepEqual(await getChat(owner, chat), before, 'refused, and yet it changed something');
 }
 
-// What was read, and has a tag, is not sent again to whoever has it. Only a list of devices differs by when the session was used last.
+// What was read, and has a tag, is not sent again to whoever has it.
 async function checkTag({ method, path, status, headers }, { actor }) {
   if (method !== 'GET' || status !== 200 || !headers?.etag) return;
   expectStatus(await actor.get(path, { headers: { 'If-None-Match': headers.etag } }), 304);

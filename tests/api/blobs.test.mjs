@@ -40,11 +40,10 @@ async function readAnswer(url, request, response) {
   const chunks = [];
   for await (const chunk of response) chunks.push(chunk);
   const bytes = Buffer.concat(chunks);
-  const text = bytes.toString();
   const isJson = /json/.test(response.headers['content-type'] ?? '');
-  const answer = { status: response.statusCode, headers: response.headers, text, body: isJson ? parseJson(text) : undefined };
+  const answer = { status: response.statusCode, headers: response.headers, bytes, text: isJson ? bytes.toString() : '', body: isJson ? parseJson(bytes.toString()) : undefined };
   holdBlob(url, request, answer);
-  return { method: request.method, path: new URL(url).pathname, ...answer, bytes, text: isJson ? text : '' };
+  return { method: request.method, path: new URL(url).pathname, ...answer };
 }
 
 function put({ url, headers }, bytes, changed = {}) {

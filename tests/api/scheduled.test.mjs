@@ -108,6 +108,15 @@ test('a key schedules once, also when it is repeated after the message was poste
   assert.deepEqual(await textsOf(alice, chat), ['once']);
 });
 
+test('a key that scheduled something schedules nothing else', async () => {
+  const { alice, chat } = await aliceAndBob();
+  const body = { text: 'one', send_at: inFuture(DAY_MS) };
+  const ask = (fields) => alice.post(scheduledOf(chat), { ...body, ...fields }, { headers: { 'Idempotency-Key': 'another' } });
+  expectStatus(await ask(), 201);
+  expectProblem(await ask({ text: 'two' }), 409, 'idempotency_mismatch');
+  expectProblem(await ask({ send_at: inFuture(2 * DAY_MS) }), 409, 'idempotency_mismatch');
+});
+
 test('a member has at most 100 in a chat', async () => {
   const { alice, bob, chat } = await aliceAndBob();
   const answers = await Promise.all(Array.from({ length: 103 }, () => bob.post(scheduledOf(chat), { text: 'x', send_at: inFuture(DAY_MS) })));

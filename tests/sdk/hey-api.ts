@@ -1,7 +1,7 @@
 // The same client by @hey-api/openapi-ts: a function for each operation, and the stream as an iterator of typed events.
 import { createClient, createConfig } from './hey-api/client/index.js';
 import {
-  completeMedia, createChat, createMedia, createUser, getChat, getMedia, listMessages, postMessage, putReaction, streamEvents,
+  addReaction, completeMedia, createChat, createMedia, createUser, getChat, getMedia, listMessages, postMessage, streamEvents,
 } from './hey-api/sdk.gen.js';
 import type { Message, PostMessageRequest } from './hey-api/types.gen.js';
 
@@ -80,7 +80,7 @@ async function history({ client }: Account, chatId: string) {
 const textOf = (message: Message) => ('text' in message ? message.text : '');
 
 async function react({ client }: Account, chatId: string, messageId: string, emoji: string) {
-  const { data } = await putReaction({ client, path: { chat_id: chatId, message_id: messageId, emoji }, throwOnError: true });
+  const { data } = await addReaction({ client, path: { chat_id: chatId, message_id: messageId, emoji }, throwOnError: true });
   return data.reactions;
 }
 

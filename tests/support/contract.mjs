@@ -8,6 +8,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 const SHOWN = 20;
+const SHOWN_PATH = 150;
 const { CI, CONTRACT_COVERAGE } = process.env;
 
 const contract = await import('../contract/exchange.mjs').catch((error) => {
@@ -23,7 +24,7 @@ export function holdExchange(request, response) {
   if (contract === null) return;
   const { operation, wrong } = contract.checkExchange(request, response);
   note(operation, response);
-  refuse(`${request.method} ${request.path} ${response.status}`, wrong);
+  refuse(`${request.method} ${request.path.slice(0, SHOWN_PATH)} ${response.status}`, wrong);
 }
 
 // A status, and a problem's code with its status.

@@ -33,15 +33,17 @@ export async function send(presigned, bytes, { method = presigned.method, url = 
   const all = Object.entries({ ...presigned.headers, ...headers }).filter(([, value]) => value !== null);
   const response = await fetch(url, { method, headers: Object.fromEntries(all), body: bytes });
   const answer = { method, path: new URL(url).pathname, status: response.status, headers: Object.fromEntries(response.headers), text: await response.text() };
-  holdBlob(url, { method, headers: Object.fromEntries(all), payload: bytes }, answer);
+  holdBlob(url, { method, headers: Object.fromEntries(all), payload: bytes }, { ...answer, bytes: Buffer.from(answer.text) });
   return answer;
 }
 
-// What the embedded storage answers is in the API's document; a storage of its own has its own.
-export function holdBlob(url, request, { status, headers, text }) {
+// What the embedded storage answers is in the API's document; a storage of its own has its own. Of a file only counts that there is one.
+export function holdBlob(url, request, { status, headers, bytes }) {
   const { pathname, search } = new URL(url);
-  const isJson = /json/.test(headers['content-type'] ?? '');
-  if (pathname.startsWith('/blobs/')) holdExchange({ ...request, path: pathname + search }, { status, headers, text, body: isJson && text ? parseJson(text) : undefined });
+  if (!pathname.startsWith('/blobs/')) return;
+  const isJson = /json/.test(headers['content-type'] ?? '') && bytes.length > 0;
+  const text = isJson ? bytes.toString() : bytes.subarray(0, 1).toString('latin1');
+  holdExchange({ ...request, path: pathname + search }, { status, headers, text, body: isJson ? parseJson(text) : undefined });
 }
 
 export async function sendOk(presigned, bytes) {
@@ -103,7 +105,7 @@ export async function getMedia(account, id) {
 export async function fetchUrl(url, { method = 'GET', headers = {} } = {}) {
   const response = await fetch(url, { method, headers, redirect: 'manual' });
   const answer = { status: response.status, headers: Object.fromEntries(response.headers), bytes: Buffer.from(await response.arrayBuffer()) };
-  holdBlob(url, { method, headers }, { ...answer, text: answer.bytes.toString('utf8') });
+  holdBlob(url, { method, headers }, answer);
   return answer;
 }
 
