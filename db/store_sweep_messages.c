@@ -4,9 +4,10 @@
 #include "db/chain.h"
 #include "db/store_sweep.h"
 
-#define PAGE_MESSAGES (LIMIT_SWEEP_ROWS / 4) /* each is read and written by itself */
-#define PAGE_BYTES LIMIT_BATCH_BYTES         /* a page ends with the message that goes beyond */
-#define DELIVERY_CHATS 256                   /* looked at in one pass, changed or not */
+#define PAGE_MESSAGES LIMIT_SWEEP_ROWS
+#define PAGE_BYTES LIMIT_BATCH_BYTES /* a page ends with the message that goes beyond */
+#define DELIVERY_CHATS 256           /* looked at in one pass, changed or not */
+#define DELIVERY_COST 10             /* to ask for one of them, in rows */
 
 static const struct query due_messages = {
     "SELECT " MESSAGE_COLUMNS ", coalesce(c.deleted_ms, 0) FROM expiry x {straight} event m ON m.id = x.message_id"
@@ -23,7 +24,7 @@ static const struct query drop_attachments = { "DELETE FROM attachment WHERE mes
 static const struct query drop_reactions = { "DELETE FROM reaction WHERE message_id = ?1" };
 static const struct query drop_pin = { "DELETE FROM pin WHERE message_id = ?1" };
 static const struct query drop_revisions = { "DELETE FROM revision WHERE message_id = ?1" };
-static const struct query drop_expiry = { "DELETE FROM expiry WHERE expires_ms = ?1 AND message_id = ?2" };
+static const struct query drop_expiry = { "DELETE FROM expiry WHERE message_id = ?1 AND expires_ms = ?2" };
 
 static const struct query next_deliveries = {
     "SELECT d.chat_id, d.blanked_id, c.last_id, c.member_count"
@@ -53,6 +54,8 @@ static const struct query blank_thin = { "UPDATE event SET body = NULL WHERE id 
 struct page_item {
     struct message message;
     int64_t chat_deleted_ms;
+    bool was_blank; /* it has lost its content when it was deleted */
+    bool attached;
 };
 
 struct page {
@@ -73,6 +76,8 @@ static enum err read_page(struct pass *pass, struct statement *statement, struct
         if (err != OK)
             continue;
         item->chat_deleted_ms = (int64_t)pass->db->driver->column_id(statement, MESSAGE_COLUMN_COUNT);
+        item->was_blank = item->message.deleted_ms != 0;
+        item->attached = item->message.attachments != NULL;
         bytes += size_of(item);
         state_push(pass->state, &page->items, item);
     }
@@ -101,50 +106,78 @@ static int64_t gone_since(const struct pass *pass, const struct page_item *item)
     return since_ms;
 }
 
-static enum err write_blank(struct pass *pass, const struct message *message) {
-    struct statement *statement = db_query(pass->db, &blank_message);
-    pass->db->driver->bind_id(statement, 1, message->id);
-    pass->db->driver->bind_blob(statement, 2, message->seal, sizeof message->seal);
-    pass->db->driver->bind_id(statement, 3, (uint64_t)message->deleted_ms);
-    return db_run(pass->db, statement);
+struct blanks {
+    const struct db_driver *driver;
+    const struct message *messages[PAGE_MESSAGES];
+    size_t count;
+};
+
+static void bind_blank(struct statement *statement, const void *context, size_t index) {
+    const struct blanks *blanks = context;
+    const struct message *message = blanks->messages[index];
+    blanks->driver->bind_id(statement, 1, message->id);
+    blanks->driver->bind_blob(statement, 2, message->seal, sizeof message->seal);
+    blanks->driver->bind_id(statement, 3, (uint64_t)message->deleted_ms);
 }
 
-/* One that was deleted before has lost its content then. */
-static enum err blank(struct pass *pass, struct page_item *item) {
-    struct message *message = &item->message;
-    bool attached = message->attachments != NULL;
-    if (message->deleted_ms)
-        return OK;
-    chain_blank(message, gone_since(pass, item));
-    enum err err = write_blank(pass, message);
-    if (err == OK && attached)
-        err = release_attachments(pass, &drop_attachments, message->id);
-    if (err == OK && message->reactions_id)
-        err = pass_run(pass, &drop_reactions, &message->id, 1);
-    if (err == OK && message->edited_ms)
-        err = pass_run(pass, &drop_revisions, &message->id, 1);
-    if (err == OK && message->expires_ms)
-        err = pass_run(pass, &drop_expiry, (uint64_t[]){ (uint64_t)message->expires_ms, message->id }, 2);
+static enum err write_blanks(struct pass *pass, const struct page *page) {
+    struct blanks blanks = { .driver = pass->db->driver };
+    for (size_t i = 0; i < page->items.count; i++) {
+        struct page_item *item = page->items.items[i];
+        if (item->was_blank)
+            continue;
+        chain_blank(&item->message, gone_since(pass, item));
+        blanks.messages[blanks.count++] = &item->message;
+    }
+    return blanks.count > 0 ? blanks.driver->write_rows(pass->db, &blank_message, &blanks, blanks.count, bind_blank) : OK;
+}
+
+static bool has_reactions(const struct page_item *item) { return !item->was_blank && item->message.reactions_id != 0; }
+static bool has_revisions(const struct page_item *item) { return !item->was_blank && item->message.edited_ms != 0; }
+static bool has_expiry(const struct page_item *item) { return !item->was_blank && item->message.expires_ms != 0; }
+
+/* One array write for those of the page that may have such rows; NULL: any may. */
+static enum err drop_rows(struct pass *pass, const struct page *page, const struct query *query, bool (*has)(const struct page_item *)) {
+    struct row_key keys[PAGE_MESSAGES];
+    size_t count = 0;
+    for (size_t i = 0; i < page->items.count; i++) {
+        const struct page_item *item = page->items.items[i];
+        if (!has || has(item))
+            keys[count++] = (struct row_key){ .numbers = { item->message.id, (uint64_t)item->message.expires_ms } };
+    }
+    return pass_write(pass, query, keys, count, query == &drop_expiry ? 2 : 1);
+}
+
+static enum err drop_attached(struct pass *pass, const struct page *page) {
+    enum err err = OK;
+    for (size_t i = 0; err == OK && i < page->items.count; i++) {
+        const struct page_item *item = page->items.items[i];
+        if (item->attached && !item->was_blank)
+            err = release_attachments(pass, &drop_attachments, item->message.id);
+    }
     return err;
 }
 
-static enum err drop_pins(struct pass *pass, const struct page *page) {
-    struct row_key keys[PAGE_MESSAGES];
-    for (size_t i = 0; i < page->items.count; i++)
-        keys[i] = (struct row_key){ .numbers = { ((struct page_item *)page->items.items[i])->message.id } };
-    return pass_write(pass, &drop_pin, keys, page->items.count, 1);
+static enum err write_page(struct pass *pass, const struct page *page) {
+    enum err err = write_blanks(pass, page);
+    if (err == OK)
+        err = drop_attached(pass, page);
+    if (err == OK)
+        err = drop_rows(pass, page, &drop_pin, NULL);
+    if (err == OK)
+        err = drop_rows(pass, page, &drop_reactions, has_reactions);
+    if (err == OK)
+        err = drop_rows(pass, page, &drop_revisions, has_revisions);
+    if (err == OK)
+        err = drop_rows(pass, page, &drop_expiry, has_expiry);
+    return err;
 }
 
 /* Counts those of the page that still had content, and blanks them unless the run is dry. */
 static enum err blank_page(struct pass *pass, const struct page *page) {
-    enum err err = pass->dry_run ? OK : drop_pins(pass, page);
-    for (size_t i = 0; err == OK && i < page->items.count; i++) {
-        struct page_item *item = page->items.items[i];
-        pass_took(pass, item->message.deleted_ms == 0, UINT64_MAX);
-        if (!pass->dry_run)
-            err = blank(pass, item);
-    }
-    return err;
+    for (size_t i = 0; i < page->items.count; i++)
+        pass_took(pass, !((struct page_item *)page->items.items[i])->was_blank, UINT64_MAX);
+    return pass->dry_run ? OK : write_page(pass, page);
 }
 
 /* ---- Past their own time ---- */
@@ -195,17 +228,19 @@ static enum err find_delivered(struct pass *pass, const struct delivery *deliver
     return err;
 }
 
-/* `ret_done`: the chat has nothing more to give for now. */
-static enum err sweep_delivery(struct pass *pass, const struct delivery *delivery, bool *ret_done) {
+/* `ret_done`: the chat has nothing more to give for now. `cost` grows by the rows that were looked at. */
+static enum err sweep_delivery(struct pass *pass, const struct delivery *delivery, uint64_t *cost, bool *ret_done) {
     uint64_t delivered_id = 0;
     struct page page = { .full = false };
     enum err err = find_delivered(pass, delivery, &delivered_id);
     *ret_done = true;
+    *cost += DELIVERY_COST + delivery->member_count;
     if (err != OK || delivered_id <= delivery->blanked_id)
         return err;
     err = read_chat_page(pass, delivery->chat_id, delivery->blanked_id, delivered_id, &page);
     if (err == OK)
         err = blank_page(pass, &page);
+    *cost += page.items.count;
     *ret_done = !page.full;
     if (err != OK || pass->dry_run)
         return err;
@@ -222,10 +257,8 @@ enum err sweep_delivered(struct pass *pass) {
     enum err err = read_deliveries(pass, deliveries, &count);
     for (; err == OK && done && next < count && cost < LIMIT_SWEEP_ROWS; next += done) {
         const struct delivery *delivery = &deliveries[next];
-        if (delivery->last_id > delivery->blanked_id) {
-            err = sweep_delivery(pass, delivery, &done);
-            cost += delivery->member_count + PAGE_MESSAGES;
-        }
+        if (delivery->last_id > delivery->blanked_id)
+            err = sweep_delivery(pass, delivery, &cost, &done);
         if (done)
             chat_id = delivery->chat_id;
     }
