@@ -178,6 +178,7 @@ function testBehind(kind) {
     const { proxy, bob } = await makeWorld(t, kind);
     assert.equal((await curl(proxy, '/metrics')).status, 404);
     assert.equal((await curl(proxy, '/healthz')).status, 200);
+    for (const page of ['/', '/docs']) assert.match((await curl(proxy, page)).headers['content-type'], /^text\/html/, page);
     const plain = await curl(proxy, `http://localhost:${proxy.plainPort}/v1/chats?limit=1`);
     assert.equal(plain.status, 308);
     assert.match(plain.headers.location, /^https:\/\/localhost(:\d+)?\/v1\/chats\?limit=1$/);
