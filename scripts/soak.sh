@@ -1,5 +1,5 @@
 #!/bin/bash
-# The long repetitions: the verifier with many kills, the API tests under the sanitizers again and again, and the bench's memory.
+# The long repetitions: the verifier with many kills, the API tests under the sanitizers again and again, and the bench's memory and instructions.
 # All programs are built already (make binaries).
 set -u
 cd "$(dirname "$0")/.."

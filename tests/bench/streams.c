@@ -349,7 +349,7 @@ static bool read_until_all_have(struct stream_set *set, const uint64_t *before, 
 }
 
 enum outcome streams_come_back(struct stream_set *set, const struct population *population, uint64_t events, uint64_t limit_ns,
-                               uint64_t *ret_duration_ns) {
+                               struct streams_return *ret_return) {
     uint64_t start_ns = now_ns();
     uint64_t *before = calloc(set->opened, sizeof *before);
     if (!before)
@@ -358,12 +358,13 @@ enum outcome streams_come_back(struct stream_set *set, const struct population *
         before[i] = set->streams[i].messages.count;
     set->received_at_return = streams_received(set);
     enum outcome outcome = open_all(set, population);
+    ret_return->asked_ns = now_ns() - start_ns;
     if (!outcome && !read_until_all_have(set, before, events, start_ns + limit_ns)) {
         complain("of %u streams %u are ready, and %llu events came", set->opened, set->ready,
                  (unsigned long long)(streams_received(set) - set->received_at_return));
         outcome = OUTCOME_FAILED;
     }
-    *ret_duration_ns = now_ns() - start_ns;
+    ret_return->live_ns = now_ns() - start_ns;
     free(before);
     return outcome;
 }

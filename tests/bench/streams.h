@@ -45,10 +45,14 @@ enum outcome streams_open_to(struct stream_set *set, const struct population *po
 bool streams_try_one(struct stream_set *set);
 /* Closes every stream; each remembers its last id. */
 void streams_close(struct stream_set *set);
-/* Opens all that were closed at once, each from its last id on, and reads until each has had `events` messages since; `ret_duration_ns` is how long that took.
- * Fails after `limit_ns`. */
+/* How long streams_come_back took. */
+struct streams_return {
+    uint64_t asked_ns; /* until the last request was sent: the readers' own part */
+    uint64_t live_ns;  /* until every stream had what it missed */
+};
+/* Opens all that were closed at once, each from its last id on, and reads until each has had `events` messages since. Fails after `limit_ns`. */
 enum outcome streams_come_back(struct stream_set *set, const struct population *population, uint64_t events, uint64_t limit_ns,
-                               uint64_t *ret_duration_ns) MUST_USE;
+                               struct streams_return *ret_return) MUST_USE;
 /* Reads what comes for `duration_ns`. */
 void streams_read_for(struct stream_set *set, uint64_t duration_ns);
 
