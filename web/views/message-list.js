@@ -185,8 +185,8 @@ export class MessageList {
 
   #replyOf({ id, sender_id }) {
     const original = this.#timeline.find(id) ?? this.#store.quoted(this.#chat_id, id);
-    const sender = sender_id === this.#store.me.id ? 'You' : this.#store.nameOf(sender_id);
-    return { id, sender, text: original ? summaryOf(original) : 'Message' };
+    const name = this.#store.nameOf(sender_id);
+    return { id, name, sender: sender_id === this.#store.me.id ? 'You' : name, text: original ? summaryOf(original) : 'Message' };
   }
 
   // Says what has come, once, to those who listen to the page.
