@@ -130,7 +130,7 @@ export class Timeline {
       const page = await get(withQuery(this.#path, { [direction]: id, limit: PAGE }));
       if (generation === this.#generation) apply({ ...page, items: this.#withHeard(page.items) });
     } catch (error) {
-      if (!error.mayPass) throw error;
+      if (!error.mayPass) this[direction === 'before' ? 'atStart' : 'atEnd'] = true;
     } finally {
       if (generation === this.#generation) this.#loading[direction] = false;
       this.#forgetHeard();
@@ -176,7 +176,7 @@ export class Timeline {
     if (!this.atEnd || (last && compareIds(message.id, last.id) <= 0)) return;
     if (last && message.seq !== undefined && message.seq > last.seq + 1) {
       this.atEnd = false;
-      this.loadAfter()?.catch(() => {});
+      this.loadAfter();
     } else this.items.push(message);
   }
 

@@ -23,6 +23,7 @@ export class Composer {
   #members;
   #editLast;
   #focusHistory;
+  #sent;
   #subscriptions = new Subscriptions();
   #typed_at = 0;
   #recorder = null;
@@ -38,14 +39,16 @@ export class Composer {
   #bar = h('div', { class: 'composer-bar' });
   #recording = h('div', { class: 'composer-bar', hidden: true });
 
-  // `members()` answers [{ user_id, name }] for mentions; `editLast()` and `focusHistory()` are for the keyboard.
-  constructor({ store, drafts, chat_id, members, editLast, focusHistory }) {
+  // `members()` answers [{ user_id, name }] for mentions; `editLast()` and `focusHistory()` are for the keyboard; `sent()` is called when
+  // something was written.
+  constructor({ store, drafts, chat_id, members, editLast, focusHistory, sent }) {
     this.#store = store;
     this.#drafts = drafts;
     this.#chat_id = chat_id;
     this.#members = members;
     this.#editLast = editLast;
     this.#focusHistory = focusHistory;
+    this.#sent = sent;
     this.#input = this.#makeInput();
     this.#buttons = this.#makeButtons();
     this.element = h('form', { class: 'composer', 'aria-label': 'Write a message', onSubmit: (event) => { event.preventDefault(); this.submit(); } },
@@ -309,6 +312,7 @@ export class Composer {
     else {
       const { file, duration_ms } = await recorder.finish();
       this.#store.outbox.add(this.#chat_id, {}, [new Upload(file, this.#uploadChanged, { duration_ms })]);
+      this.#sent();
     }
     this.#showBar();
     this.focus();
@@ -349,5 +353,6 @@ export class Composer {
     if (reply) entry.shown = { reply_to: { id: reply.id, seq: reply.seq, sender_id: reply.sender_id } };
     this.#drafts.clear(this.#chat_id);
     this.#showDraft();
+    this.#sent();
   }
 }

@@ -160,7 +160,7 @@ export class Conversation {
   #showComposer() {
     this.#composer = new Composer({
       store: this.#store, drafts: this.#drafts, chat_id: this.chat_id, members: () => this.#namedMembers(),
-      editLast: () => this.#editLast(), focusHistory: () => this.list.focusLast(),
+      editLast: () => this.#editLast(), focusHistory: () => this.list.focusLast(), sent: () => this.list.toEnd(),
     });
     fill(this.#foot, this.#composer.element);
   }

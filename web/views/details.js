@@ -31,6 +31,7 @@ export class Details {
     this.element = h('aside', { class: 'details', 'aria-label': 'Details' },
       h('header', { class: 'details-header' }, h('h2', {}, 'Details'), iconButton('close', 'Close details', close)), this.#body);
     for (const topic of [`chat:${chat_id}`, 'blocks', 'contacts', 'people', 'presence']) this.#subscriptions.add(store.on(topic, () => this.#render()));
+    if (store.chats.get(chat_id)?.type === 'channel') store.refreshChat(chat_id); // nobody is told how many follow it
     this.#render();
   }
 

@@ -1,6 +1,7 @@
 // The history of a chat on the screen: a window of rows that moves along it. When rows come or go above, what the reader looks at stays where it is.
 import { dayOf, fullTime, isSameDay } from '../lib/format.js';
 import { summaryOf } from '../lib/text.js';
+import { WINDOW_MAX } from '../lib/timeline.js';
 import { button, iconButton, spinner } from './controls.js';
 import { Subscriptions, fill, h, reconcile } from './dom.js';
 import { messageRow } from './message.js';
@@ -58,9 +59,15 @@ export class MessageList {
       document.addEventListener(kind, look);
       this.#subscriptions.add(() => { removeEventListener(kind, look); document.removeEventListener(kind, look); });
     }
-    this.#resize = new ResizeObserver(() => { if (this.#stick) this.#scrollToEnd(); });
+    this.#resize = new ResizeObserver(() => this.#resized());
     this.#resize.observe(this.#rows);
     this.#resize.observe(this.scroll);
+  }
+
+  // Also called once the list is part of the page: only then can it be scrolled.
+  #resized() {
+    if (this.#goal) this.render();
+    else if (this.#stick) this.#scrollToEnd();
   }
 
   dispose() {
@@ -178,8 +185,8 @@ export class MessageList {
 
   #replyOf({ id, sender_id }) {
     const original = this.#timeline.find(id) ?? this.#store.quoted(this.#chat_id, id);
-    const sender = sender_id === this.#store.me.id ? 'You' : this.#store.nameOf(sender_id);
-    return { id, sender, text: original ? summaryOf(original) : 'Message' };
+    const name = this.#store.nameOf(sender_id);
+    return { id, name, sender: sender_id === this.#store.me.id ? 'You' : name, text: original ? summaryOf(original) : 'Message' };
   }
 
   // Says what has come, once, to those who listen to the page.
@@ -215,7 +222,7 @@ export class MessageList {
   }
 
   #settle(anchor) {
-    if (!this.#timeline.loaded) return;
+    if (!this.#timeline.loaded || !this.scroll.isConnected) return;
     const goal = this.#goal;
     if (goal && this.#reach(goal)) return;
     if (this.#stick) this.#scrollToEnd();
@@ -228,8 +235,9 @@ export class MessageList {
   // Goes where the list was meant to begin; false while that is not there.
   #reach(goal) {
     if (goal === 'end' || goal === 'unread') {
-      this.#goal = null;
       const line = goal === 'unread' ? this.#rows.querySelector('.unread-line') : null;
+      if (goal === 'unread' && !line && this.#isUnreadFurtherUp()) return true;
+      this.#goal = null;
       if (!line) return false;
       this.scroll.scrollTop = Math.max(0, line.offsetTop - 80);
       this.#stick = this.#distanceToEnd() < AT_END_PX;
@@ -241,6 +249,14 @@ export class MessageList {
     this.scroll.scrollTop = element.offsetTop - this.scroll.clientHeight / 3;
     element.classList.add('found');
     element.focus({ preventScroll: true });
+    return true;
+  }
+
+  // Reads on towards the first unread message, as far as a window goes.
+  #isUnreadFurtherUp() {
+    const { items, atStart } = this.#timeline;
+    if (this.#unreadFrom === null || atStart || items.length === 0 || items.length > WINDOW_MAX / 2 || items[0].seq <= this.#unreadFrom) return false;
+    this.#timeline.loadBefore();
     return true;
   }
 
@@ -264,8 +280,8 @@ export class MessageList {
     this.#showJump();
     this.#markRead();
     if (this.#goal || this.#timeline.isLoading) return;
-    if (this.scroll.scrollTop < LOAD_WITHIN_PX) this.#timeline.loadBefore()?.catch(() => {});
-    else if (this.#distanceToEnd() < LOAD_WITHIN_PX) this.#timeline.loadAfter()?.catch(() => {});
+    if (this.scroll.scrollTop < LOAD_WITHIN_PX) this.#timeline.loadBefore();
+    else if (this.#distanceToEnd() < LOAD_WITHIN_PX) this.#timeline.loadAfter();
   }
 
   #showJump() {

@@ -62,8 +62,8 @@ function textNodes(message, row) {
   });
 }
 
-function quote({ id, sender, text }, actions) {
-  return h('button', { type: 'button', class: 'quote', 'aria-label': `In reply to ${sender}: ${text}`, onClick: () => actions.goTo(id) },
+function quote({ id, name, sender, text }, actions) {
+  return h('button', { type: 'button', class: 'quote', 'aria-label': `In reply to ${name}: ${text}`, onClick: () => actions.goTo(id) },
     h('span', { class: 'quote-sender' }, sender), h('span', { class: 'quote-text' }, text));
 }
 

@@ -28,7 +28,7 @@ export class Shell {
   #signedOut;
   #stream;
   #subscriptions = new Subscriptions();
-  #main = h('main', { class: 'main' });
+  #main = h('div', { class: 'main' });
   #side = h('div', { class: 'details-place' });
 
   // `signedOut(note)` is called when the session is over.
@@ -41,7 +41,7 @@ export class Shell {
       store: this.#store,
       actions: { newChat: () => openNewChat(this.#store), openSettings: () => go('/settings'), leave: () => this.#conversation?.focus() },
     });
-    this.element = h('div', { class: 'shell' }, new Banner(this.#store, stream).element, h('div', { class: 'panes' }, this.#list.element, this.#main, this.#side));
+    this.element = h('div', { class: 'shell' }, new Banner(this.#store, stream).element, h('div', { class: 'panes' }, h('main', { class: 'stage' }, this.#list.element, this.#main), this.#side));
     this.#listen();
   }
 
