@@ -44,6 +44,7 @@ suite api-mariadb-all with_mariadb api_tests build/parley tests/api/*.test.mjs
 suite api-asan-all api_tests build/parley-asan tests/api/*.test.mjs
 suite api-tsan-all api_tests build/parley-tsan tests/api/*.test.mjs
 FUZZ_SECONDS=300 suite fuzz-long scripts/fuzz.sh build/fuzz
+WEB_HISTORY=100000 suite web-long node_tests tests/web/messenger.test.mjs
 suite bench-memory build/bench memory
 suite bench-instructions build/bench instructions
 
