@@ -99,6 +99,8 @@
 #define LIMIT_RECEIPTS_QUEUE (16 * 1024) /* marks that moved, of which others are still to be told */
 #define LIMIT_RECEIPTS_ROUND 128         /* told of in one snapshot */
 #define LIMIT_RECEIPT_CHATS 32           /* that are told of one user's delivered mark at once */
+#define LIMIT_REACTION_NOTES 4096        /* messages of channels whose reactions are still to be told */
+#define LIMIT_REACTION_PAUSE_MS 1000     /* a message's are told no more often */
 #define LIMIT_RECEIPT_POSITIONS 65536    /* of the log: messages from before are not looked for then */
 
 /* Backups */

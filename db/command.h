@@ -150,6 +150,8 @@ struct command {
             size_t member_count;
             int64_t message_ttl_ms; /* 0: none */
             bool until_delivered;
+            const char *description; /* NULL: none */
+            bool is_public;          /* a channel */
         } chat_create;
         struct {
             uint64_t chat_id;
@@ -167,6 +169,8 @@ struct command {
             uint64_t avatar_id;       /* a READY image of the actor's; 0: none */
             uint32_t set_permissions; /* those that are said, of enum permission */
             uint32_t permissions;     /* of these, what members may */
+            bool set_public;          /* channels */
+            bool is_public;
         } chat_update;
         struct {
             uint64_t chat_id;
@@ -175,7 +179,7 @@ struct command {
             uint64_t chat_id;
             uint64_t user_id;
             enum role role; /* ROLE_NONE: not said */
-        } member_put;
+        } member_put;       /* of the actor, who is no member: follows a public channel */
         struct {
             uint64_t chat_id;
             uint64_t user_id;
@@ -370,6 +374,7 @@ struct command {
         uint64_t id;          /* of the user, chat, message or device made or found */
         uint64_t device_id;   /* USER_CREATE (the first), SESSION_CREATE */
         int64_t time_ms;      /* when it was made */
+        uint64_t quiet_rev;   /* MESSAGE_REACT: how they are now is told by no event, but to all who follow; 0: else */
         struct frame *frame;  /* MESSAGE_POST, MESSAGE_EDIT: its object is the answer; NULL when `json` is */
         struct buf json;      /* the answer's object for the other commands that have one */
         struct media media;   /* MEDIA_ commands but for DELETE and FORGET: as it is then; its strings live as long as the command */
