@@ -26,6 +26,7 @@ enum command_type {
     COMMAND_CHAT_DELETE,
     COMMAND_MEMBER_PUT,
     COMMAND_MEMBER_REMOVE,
+    COMMAND_FOLLOWERS_ADD,
     COMMAND_LINK_CREATE,
     COMMAND_LINK_REVOKE,
     COMMAND_LINK_JOIN,
@@ -184,6 +185,12 @@ struct command {
             uint64_t chat_id;
             uint64_t user_id;
         } member_remove;
+        /* An operator's: these follow the channel from now on, but for those who do, who do not exist or may not (out.followers). */
+        struct {
+            uint64_t chat_id;
+            const uint64_t *user_ids;
+            size_t count; /* at most LIMIT_FOLLOWERS_AT_ONCE */
+        } followers_add;
         /* The answer shows `token`, of which only the SHA-256 `hash` is stored. TOO_MANY_LINKS. */
         struct {
             uint64_t chat_id;
@@ -380,6 +387,12 @@ struct command {
         struct media media;   /* MEDIA_ commands but for DELETE and FORGET: as it is then; its strings live as long as the command */
         char *media_strings;  /* owned: they are in here */
         uint64_t *device_ids; /* USER_CREATE: one per token, owned; NULL otherwise */
+        struct {
+            uint32_t added;
+            uint32_t existed;
+            uint32_t unknown;
+            uint32_t refused; /* banned, or in as many chats as a user may be */
+        } followers;
         struct {
             uint64_t rows;
             uint64_t bytes;     /* SWEEP_MEDIA and MEDIA_FORGET: of the objects */

@@ -153,6 +153,7 @@ void decide_chat_update(struct state *state, struct slot *slot);
 void decide_chat_delete(struct state *state, struct slot *slot);
 void decide_member_put(struct state *state, struct slot *slot);
 void decide_member_remove(struct state *state, struct slot *slot);
+void decide_followers_add(struct state *state, struct slot *slot);
 void decide_link_create(struct state *state, struct slot *slot);
 void decide_link_revoke(struct state *state, struct slot *slot);
 void decide_link_join(struct state *state, struct slot *slot);

@@ -52,6 +52,38 @@ void follow(struct state *state, struct command *command) {
     render_stay(&command->out.json, &stay->stay);
 }
 
+/* ---- Following by an operator's wish ---- */
+
+static void add_follower(struct state *state, struct command *command, struct chat_entry *chat, uint64_t user_id) {
+    const struct user_entry *user = state_user(state, user_id);
+    const struct stay_entry *stay = state_stay(state, chat->chat.id, user_id);
+    if (!user || !stay)
+        return;
+    if (!user->found)
+        command->out.followers.unknown++;
+    else if (stay->found)
+        command->out.followers.existed++;
+    else if (join_chat(state, command, chat, user_id, ROLE_MEMBER))
+        command->out.followers.added++;
+    else
+        command->out.followers.refused++;
+    command->refusal = (struct refusal){ .err = OK }; /* of one of many */
+}
+
+void decide_followers_add(struct state *state, struct slot *slot) {
+    struct command *command = slot->command;
+    struct chat_entry *chat = state_chat(state, command->in.followers_add.chat_id);
+    if (!chat)
+        return;
+    if (!chat->found || chat->chat.deleted_ms)
+        return refuse(command, ERR_NOT_FOUND, "follow", "there is no such channel");
+    if (chat->chat.type != CHAT_CHANNEL)
+        return refuse(command, ERR_BAD_FIELD, "follow", "is not a channel");
+    command->out.id = chat->chat.id;
+    for (size_t i = 0; i < command->in.followers_add.count; i++)
+        add_follower(state, command, chat, command->in.followers_add.user_ids[i]);
+}
+
 /* ---- What a channel has none of ---- */
 
 bool channel_takes(struct command *command) {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import {
   createChannel, createLink, expectProblem, expectStatus, follow, getChat, getOwnChat, historyPage, logIn, markRead, postMany, postMessage, register, registerMany,
-  removeMember, scheduleMessage, wholeHistory,
+  removeMember, scheduleMessage, uniqueName, wholeHistory,
 } from '../support/client.mjs';
 import { NO_CLOCK, cleanUp, startManual } from '../support/cleanup.mjs';
 import { openReadyFor } from '../support/events.mjs';
@@ -394,4 +394,60 @@ test('a deleted channel is gone for all who follow it, and its rows go with time
     return !own.dataContains(chat.title);
   }, 'the title is gone');
   await gone();
+});
+
+// Users without devices: their ids.
+async function importUsers(target, count) {
+  const lines = Array.from({ length: count }, () => `${JSON.stringify({ user: uniqueName('crowd') })}\n`).join('');
+  const { code, stdout, stderr } = await target.parley(['user', 'import', '-'], { input: lines });
+  assert.equal(code, 0, stderr);
+  return stdout.trim().split('\n').map((line) => JSON.parse(line).id);
+}
+
+const importMembers = (target, chat, ids) => target.parley(['chat', 'import-members', chat.id], { input: ids.map((id) => `${id}\n`).join('') });
+
+test('an import makes users follow, tells each of them, and can be begun again', async (t) => {
+  const { owner, chat, followers: [already] } = await scene('already');
+  const [heard, banned] = await registerMany(server, 'heard', 'banned');
+  expectStatus(await owner.put(`/v1/chats/${chat.id}/bans/${banned.id}`), 201);
+  const ids = await importUsers(server, 1200);
+  const [stream, owners] = await Promise.all([heard, owner].map((account) => streamOf(t, account)));
+  const first = await importMembers(server, chat, [...ids.slice(0, 700), heard.id, already.id]);
+  assert.deepEqual([first.code, first.stdout], [0, '701 follow it now, 1 did already, 0 do not exist, 0 may not\n'], first.stderr);
+  assert.equal((await stream.next('channel.followed')).chat_id, chat.id);
+  const second = await importMembers(server, chat, [...ids, ids[0], banned.id, chat.id]);
+  assert.deepEqual([second.code, second.stdout], [1, '500 follow it now, 701 did already, 1 do not exist, 1 may not\n'], second.stderr);
+  assert.equal((await getChat(owner, chat)).member_count, 1203);
+  await postMessage(owner, chat, 'to all');
+  for (const listener of [stream, owners]) assert.equal((await listener.next('message.created')).message.text, 'to all');
+  await nothingElse(owner, owners);
+  assert.deepEqual(await membersOf(heard, chat), [[owner.id, 'owner']]);
+});
+
+test('an import refuses what is no channel, and says which lines are no ids', async () => {
+  const owner = await register(server, 'owner');
+  const chat = await createChannel(owner);
+  const group = expectStatus(await owner.post('/v1/chats', { type: 'group', title: 'x', member_ids: [] }), 201);
+  for (const target of [group, owner]) {
+    const { code, stderr } = await importMembers(server, target, ['1']);
+    assert.equal(code, 1);
+    assert.match(stderr, /channel/);
+  }
+  const { code, stdout, stderr } = await importMembers(server, chat, ['alice', '', '0', owner.id]);
+  assert.deepEqual([code, stdout], [1, '0 follow it now, 1 did already, 0 do not exist, 0 may not\n']);
+  assert.match(stderr, /line 1: .*\n.*line 3: /);
+  for (const args of [['chat'], ['chat', 'import-members'], ['chat', 'import-members', 'x'], ['chat', 'import-members', '1', 'a', 'b']]) {
+    assert.equal((await server.parley(args)).code, 2, args.join(' '));
+  }
+});
+
+test('an import makes a channel, too', async (t) => {
+  const own = await startManual(t, {});
+  const owner = await register(own, 'owner');
+  const lines = [{ chat: 'channel', title: 'Imported', owner: owner.username }, { chat: 'channel', title: 'x', owner: owner.username, members: [] }];
+  const { code, stdout } = await own.parley(['user', 'import', '-'], { input: lines.map((line) => `${JSON.stringify(line)}\n`).join('') });
+  const [made, refused] = stdout.trim().split('\n').map((line) => JSON.parse(line));
+  assert.deepEqual([code, refused.error, refused.field], [1, 'unknown_field', 'members']);
+  const chat = await getChat(owner, { id: made.chat });
+  assert.deepEqual([chat.type, chat.history, chat.my_role, chat.permissions.post], ['channel', 'all', 'owner', 'admins']);
 });
