@@ -566,6 +566,7 @@ static void run_batch(struct store *store, struct batch *batch) {
 void *writer_main(void *context) {
     struct store *store = context;
     struct batch batch = { .count = 0 }; /* 60 KB of this thread's stack */
+    pthread_setname_np(pthread_self(), "parley-writer");
     while (take_batch(store, &batch)) {
         if (batch.count == 0) {
             if (!store_healthy(store))
