@@ -13,7 +13,7 @@
 #define FEW_FOLLOWERS 2500 /* on MariaDB, which reads rows and counts them one by one */
 #define LEFT_OVER 500      /* that do not follow */
 #define WORK 1000          /* of one act, in db_meter.h's unit: what walks over the followers does more */
-#define USER_NAME_BYTES 16
+#define USER_NAME_BYTES 32
 
 struct crowd {
     uint64_t ids[FOLLOWERS + LEFT_OVER];
