@@ -6,7 +6,7 @@
 #include "api/server_internal.h"
 #include "core/id.h"
 
-static const struct choice CHAT_TYPES[] = { { "direct", CHAT_DIRECT }, { "group", CHAT_GROUP }, { NULL, 0 } };
+static const struct choice CHAT_TYPES[] = { { "direct", CHAT_DIRECT }, { "group", CHAT_GROUP }, { "channel", CHAT_CHANNEL }, { NULL, 0 } };
 
 /* Shifted by one, because 0 means that the field was not given. */
 #define HISTORY_CHOICE(history) ((int)(history) + 1)
@@ -28,15 +28,19 @@ struct chat_create_form {
     int history;
     struct integer message_ttl_s;
     struct flag until_delivered;
+    struct text description;
+    struct flag is_public;
 };
 
 static const struct field CHAT_CREATE_FIELDS[] = {
     { "type", FIELD_CHOICE, true, 0, 0, offsetof(struct chat_create_form, type), CHAT_TYPES },
     { "title", FIELD_LINE, false, 1, LIMIT_TITLE_CHARACTERS, offsetof(struct chat_create_form, title), NULL },
-    { "member_ids", FIELD_IDS, true, 0, 0, offsetof(struct chat_create_form, member_ids), NULL },
+    { "member_ids", FIELD_IDS, false, 0, 0, offsetof(struct chat_create_form, member_ids), NULL },
     { "history", FIELD_CHOICE, false, 0, 0, offsetof(struct chat_create_form, history), HISTORIES },
     { "message_ttl_s", FIELD_INTEGER, false, 0, TTL_MAX_S, offsetof(struct chat_create_form, message_ttl_s), NULL },
     { "until_delivered", FIELD_FLAG, false, 0, 0, offsetof(struct chat_create_form, until_delivered), NULL },
+    { "description", FIELD_TEXT, false, 0, LIMIT_DESCRIPTION_CHARACTERS, offsetof(struct chat_create_form, description), NULL },
+    { "public", FIELD_FLAG, false, 0, 0, offsetof(struct chat_create_form, is_public), NULL },
 };
 const struct form chat_create_form = FORM(chat_create_form, CHAT_CREATE_FIELDS);
 
@@ -49,6 +53,7 @@ struct chat_update_form {
     struct optional_id avatar_id;
     struct integer slow_mode_s;
     struct who_may permissions;
+    struct flag is_public;
 };
 
 static const struct field CHAT_UPDATE_FIELDS[] = {
@@ -60,6 +65,7 @@ static const struct field CHAT_UPDATE_FIELDS[] = {
     { "avatar_id", FIELD_ID_OR_NULL, false, 0, 0, offsetof(struct chat_update_form, avatar_id), NULL },
     { "slow_mode_s", FIELD_INTEGER, false, 0, SLOW_MODE_MAX_S, offsetof(struct chat_update_form, slow_mode_s), NULL },
     { "permissions", FIELD_WHO_MAY, false, 0, 0, offsetof(struct chat_update_form, permissions), PERMISSIONS },
+    { "public", FIELD_FLAG, false, 0, 0, offsetof(struct chat_update_form, is_public), NULL },
 };
 const struct form chat_update_form = FORM(chat_update_form, CHAT_UPDATE_FIELDS);
 
@@ -70,6 +76,8 @@ static enum err check_direct(struct request *request, const struct chat_create_f
         return request_refuse(request, ERR_BAD_FIELD, "title", "a direct chat has no title");
     if (form->history != 0)
         return request_refuse(request, ERR_BAD_FIELD, "history", "a direct chat has no such setting");
+    if (form->description.bytes != NULL)
+        return request_refuse(request, ERR_BAD_FIELD, "description", "a direct chat has no description");
     if (form->member_ids.count != 1 || form->member_ids.ids[0] == request->session.user_id)
         return request_refuse(request, ERR_BAD_FIELD, "member_ids", "a direct chat takes exactly one other user");
     return OK;
@@ -82,6 +90,26 @@ static enum err check_group(struct request *request, const struct chat_create_fo
     if ((int64_t)form->member_ids.count > max - 1)
         return request_refuse(request, ERR_BAD_FIELD, "member_ids", request_printf(request, "at most %lld others", (long long)(max - 1)));
     return OK;
+}
+
+static enum err check_channel(struct request *request, const struct chat_create_form *form) {
+    if (form->title.bytes == NULL)
+        return request_refuse(request, ERR_MISSING_FIELD, "title", "a channel has a title");
+    if (form->member_ids.ids != NULL)
+        return request_refuse(request, ERR_BAD_FIELD, "member_ids", "nobody is made to follow a channel");
+    if (form->until_delivered.given)
+        return request_refuse(request, ERR_BAD_FIELD, "until_delivered", "nobody keeps count of what the followers of a channel have");
+    return OK;
+}
+
+static enum err check_create(struct request *request, const struct chat_create_form *form) {
+    if (form->type == CHAT_CHANNEL)
+        return check_channel(request, form);
+    if (form->member_ids.ids == NULL)
+        return request_refuse(request, ERR_MISSING_FIELD, "member_ids", "is required, but for channels");
+    if (form->is_public.value)
+        return request_refuse(request, ERR_BAD_FIELD, "public", "only a channel can be public");
+    return form->type == CHAT_DIRECT ? check_direct(request, form) : check_group(request, form);
 }
 
 static int compare_ids(const void *a, const void *b) {
@@ -107,10 +135,20 @@ static enum err distinct_members(struct request *request, const struct id_list *
     return OK;
 }
 
+/* A channel shows what was there before: it has nothing else for who comes later. */
+static enum chat_history history_of(const struct chat_create_form *form) {
+    int otherwise = form->type == CHAT_CHANNEL ? HISTORY_CHOICE(HISTORY_ALL) : HISTORY_CHOICE(HISTORY_FROM_JOIN);
+    int said = form->history != 0 ? form->history : otherwise;
+    return said == HISTORY_CHOICE(HISTORY_ALL) ? HISTORY_ALL : HISTORY_FROM_JOIN;
+}
+
+/* "" is none. */
+static const char *description_of(const struct text *text) { return text->bytes != NULL && text->bytes[0] != '\0' ? text->bytes : NULL; }
+
 enum err chat_create(struct request *request) {
     const struct chat_create_form *form = REQUEST_FORM(request, chat_create_form);
     struct id_list members;
-    enum err err = form->type == CHAT_DIRECT ? check_direct(request, form) : check_group(request, form);
+    enum err err = check_create(request, form);
     if (err == OK)
         err = distinct_members(request, &form->member_ids, &members);
     if (err == OK)
@@ -119,12 +157,14 @@ enum err chat_create(struct request *request) {
         return err;
     struct command *command = request_command(request, COMMAND_CHAT_CREATE);
     command->in.chat_create.type = (enum chat_type)form->type;
-    command->in.chat_create.history = form->history == HISTORY_CHOICE(HISTORY_ALL) ? HISTORY_ALL : HISTORY_FROM_JOIN;
+    command->in.chat_create.history = history_of(form);
     command->in.chat_create.title = form->title.bytes;
     command->in.chat_create.member_ids = members.ids;
     command->in.chat_create.member_count = members.count;
     command->in.chat_create.message_ttl_ms = form->message_ttl_s.value * 1000;
     command->in.chat_create.until_delivered = form->until_delivered.value;
+    command->in.chat_create.description = description_of(&form->description);
+    command->in.chat_create.is_public = form->is_public.value;
     return OK;
 }
 
@@ -212,7 +252,8 @@ enum err chat_show(struct request *request) {
 
 static bool is_empty(const struct chat_update_form *form) {
     return form->title.bytes == NULL && form->history == 0 && !form->message_ttl_s.given && !form->until_delivered.given &&
-           form->description.bytes == NULL && !form->avatar_id.given && !form->slow_mode_s.given && form->permissions.given == 0;
+           form->description.bytes == NULL && !form->avatar_id.given && !form->slow_mode_s.given && form->permissions.given == 0 &&
+           !form->is_public.given;
 }
 
 static void update_group(struct command *command, const struct chat_update_form *form) {
@@ -226,6 +267,8 @@ static void update_group(struct command *command, const struct chat_update_form 
     command->in.chat_update.slow_mode_ms = form->slow_mode_s.value * 1000;
     command->in.chat_update.set_permissions = form->permissions.given;
     command->in.chat_update.permissions = form->permissions.members;
+    command->in.chat_update.set_public = form->is_public.given;
+    command->in.chat_update.is_public = form->is_public.value;
 }
 
 static enum err answer_unchanged(struct request *request) {

@@ -115,6 +115,7 @@ enum err schedule_delete(struct request *request);
 enum err reaction_list(struct request *request);
 enum err reaction_put(struct request *request);
 enum err reaction_delete(struct request *request);
+enum err reaction_done(struct request *request);
 
 /* edits.c */
 enum err edit_list(struct request *request);

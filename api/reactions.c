@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "api/handlers.h"
+#include "api/reaction_sender.h"
+#include "api/server_internal.h"
 #include "core/text.h"
 
 #define NO_EMOJI "must be an emoji of 1 to 32 bytes, without ASCII letters, spaces and characters that show nothing"
@@ -23,6 +25,19 @@ static enum err prepare(struct request *request, bool on) {
 enum err reaction_put(struct request *request) { return prepare(request, true); }
 
 enum err reaction_delete(struct request *request) { return prepare(request, false); }
+
+enum err reaction_done(struct request *request) {
+    const struct command *command = &request->command;
+    const struct reaction_note note = {
+        .chat_id = command->in.message_react.chat_id,
+        .message_id = command->out.id,
+        .rev = command->out.quiet_rev,
+        .json = &command->out.json,
+    };
+    if (note.rev != 0 && buf_ok(note.json))
+        reaction_sender_note(request->server->reaction_sender, &note);
+    return finish_json(request);
+}
 
 static void render_reaction(struct buf *buf, const struct reaction *reaction) {
     json_comma(buf);

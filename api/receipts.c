@@ -64,7 +64,7 @@ static enum err admit(struct request *request, struct chat_of_member *ret_chat) 
 }
 
 static bool is_by_name(const struct request *request, const struct chat *chat) {
-    return (int64_t)chat->member_count <= request->server->config->receipts_members_max;
+    return chat->type != CHAT_CHANNEL && (int64_t)chat->member_count <= request->server->config->receipts_members_max;
 }
 
 /* Of whom somebody in a direct chat is not told, where one has blocked the other: it looks as if the other told nobody. */
@@ -179,6 +179,8 @@ static enum err show_receipts(struct request *request) {
     struct chat_of_member chat;
     struct message message;
     enum err err = admit(request, &chat);
+    if (err == OK && chat.chat.type == CHAT_CHANNEL)
+        return request_refuse(request, ERR_FORBIDDEN, NULL, "nobody is told what the followers of a channel have read");
     if (err == OK)
         err =
             read_message(request->reader, request->session.user_id, chat.chat.id, request->ids[PATH_MESSAGE_ID], &request->arena, &message);

@@ -68,8 +68,8 @@ const struct route ROUTES[] = {
     { METHOD_GET,    "/v1/chats/{chat_id}/messages/{message_id}/edits", AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, "limit cursor", NULL, edit_list, NULL },
 
     { METHOD_GET,    "/v1/chats/{chat_id}/messages/{message_id}/reactions", AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, "emoji limit cursor", NULL, reaction_list, NULL },
-    { METHOD_PUT,    "/v1/chats/{chat_id}/messages/{message_id}/reactions/{emoji}", AUTH_USER, ON_LOOP, RATE_NORMAL, 200, 0, NULL, NULL, NULL, reaction_put, finish_json },
-    { METHOD_DELETE, "/v1/chats/{chat_id}/messages/{message_id}/reactions/{emoji}", AUTH_USER, ON_LOOP, RATE_NORMAL, 200, 0, NULL, NULL, NULL, reaction_delete, finish_json },
+    { METHOD_PUT,    "/v1/chats/{chat_id}/messages/{message_id}/reactions/{emoji}", AUTH_USER, ON_LOOP, RATE_NORMAL, 200, 0, NULL, NULL, NULL, reaction_put, reaction_done },
+    { METHOD_DELETE, "/v1/chats/{chat_id}/messages/{message_id}/reactions/{emoji}", AUTH_USER, ON_LOOP, RATE_NORMAL, 200, 0, NULL, NULL, NULL, reaction_delete, reaction_done },
 
     { METHOD_POST,   "/v1/chats/{chat_id}/scheduled", AUTH_USER, ON_LOOP, RATE_NORMAL, 201, BIG, &scheduled_form, NULL, NULL, schedule_create, finish_json },
     { METHOD_GET,    "/v1/chats/{chat_id}/scheduled", AUTH_USER, ON_READER, RATE_NORMAL, 200, 0, NULL, "limit cursor", NULL, schedule_list, NULL },

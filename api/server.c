@@ -12,6 +12,7 @@
 #include "api/presence.h"
 #include "api/rate.h"
 #include "api/rate_shared.h"
+#include "api/reaction_sender.h"
 #include "api/receipt_sender.h"
 #include "api/routes.h"
 #include "api/server_internal.h"
@@ -31,6 +32,7 @@ static void release(struct server *server) {
     presence_free(server->presence);
     receipt_sender_free(server->receipt_sender);
     free(server->page_policy);
+    reaction_sender_free(server->reaction_sender);
     free(server);
 }
 
@@ -71,6 +73,8 @@ static enum err start_parts(struct server *server, char *problem, size_t problem
         err = start_rates(server);
     if (err == OK)
         err = receipt_sender_start(server->config, server->store, server->hub, &server->receipt_sender);
+    if (err == OK)
+        err = reaction_sender_start(server->hub, &server->reaction_sender);
     if (err == OK)
         err = http_open(server, &server->http, problem, problem_size);
     if (err == OK)
@@ -123,6 +127,7 @@ void server_drain(struct server *server) {
     http_drain(server->http);
     presence_stop(server->presence);
     receipt_sender_stop(server->receipt_sender); /* the hub ends before the server does */
+    reaction_sender_stop(server->reaction_sender);
 }
 
 /* The loop waits for what runs, so the workers must still work while it ends. */

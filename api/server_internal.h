@@ -12,6 +12,7 @@ struct http;
 struct presence;
 struct rate;
 struct rate_shared;
+struct reaction_sender;
 struct receipt_sender;
 struct storage;
 struct typing;
@@ -27,6 +28,7 @@ struct server {
     struct typing *typing;
     struct presence *presence;
     struct receipt_sender *receipt_sender;
+    struct reaction_sender *reaction_sender;
     struct rate *rate;               /* the loop's, */
     struct rate_shared *rate_shared; /* or that of these; NULL: limits are this node's alone */
     struct workers *readers;

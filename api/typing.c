@@ -127,7 +127,8 @@ static enum err look_up(struct request *request, const struct typist *typist, ui
     enum err err = read_membership(request->reader, typist->user_id, typist->chat_id, &request->arena, &chat);
     if (err != OK)
         return err;
-    bool is_told = chat.chat.member_count <= (uint64_t)request->server->config->typing_members_max && chat.chat.blockers == 0;
+    bool is_told = chat.chat.type != CHAT_CHANNEL && chat.chat.member_count <= (uint64_t)request->server->config->typing_members_max &&
+                   chat.chat.blockers == 0;
     *ret_verdict = typing_learn(request->server->typing, typist, is_told, generation);
     return OK;
 }

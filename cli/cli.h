@@ -48,5 +48,6 @@ int config_command(int argc, char **argv);
 int version_command(int argc, char **argv);
 int routes_command(int argc, char **argv);
 extern const struct cli_command user_commands[];
+extern const struct cli_command chat_commands[];
 extern const struct cli_command media_commands[];
 extern const struct cli_command report_commands[];

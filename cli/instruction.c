@@ -224,8 +224,8 @@ static bool look_up_members(struct instruction *instruction, struct directory *d
     return true;
 }
 
-static bool read_history(struct instruction *instruction) {
-    const char *history = "from_join";
+static bool read_history(struct instruction *instruction, const char *otherwise) {
+    const char *history = otherwise;
     if (!read_line(instruction, "history", LIMIT_NAME_CHARACTERS, &history))
         return false;
     bool is_all = strcmp(history, "all") == 0;
@@ -241,8 +241,22 @@ static void set_chat(struct instruction *instruction, enum chat_type type, uint6
     command->actor_id = actor_id;
     command->bytes = sizeof(*command) + count * sizeof(uint64_t);
     command->in.chat_create.type = type;
-    command->in.chat_create.member_count = keep_others(instruction->member_ids, count, actor_id);
+    command->in.chat_create.member_count = count > 0 ? keep_others(instruction->member_ids, count, actor_id) : 0;
     command->in.chat_create.member_ids = instruction->member_ids;
+}
+
+/* Of a channel the followers are imported. */
+static bool prepare_channel(struct instruction *instruction, struct directory *directory) {
+    struct command *command = &instruction->command;
+    const char *owner;
+    uint64_t owner_id;
+    if (json_object_get(instruction->root, "members") != NULL)
+        return refuse(instruction, ERR_UNKNOWN_FIELD, "members", "is not for channels, which have followers");
+    if (!need_line(instruction, "title", LIMIT_TITLE_CHARACTERS, &command->in.chat_create.title) || !read_history(instruction, "all") ||
+        !need_line(instruction, "owner", LIMIT_USERNAME_BYTES, &owner) || !find_user(instruction, directory, "owner", owner, &owner_id))
+        return false;
+    set_chat(instruction, CHAT_CHANNEL, owner_id, 0);
+    return true;
 }
 
 static bool prepare_group(struct instruction *instruction, const struct config *config, struct directory *directory) {
@@ -250,7 +264,7 @@ static bool prepare_group(struct instruction *instruction, const struct config *
     uint64_t owner_id;
     size_t count;
     if (!need_line(instruction, "title", LIMIT_TITLE_CHARACTERS, &instruction->command.in.chat_create.title) ||
-        !read_history(instruction) || !need_line(instruction, "owner", LIMIT_USERNAME_BYTES, &owner) ||
+        !read_history(instruction, "from_join") || !need_line(instruction, "owner", LIMIT_USERNAME_BYTES, &owner) ||
         !find_user(instruction, directory, "owner", owner, &owner_id) ||
         !look_up_members(instruction, directory, (size_t)config->group_max, &count))
         return false;
@@ -280,10 +294,55 @@ static bool prepare_chat(struct instruction *instruction, const struct config *c
         return prepare_direct(instruction, directory);
     if (strcmp(type, "group") == 0)
         return prepare_group(instruction, config, directory);
-    return refuse(instruction, ERR_BAD_FIELD, "chat", "is neither group nor direct");
+    if (strcmp(type, "channel") == 0)
+        return prepare_channel(instruction, directory);
+    return refuse(instruction, ERR_BAD_FIELD, "chat", "is neither group nor channel nor direct");
 }
 
 static void reply_chat(const struct command *command, struct buf *replies) { json_member_id(replies, "chat", command->out.id); }
+
+/* ---- follow ---- */
+
+static bool read_ids(struct instruction *instruction, const char *field, size_t max, size_t *ret_count) {
+    const json_t *array;
+    if (!read_array(instruction, field, max, &array))
+        return false;
+    size_t count = json_array_size(array);
+    instruction->member_ids = calloc(count + 1, sizeof(*instruction->member_ids));
+    if (instruction->member_ids == NULL)
+        return refuse(instruction, ERR_NO_MEMORY, field, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        const json_t *id = json_array_get(array, i);
+        if (!id_parse(json_string_value(id), json_string_length(id), &instruction->member_ids[i]))
+            return refuse(instruction, ERR_BAD_FIELD, field, "has an element that is not an id");
+    }
+    *ret_count = count;
+    return true;
+}
+
+static bool prepare_follow(struct instruction *instruction, const struct config *config, struct directory *directory) {
+    struct command *command = &instruction->command;
+    const char *chat;
+    size_t count = 0;
+    (void)config, (void)directory;
+    if (!need_line(instruction, "follow", ID_TEXT_SIZE, &chat) || !read_ids(instruction, "users", LIMIT_FOLLOWERS_AT_ONCE, &count))
+        return false;
+    if (!id_parse(chat, strlen(chat), &command->in.followers_add.chat_id))
+        return refuse(instruction, ERR_BAD_FIELD, "follow", "is not an id");
+    command->type = COMMAND_FOLLOWERS_ADD;
+    command->bytes = sizeof(*command) + count * sizeof(uint64_t);
+    command->in.followers_add.user_ids = instruction->member_ids;
+    command->in.followers_add.count = count;
+    return true;
+}
+
+static void reply_follow(const struct command *command, struct buf *replies) {
+    json_member_id(replies, "follow", command->out.id);
+    json_member_number(replies, "added", command->out.followers.added);
+    json_member_number(replies, "existed", command->out.followers.existed);
+    json_member_number(replies, "unknown", command->out.followers.unknown);
+    json_member_number(replies, "refused", command->out.followers.refused);
+}
 
 /* ---- invite ---- */
 
@@ -411,6 +470,7 @@ static void reply_report_close(const struct command *command, struct buf *replie
 static const struct verb verbs[] = {
     { { "user", "display_name", "password_hash", "tokens" }, false, INSTRUCTION_COMMAND, prepare_user, reply_user },
     { { "chat", "title", "owner", "members", "history" }, true, INSTRUCTION_COMMAND, prepare_chat, reply_chat },
+    { { "follow", "users" }, false, INSTRUCTION_COMMAND, prepare_follow, reply_follow },
     { { "invite", "uses", "days" }, false, INSTRUCTION_COMMAND, prepare_invite, reply_invite },
     { { "cleanup" }, false, INSTRUCTION_CLEANUP, prepare_cleanup, NULL },
     { { "reports" }, false, INSTRUCTION_REPORTS, prepare_reports, NULL },

@@ -6,7 +6,10 @@
  *         {"user":"alice","id":"1","devices":["2"]}
  *     {"chat":"group","title":"Tea","owner":"alice","members":["bob"]?,"history":"all"?}
  *     {"chat":"direct","members":["alice","bob"]}
+ *     {"chat":"channel","title":"News","owner":"alice","history":"from_join"?}
  *         {"chat":"3"}
+ *     {"follow":"3","users":["1","2"]}    at most LIMIT_FOLLOWERS_AT_ONCE
+ *         {"follow":"3","added":1,"existed":1,"unknown":0,"refused":0}
  *     {"invite":"<43 characters>","uses":1?,"days":7?}
  *         {"invite":true,"expires_at":"2026-11-21T01:02:03.456Z"}
  *     {"cleanup":"run"} or {"cleanup":"count"}

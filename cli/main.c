@@ -80,6 +80,7 @@ static const struct cli_command commands[] = {
     },
     { .name = "media", .summary = "set up the media storage", .commands = media_commands },
     { .name = "user", .summary = "create, invite and import users", .commands = user_commands },
+    { .name = "chat", .summary = "import the followers of a channel", .commands = chat_commands },
     { .name = "report", .summary = "see and close what users have reported", .commands = report_commands },
     {
         .name = "config",

@@ -62,6 +62,7 @@
 /* Scheduled messages */
 #define LIMIT_SCHEDULED 100                                 /* of a member in a chat, those that failed included */
 #define LIMIT_SCHEDULE_MS (INT64_C(366) * 24 * 3600 * 1000) /* so far ahead */
+#define LIMIT_FOLLOWERS_AT_ONCE 500                         /* of a channel, by one command: each makes an event */
 #define LIMIT_SCHEDULE_BATCH 64                             /* handed to the writer at once */
 #define LIMIT_SCHEDULE_LOOK_MS 5000 /* the next one is looked for at least so often: another node, or a clock, may have moved it */
 #define LIMIT_SCHEDULE_ARENA_BYTES (32 * 1024 * 1024)
@@ -99,6 +100,8 @@
 #define LIMIT_RECEIPTS_QUEUE (16 * 1024) /* marks that moved, of which others are still to be told */
 #define LIMIT_RECEIPTS_ROUND 128         /* told of in one snapshot */
 #define LIMIT_RECEIPT_CHATS 32           /* that are told of one user's delivered mark at once */
+#define LIMIT_REACTION_NOTES 4096        /* messages of channels whose reactions are still to be told */
+#define LIMIT_REACTION_PAUSE_MS 1000     /* a message's are told no more often */
 #define LIMIT_RECEIPT_POSITIONS 65536    /* of the log: messages from before are not looked for then */
 
 /* Backups */

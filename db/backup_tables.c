@@ -33,7 +33,7 @@ static const struct backup_column chat_columns[] = {
     NUMBER("member_count", 1), NUMBER("owner_count", 1),    NUMBER("direct_low", 1),
     NUMBER("direct_high", 1),  NUMBER("message_ttl_ms", 2), NUMBER("until_delivered", 2),
     TEXT("description", 4),    NUMBER("slow_mode_ms", 4),   NUMBER("permissions", 4),
-    NUMBER("avatar_id", 4),    NUMBER("blockers", 9),
+    NUMBER("avatar_id", 4),    NUMBER("blockers", 9),       NUMBER("is_public", 11),
 };
 static const struct backup_column purge_columns[] = { NUMBER("chat_id", 1), NUMBER("purged_id", 1) };
 static const struct backup_column stay_columns[] = {

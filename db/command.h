@@ -26,6 +26,7 @@ enum command_type {
     COMMAND_CHAT_DELETE,
     COMMAND_MEMBER_PUT,
     COMMAND_MEMBER_REMOVE,
+    COMMAND_FOLLOWERS_ADD,
     COMMAND_LINK_CREATE,
     COMMAND_LINK_REVOKE,
     COMMAND_LINK_JOIN,
@@ -150,6 +151,8 @@ struct command {
             size_t member_count;
             int64_t message_ttl_ms; /* 0: none */
             bool until_delivered;
+            const char *description; /* NULL: none */
+            bool is_public;          /* a channel */
         } chat_create;
         struct {
             uint64_t chat_id;
@@ -167,6 +170,8 @@ struct command {
             uint64_t avatar_id;       /* a READY image of the actor's; 0: none */
             uint32_t set_permissions; /* those that are said, of enum permission */
             uint32_t permissions;     /* of these, what members may */
+            bool set_public;          /* channels */
+            bool is_public;
         } chat_update;
         struct {
             uint64_t chat_id;
@@ -175,11 +180,17 @@ struct command {
             uint64_t chat_id;
             uint64_t user_id;
             enum role role; /* ROLE_NONE: not said */
-        } member_put;
+        } member_put;       /* of the actor, who is no member: follows a public channel */
         struct {
             uint64_t chat_id;
             uint64_t user_id;
         } member_remove;
+        /* An operator's: these follow the channel from now on, but for those who do, who do not exist or may not (out.followers). */
+        struct {
+            uint64_t chat_id;
+            const uint64_t *user_ids;
+            size_t count; /* at most LIMIT_FOLLOWERS_AT_ONCE */
+        } followers_add;
         /* The answer shows `token`, of which only the SHA-256 `hash` is stored. TOO_MANY_LINKS. */
         struct {
             uint64_t chat_id;
@@ -370,11 +381,18 @@ struct command {
         uint64_t id;          /* of the user, chat, message or device made or found */
         uint64_t device_id;   /* USER_CREATE (the first), SESSION_CREATE */
         int64_t time_ms;      /* when it was made */
+        uint64_t quiet_rev;   /* MESSAGE_REACT: how they are now is told by no event, but to all who follow; 0: else */
         struct frame *frame;  /* MESSAGE_POST, MESSAGE_EDIT: its object is the answer; NULL when `json` is */
         struct buf json;      /* the answer's object for the other commands that have one */
         struct media media;   /* MEDIA_ commands but for DELETE and FORGET: as it is then; its strings live as long as the command */
         char *media_strings;  /* owned: they are in here */
         uint64_t *device_ids; /* USER_CREATE: one per token, owned; NULL otherwise */
+        struct {
+            uint32_t added;
+            uint32_t existed;
+            uint32_t unknown;
+            uint32_t refused; /* banned, or in as many chats as a user may be */
+        } followers;
         struct {
             uint64_t rows;
             uint64_t bytes;     /* SWEEP_MEDIA and MEDIA_FORGET: of the objects */

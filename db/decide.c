@@ -76,6 +76,19 @@ static void needs_member_remove(struct state *state, struct slot *slot) {
     state_stay(state, command->in.member_remove.chat_id, command->in.member_remove.user_id);
 }
 
+static void needs_followers_add(struct state *state, struct slot *slot) {
+    const struct command *command = slot->command;
+    uint64_t chat_id = command->in.followers_add.chat_id;
+    state_chat(state, chat_id);
+    for (size_t i = 0; i < command->in.followers_add.count; i++) {
+        uint64_t user_id = command->in.followers_add.user_ids[i];
+        state_stay(state, chat_id, user_id);
+        state_need_chat_count(state, user_id);
+        state_request(state, chat_id, user_id);
+        state_ban(state, chat_id, user_id);
+    }
+}
+
 static void needs_link_create(struct state *state, struct slot *slot) {
     needs_own_stay(state, slot->command, slot->command->in.link_create.chat_id);
     state_need_link_count(state, slot->command->in.link_create.chat_id);
@@ -269,6 +282,7 @@ static const struct {
     [COMMAND_CHAT_DELETE] = { needs_chat_delete, decide_chat_delete },
     [COMMAND_MEMBER_PUT] = { needs_member_put, decide_member_put },
     [COMMAND_MEMBER_REMOVE] = { needs_member_remove, decide_member_remove },
+    [COMMAND_FOLLOWERS_ADD] = { needs_followers_add, decide_followers_add },
     [COMMAND_LINK_CREATE] = { needs_link_create, decide_link_create, .makes_ids = true },
     [COMMAND_LINK_REVOKE] = { needs_link_revoke, decide_link_revoke },
     [COMMAND_LINK_JOIN] = { needs_link_join, decide_link_join },
@@ -481,6 +495,8 @@ uint64_t decide_list_key(const struct command *command) {
         return command->in.member_put.chat_id;
     case COMMAND_MEMBER_REMOVE:
         return command->in.member_remove.chat_id;
+    case COMMAND_FOLLOWERS_ADD:
+        return command->in.followers_add.chat_id;
     case COMMAND_LINK_JOIN:
         return command->in.link_join.chat_id;
     case COMMAND_JOIN_ANSWER:

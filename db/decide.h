@@ -88,12 +88,24 @@ struct stay_entry *join_chat(struct state *state, struct command *command, struc
 bool is_banned(struct state *state, struct command *command, const struct chat_entry *chat, uint64_t user_id);
 /* Whether the actor ranks above the member, or is the member. */
 bool may_remove(const struct command *command, const struct stay_entry *actor, const struct stay_entry *member);
+/* Whether the chat would be left without an owner by that member. */
+bool needs_successor(const struct chat_entry *chat, const struct stay_entry *leaving);
 /* Ends a member's stay, with the event. A chat that is left without an owner is the caller's care. */
 void leave_chat(struct state *state, struct chat_entry *chat, struct stay_entry *member, uint64_t actor_id);
 /* The answer is the chat as the actor sees it. */
 void render_own(struct command *command, const struct chat_entry *chat, enum role role);
 /* Takes a user's request to join back, if there is one. */
 void drop_request(struct state *state, struct chat_entry *chat, uint64_t user_id);
+
+/* db/decide_channel.c */
+/* The event that begins or ends the stay of a user who follows the channel; `actor_id`: who ended it. NULL when failed. */
+struct event_entry *begin_following(struct state *state, struct chat_entry *chat, uint64_t user_id);
+struct event_entry *end_following(struct state *state, struct chat_entry *chat, uint64_t user_id, uint64_t actor_id);
+/* Whether a MEMBER_PUT is of somebody who wants to follow a public channel; and that. */
+bool may_follow(struct state *state, const struct command *command);
+void follow(struct state *state, struct command *command);
+/* Whether a channel can have what a CHAT_UPDATE asks for; else it is refused. */
+bool channel_takes(struct command *command);
 
 /* db/decide_people.c */
 /* Whether the user has blocked the actor, who is to learn no more than that there were no such user. */
@@ -141,6 +153,7 @@ void decide_chat_update(struct state *state, struct slot *slot);
 void decide_chat_delete(struct state *state, struct slot *slot);
 void decide_member_put(struct state *state, struct slot *slot);
 void decide_member_remove(struct state *state, struct slot *slot);
+void decide_followers_add(struct state *state, struct slot *slot);
 void decide_link_create(struct state *state, struct slot *slot);
 void decide_link_revoke(struct state *state, struct slot *slot);
 void decide_link_join(struct state *state, struct slot *slot);

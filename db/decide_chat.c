@@ -105,7 +105,9 @@ static struct chat_entry *new_chat(struct state *state, const struct command *co
     chat->chat.title = command->in.chat_create.title;
     chat->chat.message_ttl_ms = command->in.chat_create.message_ttl_ms;
     chat->chat.until_delivered = command->in.chat_create.until_delivered;
-    chat->chat.permissions = PERMISSIONS_DEFAULT;
+    chat->chat.description = command->in.chat_create.description;
+    chat->chat.is_public = command->in.chat_create.is_public;
+    chat->chat.permissions = chat->chat.type == CHAT_CHANNEL ? 0 : PERMISSIONS_DEFAULT;
     if (chat->chat.until_delivered)
         delivery_changed(state, chat);
     chat->chat.created_by = command->actor_id;
@@ -220,7 +222,8 @@ static bool group_changes(const struct command *command, const struct chat *chat
 static bool update_changes(const struct command *command, const struct chat *chat) {
     return group_changes(command, chat) || (command->in.chat_update.set_history && command->in.chat_update.history != chat->history) ||
            (command->in.chat_update.set_ttl && command->in.chat_update.message_ttl_ms != chat->message_ttl_ms) ||
-           (command->in.chat_update.set_until_delivered && command->in.chat_update.until_delivered != chat->until_delivered);
+           (command->in.chat_update.set_until_delivered && command->in.chat_update.until_delivered != chat->until_delivered) ||
+           (command->in.chat_update.set_public && command->in.chat_update.is_public != chat->is_public);
 }
 
 static void update_group(const struct command *command, struct chat *chat) {
@@ -240,6 +243,8 @@ static void update_chat(struct state *state, const struct command *command, stru
         show_avatar(state, chat, command->in.chat_update.avatar_id);
     if (command->in.chat_update.set_history)
         chat->chat.history = command->in.chat_update.history;
+    if (command->in.chat_update.set_public)
+        chat->chat.is_public = command->in.chat_update.is_public;
     if (command->in.chat_update.set_ttl)
         chat->chat.message_ttl_ms = command->in.chat_update.message_ttl_ms;
     if (command->in.chat_update.set_until_delivered && command->in.chat_update.until_delivered != chat->chat.until_delivered) {
@@ -258,7 +263,8 @@ static bool edits_chat(const struct command *command) {
 
 /* Whether it changes how a group works. */
 static bool rules_group(const struct command *command) {
-    return command->in.chat_update.set_history || command->in.chat_update.set_slow_mode || command->in.chat_update.set_permissions;
+    return command->in.chat_update.set_history || command->in.chat_update.set_slow_mode || command->in.chat_update.set_permissions ||
+           command->in.chat_update.set_public;
 }
 
 static bool rules_messages(const struct command *command) {
@@ -274,9 +280,11 @@ static bool may_update_group(const struct command *command, const struct chat *c
 static bool may_update(struct command *command, const struct chat *chat, const struct stay *stay) {
     if (chat->type == CHAT_DIRECT && (edits_chat(command) || rules_group(command)))
         refuse(command, ERR_DIRECT_CHAT, NULL, "a direct chat has no title, and both members see all of it");
-    else if (chat->type == CHAT_GROUP && !may_update_group(command, chat, stay))
+    else if (chat->type != CHAT_DIRECT && !may_update_group(command, chat, stay))
         refuse(command, ERR_FORBIDDEN, NULL, "only an owner or admin may change the chat");
-    return command->refusal.err == OK;
+    else if (chat->type != CHAT_CHANNEL && command->in.chat_update.set_public)
+        refuse(command, ERR_BAD_FIELD, "public", "only a channel can be public");
+    return command->refusal.err == OK && (chat->type != CHAT_CHANNEL || channel_takes(command));
 }
 
 void decide_chat_update(struct state *state, struct slot *slot) {
@@ -292,7 +300,7 @@ void decide_chat_update(struct state *state, struct slot *slot) {
     render_own(command, chat, stay->stay.role);
 }
 
-/* Ends the chat for all: their stays close with the event, the texts are blanked by the cleanup job. */
+/* Ends the chat for all: their stays close with the event, the texts are blanked by the cleanup job, which also closes the stays of a channel, however many. */
 static void end_chat(struct state *state, struct chat_entry *chat, uint64_t actor_id) {
     struct event_entry *event = append_chat_event(state, chat, EVENT_CHAT_DELETED, actor_id, 0);
     struct bulk *close = state_alloc(state, sizeof *close);
@@ -309,7 +317,8 @@ static void end_chat(struct state *state, struct chat_entry *chat, uint64_t acto
     chat->chat.owner_count = 0;
     *close = (struct bulk){ chat->chat.id, event->event.id };
     *purge = (struct bulk){ chat->chat.id, 0 };
-    state_push(state, &state->bulk[BULK_CLOSE_STAYS], close);
+    if (chat->chat.type != CHAT_CHANNEL)
+        state_push(state, &state->bulk[BULK_CLOSE_STAYS], close);
     state_push(state, &state->bulk[BULK_PURGE_CHAT], purge);
     push_bulk(state, BULK_DROP_DRAFTS, chat->chat.id, 0);
     void_scheduled_of_chat(state, chat->chat.id);
@@ -363,7 +372,8 @@ bool may_add(const struct chat *chat, const struct stay *actor, enum role role) 
 }
 
 struct stay_entry *join_chat(struct state *state, struct command *command, struct chat_entry *chat, uint64_t user_id, enum role role) {
-    bool has_place = chat->chat.member_count < (uint64_t)state->config->group_max;
+    bool is_channel = chat->chat.type == CHAT_CHANNEL;
+    bool has_place = is_channel || chat->chat.member_count < (uint64_t)state->config->group_max;
     if (is_banned(state, command, chat, user_id))
         return NULL;
     if (!has_place)
@@ -372,13 +382,15 @@ struct stay_entry *join_chat(struct state *state, struct command *command, struc
         refuse(command, ERR_TOO_MANY_CHATS, NULL, "this user is in as many chats as a user may be");
     if (command->refusal.err != OK)
         return NULL;
-    struct event_entry *event = append_chat_event(state, chat, EVENT_MEMBER_ADDED, command->actor_id, user_id);
+    struct event_entry *event =
+        is_channel ? begin_following(state, chat, user_id) : append_chat_event(state, chat, EVENT_MEMBER_ADDED, command->actor_id, user_id);
     struct stay_entry *stay = event ? state_stay(state, chat->chat.id, user_id) : NULL;
     if (!stay)
         return NULL;
     add_stay(state, chat, user_id, event->event.id, role);
     drop_request(state, chat, user_id);
-    body_with_chat(state, event, chat, &stay->stay);
+    if (!is_channel)
+        body_with_chat(state, event, chat, &stay->stay);
     return stay;
 }
 
@@ -386,6 +398,8 @@ static void add_member(struct state *state, struct command *command, struct chat
     enum role role = command->in.member_put.role == ROLE_NONE ? ROLE_MEMBER : command->in.member_put.role;
     uint64_t user_id = command->in.member_put.user_id;
     struct user_entry *user = state_user(state, user_id);
+    if (chat->chat.type == CHAT_CHANNEL)
+        return refuse(command, ERR_FORBIDDEN, NULL, "nobody is made to follow a channel: give them a link");
     if (!may_add(&chat->chat, &actor->stay, role))
         return refuse(command, ERR_FORBIDDEN, NULL, "only an admin may add members, and only an owner others than members");
     if (!user || !user->found || is_blocked_by(state, command, user_id))
@@ -399,6 +413,8 @@ void decide_member_put(struct state *state, struct slot *slot) {
     struct command *command = slot->command;
     struct chat_entry *chat;
     struct stay_entry *actor;
+    if (may_follow(state, command))
+        return follow(state, command);
     if (!enter_group(state, command, command->in.member_put.chat_id, &chat, &actor))
         return;
     struct stay_entry *member = state_stay(state, chat->chat.id, command->in.member_put.user_id);
@@ -415,17 +431,31 @@ bool may_remove(const struct command *command, const struct stay_entry *actor, c
            (actor->stay.role == ROLE_ADMIN && member->stay.role == ROLE_MEMBER);
 }
 
+bool needs_successor(const struct chat_entry *chat, const struct stay_entry *leaving) {
+    return leaving->found && leaving->stay.role == ROLE_OWNER && chat->chat.owner_count == 1;
+}
+
 /* A group never stands without an owner: the last one to leave hands over in the same commit. */
 static void hand_over(struct state *state, struct slot *slot, struct chat_entry *chat, const struct stay_entry *leaving) {
-    if (leaving->stay.role != ROLE_OWNER || chat->chat.owner_count > 1)
+    if (!needs_successor(chat, leaving))
         return;
     struct stay_entry *successor = state_stay(state, chat->chat.id, slot->successor.user_id);
     if (successor && successor->found)
         set_role(state, chat, successor, ROLE_OWNER, slot->command->actor_id);
 }
 
+static void body_with_user(struct state *state, struct event_entry *event, uint64_t user_id) {
+    struct buf body = BUF_INIT;
+    buf_string(&body, "\"member\":{");
+    json_member_id(&body, "user_id", user_id);
+    buf_char(&body, '}');
+    event_body(state, event, &body);
+}
+
 void leave_chat(struct state *state, struct chat_entry *chat, struct stay_entry *member, uint64_t actor_id) {
-    struct event_entry *event = append_chat_event(state, chat, EVENT_MEMBER_REMOVED, actor_id, member->stay.user_id);
+    bool is_follower = role_follows(&chat->chat, member->stay.role);
+    struct event_entry *event = is_follower ? end_following(state, chat, member->stay.user_id, actor_id)
+                                            : append_chat_event(state, chat, EVENT_MEMBER_REMOVED, actor_id, member->stay.user_id);
     if (!event)
         return;
     chat->chat.member_count--;
@@ -435,11 +465,8 @@ void leave_chat(struct state *state, struct chat_entry *chat, struct stay_entry 
     stay_changed(state, member);
     drop_draft(state, member->stay.user_id, chat->chat.id);
     void_scheduled(state, member->stay.user_id, chat->chat.id);
-    struct buf body = BUF_INIT;
-    buf_string(&body, "\"member\":{");
-    json_member_id(&body, "user_id", member->stay.user_id);
-    buf_char(&body, '}');
-    event_body(state, event, &body);
+    if (!is_follower)
+        body_with_user(state, event, member->stay.user_id);
 }
 
 void decide_member_remove(struct state *state, struct slot *slot) {
@@ -457,6 +484,9 @@ void decide_member_remove(struct state *state, struct slot *slot) {
         return refuse(command, ERR_FORBIDDEN, NULL, "only an admin may remove members, and only an owner admins and owners");
     if (chat->chat.member_count == 1)
         return end_chat(state, chat, command->actor_id);
+    if (chat->chat.type == CHAT_CHANNEL && needs_successor(chat, member) && !slot->successor.user_id)
+        return refuse(command, ERR_CONFLICT, "user_id",
+                      "followers do not inherit a channel: make somebody an admin or owner, or delete it");
     hand_over(state, slot, chat, member);
     leave_chat(state, chat, member, command->actor_id);
 }

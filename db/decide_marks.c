@@ -84,6 +84,8 @@ void decide_settings(struct state *state, struct slot *slot) {
         return;
     if (!chat->found || chat->chat.deleted_ms || !stay->found)
         return refuse(command, ERR_NOT_FOUND, NULL, NULL);
+    if (command->in.settings.draft && role_follows(&chat->chat, stay->stay.role))
+        return refuse(command, ERR_FORBIDDEN, "draft", "only an owner or admin may post in this chat");
     bool set = change_settings(state, command, &stay->stay.settings);
     bool drafted = change_draft(state, command, draft);
     if (set || drafted) {

@@ -207,8 +207,8 @@ void decide_message_edit(struct state *state, struct slot *slot) {
         message_find(state, command, command->in.message_edit.chat_id, command->in.message_edit.message_id, &chat, &stay);
     if (!entry)
         return;
-    if (entry->message.sender_id != command->actor_id)
-        return refuse(command, ERR_FORBIDDEN, NULL, "only its sender may edit a message");
+    if (entry->message.sender_id != command->actor_id || role_follows(&chat->chat, stay->stay.role))
+        return refuse(command, ERR_FORBIDDEN, NULL, "only its sender may edit a message, and in a channel only as an admin");
     if (entry->message.deleted_ms)
         return refuse(command, ERR_ALREADY_DELETED, NULL, "the message was deleted");
     if (window_closed(state, &entry->message, state->config->edit_window_ms))
@@ -236,7 +236,7 @@ void decide_message_delete(struct state *state, struct slot *slot) {
         message_find(state, command, command->in.message_delete.chat_id, command->in.message_delete.message_id, &chat, &stay);
     if (!entry)
         return;
-    bool own = entry->message.sender_id == command->actor_id;
+    bool own = entry->message.sender_id == command->actor_id && !role_follows(&chat->chat, stay->stay.role);
     if (!own && stay->stay.role < ROLE_ADMIN)
         return refuse(command, ERR_FORBIDDEN, NULL, "only its sender or an admin may delete a message");
     if (entry->message.deleted_ms)

@@ -43,6 +43,22 @@ static void count(struct state *state, struct message *message, const char *emoj
     buf_release(&rendered);
 }
 
+static void list_message(struct state *state, struct message_entry *entry) {
+    if (!entry->reactions_listed)
+        state_push(state, &state->reacted_messages, entry);
+    entry->reactions_listed = true;
+}
+
+/* Followers do not decide how much all others of a channel hear: the log has nothing of it, and each message counts its own changes. They are seen by those
+ * whose stay lasts beyond all that was posted before. */
+static void note_quietly(struct state *state, struct command *command, const struct chat *chat, struct message_entry *entry) {
+    entry->message.reactions_rev++;
+    entry->message.reactions_id = log_id(log_position(state->last_id) + 1, 0);
+    list_message(state, entry);
+    if (chat->history == HISTORY_ALL)
+        command->out.quiet_rev = entry->message.reactions_rev;
+}
+
 static void note_event(struct state *state, struct chat_entry *chat, struct message_entry *entry, const struct reaction_entry *reaction) {
     struct event_entry *event = append_chat_event(state, chat, EVENT_MESSAGE_REACTED, reaction->user_id, entry->message.id);
     if (!event)
@@ -51,9 +67,7 @@ static void note_event(struct state *state, struct chat_entry *chat, struct mess
     entry->message.reactions_id = event->event.id;
     event->event.message.seq = entry->message.seq;
     event->event.hidden_from = chat_addition_hidden_from(&chat->chat, EVENT_MESSAGE_REACTED, reaction->user_id);
-    if (!entry->reactions_listed)
-        state_push(state, &state->reacted_messages, entry);
-    entry->reactions_listed = true;
+    list_message(state, entry);
     struct buf body = BUF_INIT;
     json_member_id(&body, "message_id", entry->message.id);
     json_member_id(&body, "user_id", reaction->user_id);
@@ -122,6 +136,9 @@ void decide_message_react(struct state *state, struct slot *slot) {
         return;
     turn(state, reaction, on);
     count(state, &entry->message, emoji, on);
-    note_event(state, chat, entry, reaction);
+    if (chat->chat.type == CHAT_CHANNEL)
+        note_quietly(state, command, &chat->chat, entry);
+    else
+        note_event(state, chat, entry, reaction);
     answer(command, &chat->chat, &entry->message, reactor);
 }

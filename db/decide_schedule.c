@@ -107,29 +107,32 @@ static void answer_repeated(struct state *state, struct slot *slot) {
     buf_char(json, '}');
 }
 
-static bool may_wait(const struct state *state, struct command *command, const struct stay_entry *stay) {
+static bool may_wait(const struct state *state, struct command *command, const struct chat_entry *chat, const struct stay_entry *stay) {
     int64_t wait_ms = command->in.message_post.scheduled.due_ms - state->now_ms;
     if (wait_ms < 0)
         refuse(command, ERR_BAD_FIELD, "send_at", "that time is over");
     else if (wait_ms > LIMIT_SCHEDULE_MS)
         refuse(command, ERR_BAD_FIELD, "send_at", "must be within 366 days");
+    else if (role_follows(&chat->chat, stay->stay.role))
+        refuse(command, ERR_FORBIDDEN, NULL, "only an owner or admin may post in this chat");
     else if (stay->scheduled_count >= LIMIT_SCHEDULED)
         refuse(command, ERR_TOO_MANY_SCHEDULED, NULL, "delete some of those that you have scheduled in this chat first");
     return command->refusal.err == OK;
 }
 
-/* Whether the sender may post is for its time to see. */
+/* Whether the sender may post is for its time to see, but for those who follow a channel: there would be a million. */
 void decide_schedule_create(struct state *state, struct slot *slot) {
     struct command *command = slot->command;
     struct stay_entry *stay;
-    if (!enter_chat(state, command, command->in.message_post.chat_id, &stay))
+    const struct chat_entry *chat = enter_chat(state, command, command->in.message_post.chat_id, &stay);
+    if (!chat)
         return;
     if (key_seen(state, slot)) {
         if (slot->repeated_id)
             answer_repeated(state, slot);
         return;
     }
-    if (!may_wait(state, command, stay) || !references_fit(state, command) || !media_may_attach(state, command))
+    if (!may_wait(state, command, chat, stay) || !references_fit(state, command) || !media_may_attach(state, command))
         return;
     const struct scheduled_entry *entry = new_scheduled(state, command, &stay->stay);
     if (!entry)

@@ -194,6 +194,8 @@ static bool is_type(uint64_t type) {
     case EVENT_USER_UNBLOCKED:
     case EVENT_CONTACT_SAVED:
     case EVENT_CONTACT_REMOVED:
+    case EVENT_CHANNEL_FOLLOWED:
+    case EVENT_CHANNEL_LEFT:
         return true;
     }
     return false;

@@ -351,12 +351,17 @@ static const char mariadb_10[] =
     " closed_ms BIGINT NOT NULL, note TEXT, posted_ms BIGINT NOT NULL, text MEDIUMTEXT, attachments MEDIUMTEXT,"
     " INDEX report_by_reporter(reporter_id, created_ms), INDEX report_by_end(closed_ms, id), INDEX report_by_copy(posted_ms))" INNODB;
 
+/* Of a channel with a million followers those who run it are found by their role, and those who left lately by when. */
+static const char sqlite_11[] = "ALTER TABLE chat ADD COLUMN is_public BIGINT NOT NULL DEFAULT 0;"
+                                "CREATE INDEX stay_by_role ON stay(chat_id, left_id, role, user_id);";
+static const char mariadb_11[] = "ALTER TABLE chat ADD COLUMN IF NOT EXISTS is_public BIGINT NOT NULL DEFAULT 0;"
+                                 "CREATE INDEX IF NOT EXISTS stay_by_role ON stay(chat_id, left_id, role, user_id);";
+
 static const struct step {
     const char *sqlite, *mariadb;
-} steps[] = {
-    { sqlite_1, mariadb_1 }, { sqlite_2, mariadb_2 }, { sqlite_3, mariadb_3 }, { sqlite_4, mariadb_4 }, { sqlite_5, mariadb_5 },
-    { sqlite_6, mariadb_6 }, { sqlite_7, mariadb_7 }, { sqlite_8, mariadb_8 }, { sqlite_9, mariadb_9 }, { sqlite_10, mariadb_10 }
-};
+} steps[] = { { sqlite_1, mariadb_1 }, { sqlite_2, mariadb_2 },   { sqlite_3, mariadb_3 },  { sqlite_4, mariadb_4 },
+              { sqlite_5, mariadb_5 }, { sqlite_6, mariadb_6 },   { sqlite_7, mariadb_7 },  { sqlite_8, mariadb_8 },
+              { sqlite_9, mariadb_9 }, { sqlite_10, mariadb_10 }, { sqlite_11, mariadb_11 } };
 #define STEP_COUNT (sizeof steps / sizeof *steps)
 
 static const struct step step_table = {

@@ -11,7 +11,8 @@
 #include "core/crypto.h"
 
 enum role { ROLE_NONE = 0, ROLE_MEMBER = 1, ROLE_ADMIN = 2, ROLE_OWNER = 3 };
-enum chat_type { CHAT_DIRECT = 1, CHAT_GROUP = 2 };
+/* A channel has followers, as many as come: members who read, react and otherwise only listen (db/decide_channel.c). */
+enum chat_type { CHAT_DIRECT = 1, CHAT_GROUP = 2, CHAT_CHANNEL = 3 };
 /* What a member may read of the time before joining. */
 enum chat_history { HISTORY_FROM_JOIN = 0, HISTORY_ALL = 1 };
 
@@ -49,6 +50,8 @@ enum event_type {
     EVENT_USER_UNBLOCKED = 40,
     EVENT_CONTACT_SAVED = 41,
     EVENT_CONTACT_REMOVED = 42,
+    EVENT_CHANNEL_FOLLOWED = 43, /* begins a stay in the channel ref_id, of the user whose event it is */
+    EVENT_CHANNEL_LEFT = 44,     /* ends one */
 };
 
 /* Why a device's session ended; the last event on its streams says it. */
@@ -98,6 +101,7 @@ struct chat {
     uint32_t permissions;             /* of enum permission */
     uint64_t avatar_id;               /* media; 0: none */
     uint32_t blockers;                /* of a direct chat: of enum blocker */
+    bool is_public;                   /* a channel that everybody may follow who knows its id */
 };
 
 /* Whether a member with that role may add others as members, and make links that do. ROLE_NONE: may not. */
@@ -107,6 +111,9 @@ static inline bool role_may_add(const struct chat *chat, enum role role) {
 
 /* Who of a direct chat has blocked the other: what the other posts is hidden from them. */
 enum blocker { BLOCKER_LOW = 1, BLOCKER_HIGH = 2 };
+
+/* Whether a member with that role only listens: nobody else hears of such a member, and no list has them. */
+static inline bool role_follows(const struct chat *chat, enum role role) { return chat->type == CHAT_CHANNEL && role < ROLE_ADMIN; }
 
 /* The other member of a direct chat; 0 for others. */
 static inline uint64_t chat_peer(const struct chat *chat, uint64_t user_id) {

@@ -69,7 +69,7 @@ enum err read_chats(struct reader *reader, uint64_t user_id, const struct chat_p
                     struct chat_of_member **ret_chats, size_t *ret_count, bool *ret_more) MUST_USE;
 /* Messages that the user has not read, over all chats. */
 enum err read_unread_total(struct reader *reader, uint64_t user_id, uint64_t *ret_total) MUST_USE;
-/* Current members with user_id > after_id, ascending. */
+/* Current members with user_id > after_id, ascending; of a channel only those who run it. */
 enum err read_members(struct reader *reader, uint64_t user_id, uint64_t chat_id, uint64_t after_id, size_t limit, struct arena *arena,
                       struct stay **ret_stays, size_t *ret_count) MUST_USE;
 
@@ -107,7 +107,7 @@ enum err read_messages(struct reader *reader, uint64_t user_id, const struct pag
 enum err read_message(struct reader *reader, uint64_t user_id, uint64_t chat_id, uint64_t message_id, struct arena *arena,
                       struct message *ret_message) MUST_USE;
 
-/* Who reacted to a message with an emoji, by user id, from after_id on. For members who can see the message. */
+/* Who reacted to a message with an emoji, by user id, from after_id on. For members who can see the message; those who follow a channel see themselves. */
 struct reaction {
     uint64_t user_id;
     int64_t created_ms;

@@ -10,12 +10,13 @@ static const struct query chat_of_member = { "SELECT " CHAT_COLUMNS ", " STAY_CO
 static const struct query chats_of_user = {
     "SELECT " CHAT_COLUMNS ", " STAY_COLUMNS ", d.text FROM (SELECT s.chat_id, s.user_id, s.joined_id, c.last_id FROM stay s"
     " {straight} chat c ON c.id = s.chat_id WHERE s.user_id = ?1 AND s.left_id = " STAY_OPEN_SQL " AND c.last_id < ?2"
-    " AND (c.last_id > ?3 OR s.touched_id >= ?3) ORDER BY c.last_id DESC LIMIT ?4) k"
+    " AND c.deleted_ms = 0 AND (c.last_id > ?3 OR s.touched_id >= ?3) ORDER BY c.last_id DESC LIMIT ?4) k"
     " {straight} stay s ON s.chat_id = k.chat_id AND s.user_id = k.user_id AND s.joined_id = k.joined_id"
     " {straight} chat c ON c.id = k.chat_id LEFT JOIN draft d ON d.user_id = k.user_id AND d.chat_id = k.chat_id ORDER BY k.last_id DESC"
 };
 static const struct query unread_of_user = { "SELECT s.chat_id, s.read_seq, c.last_seq FROM stay s {straight} chat c ON c.id = s.chat_id"
-                                             " WHERE s.user_id = ?1 AND s.left_id = " STAY_OPEN_SQL " AND c.last_seq > s.read_seq" };
+                                             " WHERE s.user_id = ?1 AND s.left_id = " STAY_OPEN_SQL
+                                             " AND c.last_seq > s.read_seq AND c.deleted_ms = 0" };
 /* The last message of each pair of a chat and the first id to look at; ?2: of which nothing is past retention. */
 /* ?3: the reader, who may have deleted them for themselves. */
 static const struct query last_messages = { "SELECT " MESSAGE_COLUMNS ", h.message_id FROM {pairs} p {straight} event m ON m.id ="
@@ -25,6 +26,10 @@ static const struct query last_messages = { "SELECT " MESSAGE_COLUMNS ", h.messa
 static const struct query draft_of = { "SELECT text FROM draft WHERE user_id = ?1 AND chat_id = ?2" };
 static const struct query members_of_chat = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.chat_id = ?1 AND s.user_id > ?2"
                                               " AND s.left_id = " STAY_OPEN_SQL " ORDER BY s.user_id LIMIT ?3" };
+/* Of a channel: those who run it, found by their role. The sum keeps the key of all stays, among a million followers, out of it. */
+static const struct query runners_of_channel = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL
+                                                 " AND s.role >= 2 AND s.user_id + 0 > ?2 ORDER BY s.user_id + 0 LIMIT ?3" };
+static_assert(ROLE_ADMIN == 2, "the least role of those who run a channel");
 static const struct query stays_of_user = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.user_id = ?1 AND s.left_id > ?2" };
 
 enum err reader_membership(struct reader *reader, uint64_t user_id, uint64_t chat_id, struct arena *arena, struct chat *ret_chat,
@@ -231,7 +236,8 @@ enum err read_members(struct reader *reader, uint64_t user_id, uint64_t chat_id,
     enum err err = reader_membership(reader, user_id, chat_id, arena, &chat, &own);
     if (err != OK)
         return err;
-    struct statement *statement = reader_query(reader, &members_of_chat, (uint64_t[]){ chat_id, after_id, limit }, 3);
+    const struct query *query = chat.type == CHAT_CHANNEL ? &runners_of_channel : &members_of_chat;
+    struct statement *statement = reader_query(reader, query, (uint64_t[]){ chat_id, after_id, limit }, 3);
     return take_stays(reader, statement, arena, ret_stays, ret_count);
 }
 

@@ -43,7 +43,11 @@ static const struct query event_by_id = { "SELECT " EVENT_COLUMNS ", " MESSAGE_C
 static const struct query log_page = { "SELECT " EVENT_COLUMNS ", " MESSAGE_COLUMNS ", " HIDDEN_FROM " FROM event e" EVENT_JOINS
                                        " WHERE e.id > ?1 ORDER BY e.id LIMIT ?2" };
 static const struct query leaver_between = { "SELECT 1 FROM stay WHERE chat_id = ?1 AND left_id > ?2 AND left_id < ?3 LIMIT 1" };
-static const struct query first_members = { "SELECT user_id FROM stay WHERE chat_id = ?1 AND joined_id = ?2" };
+/* A channel begins with who made it: its stays, of which there may be a million, are left alone. */
+static const struct query first_members = { "SELECT created_by FROM chat WHERE id = ?1 AND type = 3 UNION ALL"
+                                            " SELECT s.user_id FROM chat c {straight} stay s ON s.chat_id = c.id"
+                                            " WHERE c.id = ?1 AND c.type <> 3 AND s.joined_id = ?2" };
+static_assert(CHAT_CHANNEL == 3, "the type of a chat whose followers are not read");
 
 void feed_page_release(struct feed_page *page) {
     for (size_t i = 0; i < page->count; i++)

@@ -16,13 +16,15 @@ static const struct query seq_at = { "SELECT seq FROM event WHERE owner_id = ?1 
 /* The limit keeps MariaDB from making one list of all messages of these chats. */
 static const struct query delivered_chats = {
     "SELECT c.id FROM stay s {straight} chat c ON c.id = s.chat_id WHERE s.user_id = ?1 AND s.left_id = " STAY_OPEN_SQL
-    " AND c.last_id > ?2 AND s.joined_id <= ?3 AND c.member_count <= ?4 AND (SELECT 1 FROM event e WHERE e.owner_id = c.id"
+    " AND c.last_id > ?2 AND s.joined_id <= ?3 AND c.member_count <= ?4 AND c.type <> 3 AND (SELECT 1 FROM event e WHERE e.owner_id = c.id"
     " AND e.is_message = 1 AND e.id > ?2 AND e.id <= ?3 LIMIT 1) = 1 ORDER BY c.last_id DESC LIMIT ?5"
 };
-/* In a direct chat of which one has blocked the other nobody tells anything. */
-static const struct query members_and_wishes = { "SELECT s.user_id, u.hides_receipts + (SELECT c.blockers FROM chat c WHERE c.id = ?1)"
-                                                 " FROM stay s {straight} user u ON u.id = s.user_id"
-                                                 " WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL " ORDER BY s.user_id LIMIT ?2" };
+/* In a direct chat of which one has blocked the other nobody tells anything, and nobody of a channel, whose followers are not looked at. */
+static const struct query members_and_wishes = {
+    "SELECT s.user_id, u.hides_receipts + c.blockers FROM chat c {straight} stay s ON s.chat_id = c.id {straight} user u ON u.id = s.user_id"
+    " WHERE c.id = ?1 AND c.type <> 3 AND s.left_id = " STAY_OPEN_SQL " ORDER BY s.user_id LIMIT ?2"
+};
+static_assert(CHAT_CHANNEL == 3, "the type of chats without receipts");
 
 static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 

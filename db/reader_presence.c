@@ -1,12 +1,12 @@
 /* Reading who may see whom. */
 #include "db/reader_internal.h"
 
-/* From the other's stays: who does not exist, or is in few chats, costs little. The limit keeps MariaDB from making one list of all who share chats. */
+/* From the other's stays: who does not exist, or is in few chats, costs little. Those who follow the same channel do not know each other. The limit keeps MariaDB from making one list of all who share chats. */
 static const struct query presence_of_users = {
     "SELECT u.id, u.active_ms FROM {ids} i {straight} user u ON u.id = i.id WHERE u.hides_presence = 0 AND u.id <> ?2"
     " AND (SELECT me.hides_presence FROM user me WHERE me.id = ?2) = 0"
     " AND (SELECT 1 FROM stay s {straight} stay t ON t.chat_id = s.chat_id AND t.user_id = ?2 AND t.left_id = " STAY_OPEN_SQL
-    " {straight} chat c ON c.id = s.chat_id AND c.deleted_ms = 0 WHERE s.user_id = u.id AND s.left_id = " STAY_OPEN_SQL
+    " {straight} chat c ON c.id = s.chat_id AND c.deleted_ms = 0 AND c.type <> 3 WHERE s.user_id = u.id AND s.left_id = " STAY_OPEN_SQL
     " LIMIT 1) = 1 AND NOT EXISTS (SELECT 1 FROM block k WHERE k.user_id = u.id AND k.blocked_id = ?2) ORDER BY u.id"
 };
 

@@ -20,7 +20,8 @@ static const struct {
     { EVENT_CHAT_SETTINGS, "chat.settings" },       { EVENT_SCHEDULED_SENT, "scheduled.sent" },
     { EVENT_SCHEDULED_FAILED, "scheduled.failed" }, { EVENT_USER_BLOCKED, "user.blocked" },
     { EVENT_USER_UNBLOCKED, "user.unblocked" },     { EVENT_CONTACT_SAVED, "contact.saved" },
-    { EVENT_CONTACT_REMOVED, "contact.removed" },
+    { EVENT_CONTACT_REMOVED, "contact.removed" },   { EVENT_CHANNEL_FOLLOWED, "channel.followed" },
+    { EVENT_CHANNEL_LEFT, "channel.left" },
 };
 
 static const char *const role_names[] = { [ROLE_NONE] = "none", [ROLE_MEMBER] = "member", [ROLE_ADMIN] = "admin", [ROLE_OWNER] = "owner" };
@@ -82,6 +83,18 @@ void render_device(struct buf *buf, const struct device *device, uint64_t curren
     buf_char(buf, '}');
 }
 
+static const char *chat_type_name(enum chat_type type) {
+    switch (type) {
+    case CHAT_DIRECT:
+        return "direct";
+    case CHAT_GROUP:
+        return "group";
+    case CHAT_CHANNEL:
+        return "channel";
+    }
+    return "unknown";
+}
+
 static const char *who(const struct chat *chat, enum permission permission) {
     return chat->permissions & permission ? "members" : "admins";
 }
@@ -93,7 +106,7 @@ static void render_description(struct buf *buf, const struct chat *chat) {
         json_member_null(buf, "description");
 }
 
-/* What only groups have. */
+/* What direct chats have not. */
 static void render_group(struct buf *buf, const struct chat *chat) {
     render_description(buf, chat);
     if (chat->avatar_id)
@@ -121,7 +134,7 @@ static void render_pair(struct buf *buf, const struct chat *chat, uint64_t reade
 void render_chat_open(struct buf *buf, const struct chat *chat, uint64_t reader_id, enum role role) {
     buf_char(buf, '{');
     json_member_id(buf, "id", chat->id);
-    json_member_string(buf, "type", chat->type == CHAT_DIRECT ? "direct" : "group");
+    json_member_string(buf, "type", chat_type_name(chat->type));
     if (chat->title)
         json_member_string(buf, "title", chat->title);
     else
@@ -140,6 +153,8 @@ void render_chat_open(struct buf *buf, const struct chat *chat, uint64_t reader_
         render_pair(buf, chat, reader_id);
     else
         render_group(buf, chat);
+    if (chat->type == CHAT_CHANNEL)
+        json_member_bool(buf, "public", chat->is_public);
     if (role != ROLE_NONE)
         json_member_string(buf, "my_role", role_name(role));
 }
@@ -207,6 +222,7 @@ void render_link(struct buf *buf, const struct link *link, const char *token) {
 void render_invitation(struct buf *buf, const struct link *link, const struct chat *chat) {
     buf_char(buf, '{');
     json_member_id(buf, "chat_id", chat->id);
+    json_member_string(buf, "type", chat_type_name(chat->type));
     json_member_string(buf, "title", chat->title ? chat->title : "");
     render_description(buf, chat);
     json_member_number(buf, "member_count", chat->member_count);

@@ -79,6 +79,7 @@ enum err row_chat(struct db *db, struct statement *row, int column, struct arena
         .permissions = (uint32_t)number(row, column + 20),
         .avatar_id = number(row, column + 21),
         .blockers = (uint32_t)number(row, column + 22),
+        .is_public = number(row, column + 23) != 0,
     };
     db_column_blob(db, row, column + 11, chat.chain, sizeof chat.chain);
     if (err == OK)

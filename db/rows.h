@@ -9,8 +9,8 @@
 #define CHAT_COLUMNS                                                                                                                \
     "c.id, c.type, c.history, c.title, c.created_by, c.created_ms, c.deleted_ms, c.last_id, c.last_rev, c.last_seq, c.changed_rev," \
     " c.chain, c.member_count, c.owner_count, c.direct_low, c.direct_high, c.message_ttl_ms, c.until_delivered,"                    \
-    " c.description, c.slow_mode_ms, c.permissions, c.avatar_id, c.blockers"
-#define CHAT_COLUMN_COUNT 23
+    " c.description, c.slow_mode_ms, c.permissions, c.avatar_id, c.blockers, c.is_public"
+#define CHAT_COLUMN_COUNT 24
 #define STAY_COLUMNS                                                                                                  \
     "s.chat_id, s.user_id, s.joined_id, s.left_id, s.role, s.joined_ms, s.last_post_ms, s.read_seq, s.mentioned_seq," \
     " s.muted_until_ms, s.archived, s.pinned_ms"

@@ -384,8 +384,9 @@ struct sight_entry *state_sight(struct state *state, uint64_t media_id, uint64_t
 
 /* Loads all that was asked for: a constant number of statements. Call again after asking for more. */
 enum err state_load(struct state *state, struct db *db) MUST_USE;
-/* The longest-serving admin, else member, of a chat besides `leaving_id`; 0 when there is nobody. */
-enum err state_load_successor(struct state *state, struct db *db, uint64_t chat_id, uint64_t leaving_id, struct stay *ret_stay) MUST_USE;
+/* The longest-serving admin, else, but not in channels, member of a chat besides `leaving_id`; 0 when there is nobody. */
+enum err state_load_successor(struct state *state, struct db *db, const struct chat *chat, uint64_t leaving_id,
+                              struct stay *ret_stay) MUST_USE;
 enum err state_load_invite(struct state *state, struct db *db, struct invite_entry *invite) MUST_USE;
 /* A reporter's open reports, and how many there are; or with a report's id that one instead. */
 enum err state_load_reports(struct state *state, struct db *db, uint64_t reporter_id, uint64_t report_id,

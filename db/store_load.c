@@ -75,7 +75,7 @@ static const struct query load_report_counts = { "SELECT (SELECT count(*) FROM r
                                                  " (SELECT count(*) FROM report o WHERE o.closed_ms = 0)" };
 static const struct query load_lease = { "SELECT holder, until_ms FROM lease WHERE name = ?1" };
 static const struct query load_successor = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL
-                                             " AND s.user_id <> ?2 ORDER BY s.role DESC, s.joined_id, s.user_id LIMIT 1" };
+                                             " AND s.role >= ?3 AND s.user_id <> ?2 ORDER BY s.role DESC, s.joined_id, s.user_id LIMIT 1" };
 static const struct query load_invite = { "SELECT uses_left, expires_ms FROM invite WHERE invite = ?1" };
 
 typedef enum err (*row_taker)(struct state *state, struct db *db, struct statement *row);
@@ -424,15 +424,16 @@ enum err state_load(struct state *state, struct db *db) {
     return err == OK && state->failed ? ERR_NO_MEMORY : err;
 }
 
-enum err state_load_successor(struct state *state, struct db *db, uint64_t chat_id, uint64_t leaving_id, struct stay *ret_stay) {
+enum err state_load_successor(struct state *state, struct db *db, const struct chat *chat, uint64_t leaving_id, struct stay *ret_stay) {
     struct statement *statement = db_query(db, &load_successor);
-    db->driver->bind_id(statement, 1, chat_id);
+    db->driver->bind_id(statement, 1, chat->id);
     db->driver->bind_id(statement, 2, leaving_id);
+    db->driver->bind_id(statement, 3, chat->type == CHAT_CHANNEL ? ROLE_ADMIN : ROLE_MEMBER);
     enum err err = OK;
     for (bool row; rows_next(db, statement, &err, &row);) {
         row_stay(db, statement, 0, ret_stay);
         /* So that promoting the successor finds the entry. */
-        struct stay_entry *entry = state_stay(state, chat_id, ret_stay->user_id);
+        struct stay_entry *entry = state_stay(state, chat->id, ret_stay->user_id);
         if (!entry)
             err = ERR_NO_MEMORY;
         else if (!entry->found)

@@ -17,7 +17,8 @@ static const struct query delete_revisions = { "DELETE FROM revision WHERE messa
 static const struct query delete_expiry = { "DELETE FROM expiry WHERE expires_ms = ?1 AND message_id = ?2" };
 static const struct query set_floor = { "UPDATE meta SET number = ?1 WHERE name = 'floor' AND number < ?1" };
 static const struct query delete_stay = { "DELETE FROM stay WHERE chat_id = ?1 AND user_id = ?2 AND left_id = ?3" };
-static const struct query delete_stays = { "DELETE FROM stay WHERE chat_id = ?1 AND left_id = ?2" };
+static const struct query stays_of_chat = { "SELECT chat_id, user_id, joined_id FROM stay WHERE chat_id = ?1 LIMIT ?2" };
+static const struct query delete_one_stay = { "DELETE FROM stay WHERE chat_id = ?1 AND user_id = ?2 AND joined_id = ?3" };
 static const struct query delete_chat = { "DELETE FROM chat WHERE id = ?1 AND deleted_ms > 0" };
 
 struct expired_event {
@@ -36,14 +37,39 @@ struct prefix {
     bool edited;   /* some of them may have earlier texts */
 };
 
-/* An expired end of a stay takes the stay's row with it: nothing of it can be read any more. */
-static enum err forget_stay(struct pass *pass, const struct expired_event *event) {
+/* The stays of a deleted chat, of which a channel may have a million; then the chat. `ret_done`: nothing is left of it. */
+static enum err forget_chat(struct pass *pass, uint64_t chat_id, bool *ret_done) {
+    static const struct taking taking = { .read = &stays_of_chat, .write = &delete_one_stay, .numbers = 3 };
+    uint64_t before = pass->command->out.sweep.rows;
+    enum err err = pass_take(pass, &taking, chat_id, LIMIT_SWEEP_ROWS);
+    *ret_done = pass->command->out.sweep.rows - before < LIMIT_SWEEP_ROWS;
+    pass->command->out.sweep.rows = before; /* it is events that are counted */
+    return err == OK && *ret_done ? pass_run(pass, &delete_chat, &chat_id, 1) : err;
+}
+
+/* An expired end of a stay takes the stay's row with it: nothing of it can be read any more. `ret_done`: so may the event go. */
+static enum err forget_stay(struct pass *pass, const struct expired_event *event, bool *ret_done) {
+    *ret_done = true;
     if (event->type == EVENT_MEMBER_REMOVED)
         return pass_run(pass, &delete_stay, (uint64_t[]){ event->owner_id, event->ref_id, event->id }, 3);
-    if (event->type != EVENT_CHAT_DELETED)
-        return OK;
-    enum err err = pass_run(pass, &delete_stays, (uint64_t[]){ event->owner_id, event->id }, 2);
-    return err == OK ? pass_run(pass, &delete_chat, (uint64_t[]){ event->owner_id }, 1) : err;
+    if (event->type == EVENT_CHANNEL_LEFT)
+        return pass_run(pass, &delete_stay, (uint64_t[]){ event->ref_id, event->owner_id, event->id }, 3);
+    return event->type == EVENT_CHAT_DELETED ? forget_chat(pass, event->owner_id, ret_done) : OK;
+}
+
+/* The prefix ends before an event whose chat takes another pass. */
+static enum err forget_stays(struct pass *pass, struct prefix *prefix) {
+    enum err err = OK;
+    for (size_t i = 0; err == OK && i < prefix->count; i++) {
+        bool done = true;
+        err = forget_stay(pass, &prefix->events[i], &done);
+        if (!done)
+            prefix->count = i;
+    }
+    uint64_t bound = prefix->count > 0 ? prefix->events[prefix->count - 1].id : 0;
+    while (prefix->expiry_count > 0 && prefix->expiries[prefix->expiry_count - 1].numbers[1] > bound)
+        prefix->expiry_count--;
+    return err;
 }
 
 /* More would come, but that is for the next pass. */
@@ -84,9 +110,7 @@ static enum err read_prefix(struct pass *pass, int64_t cutoff_ms, struct prefix 
 static enum err delete_prefix(struct pass *pass, const struct prefix *prefix) {
     uint64_t bound = prefix->events[prefix->count - 1].id;
     enum err err = OK;
-    for (size_t i = 0; err == OK && i < prefix->count; i++)
-        err = forget_stay(pass, &prefix->events[i]);
-    if (err == OK && prefix->attached)
+    if (prefix->attached)
         err = release_attachments(pass, &delete_attachments, bound);
     if (err == OK && prefix->reacted)
         err = pass_run(pass, &delete_reactions, &bound, 1);
@@ -120,8 +144,11 @@ enum err sweep_log(struct pass *pass) {
     if (!prefix.events || !prefix.expiries)
         return ERR_NO_MEMORY;
     enum err err = read_prefix(pass, pass->state->now_ms - retention_ms, &prefix);
-    pass->command->out.sweep.rows += prefix.count;
-    pass->command->out.sweep.more = is_full(&prefix);
+    bool is_cut = is_full(&prefix);
     map_release(&prefix.owners);
+    if (err == OK && !pass->dry_run)
+        err = forget_stays(pass, &prefix);
+    pass->command->out.sweep.rows += prefix.count;
+    pass->command->out.sweep.more = pass->command->out.sweep.more || is_cut;
     return err == OK && prefix.count > 0 && !pass->dry_run ? delete_prefix(pass, &prefix) : err;
 }

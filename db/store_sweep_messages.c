@@ -47,6 +47,11 @@ static const struct query requests_of_chat = { "SELECT chat_id, user_id FROM joi
 static const struct query delete_request = { "DELETE FROM join_request WHERE chat_id = ?1 AND user_id = ?2" };
 static const struct query bans_of_chat = { "SELECT chat_id, user_id FROM ban WHERE chat_id = ?1 LIMIT ?2" };
 static const struct query delete_ban = { "DELETE FROM ban WHERE chat_id = ?1 AND user_id = ?2" };
+static const struct query open_stays_of_chat = {
+    "SELECT chat_id, user_id, joined_id FROM stay WHERE chat_id = ?1 AND left_id = " STAY_OPEN_SQL " LIMIT ?2"
+};
+static const struct query close_stay = { "UPDATE stay SET left_id = (SELECT c.last_id FROM chat c WHERE c.id = ?1)"
+                                         " WHERE chat_id = ?1 AND user_id = ?2 AND joined_id = ?3" };
 static const struct query blank_thin = { "UPDATE event SET body = NULL WHERE id = ?1" };
 
 /* ---- Pages of messages ---- */
@@ -276,9 +281,11 @@ struct purge {
     uint64_t chat_id, after_id;
 };
 
-/* The messages are blank; then the events that carry names and titles, who was to join, and who was not. */
+/* The messages are blank; then the stays that still are open, those of a channel, end where it did; then the events that carry names and titles, who was to
+ * join, and who was not. */
 static enum err end_chat(struct pass *pass, const struct purge *purge) {
     static const struct taking takings[] = {
+        { .read = &open_stays_of_chat, .write = &close_stay, .numbers = 3 },
         { .read = &thin_events, .write = &blank_thin, .numbers = 1 },
         { .read = &links_of_chat, .write = &delete_link, .numbers = 1 },
         { .read = &requests_of_chat, .write = &delete_request, .numbers = 2 },

@@ -25,28 +25,29 @@ static const struct query update_invite = { "UPDATE invite SET uses_left = ?2 WH
 static const struct query insert_chat = {
     "INSERT INTO chat(id, type, history, title, created_by, created_ms, deleted_ms, last_id, last_rev, last_seq, changed_rev, chain,"
     " member_count, owner_count, direct_low, direct_high, message_ttl_ms, until_delivered, description, slow_mode_ms, permissions, avatar_id,"
-    " blockers)"
-    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0),?17,?18,?19,?20,?21,?22,?23)"
+    " blockers, is_public)"
+    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0),?17,?18,?19,?20,?21,?22,?23,?24)"
 };
 static const struct query update_chat = {
     "UPDATE chat SET history = ?3, title = ?4, deleted_ms = ?7, last_id = ?8, last_rev = ?9, last_seq = ?10,"
     " changed_rev = ?11, chain = ?12, member_count = ?13, owner_count = ?14, message_ttl_ms = ?17, until_delivered = ?18,"
-    " description = ?19, slow_mode_ms = ?20, permissions = ?21, avatar_id = ?22, blockers = ?23 WHERE id = ?1"
+    " description = ?19, slow_mode_ms = ?20, permissions = ?21, avatar_id = ?22, blockers = ?23, is_public = ?24 WHERE id = ?1"
 };
 /* The same of rows that are there. An array of insertions is one execution; of updates MariaDB makes one each, which takes half as long again. */
 static const struct query merge_chat = {
     "INSERT INTO chat(id, type, history, title, created_by, created_ms, deleted_ms, last_id, last_rev, last_seq, changed_rev, chain,"
     " member_count, owner_count, direct_low, direct_high, message_ttl_ms, until_delivered, description, slow_mode_ms, permissions, avatar_id,"
-    " blockers)"
-    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0),?17,?18,?19,?20,?21,?22,?23) ON DUPLICATE KEY UPDATE"
+    " blockers, is_public)"
+    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0),?17,?18,?19,?20,?21,?22,?23,?24) ON DUPLICATE KEY UPDATE"
     " history = value(history), title = value(title), deleted_ms = value(deleted_ms), last_id = value(last_id), last_rev = value(last_rev),"
     " last_seq = value(last_seq), changed_rev = value(changed_rev), chain = value(chain), member_count = value(member_count),"
     " owner_count = value(owner_count), message_ttl_ms = value(message_ttl_ms), until_delivered = value(until_delivered),"
     " description = value(description), slow_mode_ms = value(slow_mode_ms), permissions = value(permissions),"
-    " avatar_id = value(avatar_id), blockers = value(blockers)"
+    " avatar_id = value(avatar_id), blockers = value(blockers), is_public = value(is_public)"
 };
 static const struct query insert_stay = {
-    "INSERT INTO stay(chat_id, user_id, joined_id, left_id, role, last_post_ms, joined_ms, read_seq) VALUES(?1,?2,?3,?4,?5,?6,?7,?8)"
+    "INSERT INTO stay(chat_id, user_id, joined_id, left_id, role, last_post_ms, joined_ms, read_seq, touched_id)"
+    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?3)"
 };
 static const struct query update_stay = {
     "UPDATE stay SET left_id = ?4, role = ?5, last_post_ms = ?6 WHERE chat_id = ?1 AND user_id = ?2 AND joined_id = ?3"
@@ -243,6 +244,7 @@ static void bind_chat(struct statement *statement, const void *context, size_t i
     rows->driver->bind_id(statement, 21, chat->permissions);
     rows->driver->bind_id(statement, 22, chat->avatar_id);
     rows->driver->bind_id(statement, 23, chat->blockers);
+    rows->driver->bind_id(statement, 24, chat->is_public);
 }
 
 static void bind_stay(struct statement *statement, const void *context, size_t index) {

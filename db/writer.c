@@ -179,6 +179,15 @@ static enum err load_reports(struct batch *batch, struct db *db, struct slot *sl
     return slot->reporting ? state_load_reports(&batch->state, db, command->actor_id, report_id, slot->reporting) : ERR_NO_MEMORY;
 }
 
+static enum err load_successor(struct batch *batch, struct db *db, struct slot *slot) {
+    uint64_t chat_id = slot->command->in.member_remove.chat_id, user_id = slot->command->in.member_remove.user_id;
+    const struct chat_entry *chat = state_chat(&batch->state, chat_id);
+    const struct stay_entry *leaving = state_stay(&batch->state, chat_id, user_id);
+    if (!chat || !leaving)
+        return ERR_NO_MEMORY;
+    return needs_successor(chat, leaving) ? state_load_successor(&batch->state, db, &chat->chat, user_id, &slot->successor) : OK;
+}
+
 /* What cannot be loaded as a set; all are rare. */
 static enum err load_singles(struct batch *batch, struct db *db) {
     enum err err = OK;
@@ -186,8 +195,7 @@ static enum err load_singles(struct batch *batch, struct db *db) {
         struct slot *slot = &batch->slots[i];
         const struct command *command = slot->command;
         if (command->type == COMMAND_MEMBER_REMOVE)
-            err = state_load_successor(&batch->state, db, command->in.member_remove.chat_id, command->in.member_remove.user_id,
-                                       &slot->successor);
+            err = load_successor(batch, db, slot);
         if (command->type == COMMAND_USER_CREATE && command->in.user_create.invite)
             err = load_invite(batch, db, slot);
         if (command->type == COMMAND_LEASE)
@@ -558,6 +566,7 @@ static void run_batch(struct store *store, struct batch *batch) {
 void *writer_main(void *context) {
     struct store *store = context;
     struct batch batch = { .count = 0 }; /* 60 KB of this thread's stack */
+    pthread_setname_np(pthread_self(), "parley-writer");
     while (take_batch(store, &batch)) {
         if (batch.count == 0) {
             if (!store_healthy(store))

@@ -232,17 +232,20 @@ static bool is_news_to(const struct listener *listener, const struct frame *fram
     return listener != NULL && listener->installed && !listener->broken && frame->id > listener->as_of;
 }
 
+/* The chat whose stays the event begins or ends. Whoever follows a channel has an event of their own. */
+static uint64_t chat_of(const struct frame *frame) { return event_is_user(frame->type) ? frame->ref_id : frame->owner_id; }
+
 static void listener_joins(struct index *index, struct listener *listener, const struct frame *frame) {
-    if (!is_news_to(listener, frame) || find_link(listener, frame->owner_id) < listener->link_count)
+    if (!is_news_to(listener, frame) || find_link(listener, chat_of(frame)) < listener->link_count)
         return;
-    if (add_link(index, listener, frame->owner_id, frame->id) != OK)
+    if (add_link(index, listener, chat_of(frame), frame->id) != OK)
         listener->broken = true;
 }
 
 static void listener_leaves(struct index *index, struct listener *listener, const struct frame *frame) {
     if (!is_news_to(listener, frame))
         return;
-    uint32_t place = find_link(listener, frame->owner_id);
+    uint32_t place = find_link(listener, chat_of(frame));
     if (place == listener->link_count)
         return;
     end_link(index, listener, place);
@@ -256,9 +259,18 @@ static bool is_initial_member(const struct frame *frame, uint64_t user_id) {
     return false;
 }
 
+static void replay_following(struct index *index, struct listener *listener, const struct frame *frame) {
+    if (frame->type == EVENT_CHANNEL_FOLLOWED)
+        listener_joins(index, listener, frame);
+    else if (frame->type == EVENT_CHANNEL_LEFT)
+        listener_leaves(index, listener, frame);
+}
+
 void index_replay(struct index *index, struct listener *listener, const struct frame *frame) {
     bool concerns_user = frame->ref_id == listener->user_id;
-    if (frame->type == EVENT_MEMBER_ADDED && concerns_user)
+    if (frame->owner_id == listener->user_id)
+        replay_following(index, listener, frame);
+    else if (frame->type == EVENT_MEMBER_ADDED && concerns_user)
         listener_joins(index, listener, frame);
     else if (frame->type == EVENT_CHAT_CREATED && is_initial_member(frame, listener->user_id))
         listener_joins(index, listener, frame);
@@ -308,13 +320,18 @@ static void deliver_to_chat(const struct index_chat *chat, struct frame *frame, 
                        context);
 }
 
-enum err index_apply(struct index *index, struct frame *frame, index_deliver deliver, void *context) {
-    if (event_is_user(frame->type)) {
-        const struct listener *listener = index_find(index, frame->owner_id);
-        if (listener != NULL)
-            deliver_to(listener, frame, deliver, context);
+static enum err apply_of_user(struct index *index, struct frame *frame, index_deliver deliver, void *context) {
+    struct listener *listener = index_find(index, frame->owner_id);
+    if (listener == NULL)
         return OK;
-    }
+    deliver_to(listener, frame, deliver, context);
+    replay_following(index, listener, frame);
+    return listener->broken ? ERR_NO_MEMORY : OK;
+}
+
+enum err index_apply(struct index *index, struct frame *frame, index_deliver deliver, void *context) {
+    if (event_is_user(frame->type))
+        return apply_of_user(index, frame, deliver, context);
 
     enum err err = open_links(index, frame);
     const struct index_chat *chat = map_get(&index->chats, frame->owner_id);

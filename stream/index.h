@@ -10,7 +10,8 @@
  *  - The links of u are exactly u's stays that are open as of m. At installation: the snapshot gives those open as of its head; if the hub was ahead
  *    already, the member events between are applied from the ring before anything else (index_replay). Later: every member event
  *    above as_of is applied once, in log order; those up to as_of are in the links already and are left out. (So a stay that began and ended, or
- *    ended and began again, between p and as_of is not applied a second time.)
+ *    ended and began again, between p and as_of is not applied a second time.) Among these events are u's own channel.followed and channel.left. The
+ *    stays in a deleted channel may still look open to a snapshot: such a link is to a chat that has no further events.
  *  - `closed_max` is at least the id at which each stay of u ended that ended in (stays_after, m], where stays_after is not above any position that the
  *    ring reaches. So for an event e of a chat, with closed_max < e <= m and e in the ring's reach: e is in F if and only if there is a link
  *    to its chat with joined <= e. For a stay with joined <= e <= left ended after closed_max, so it is still open, so it is a link; and

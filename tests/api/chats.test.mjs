@@ -109,7 +109,7 @@ test('a direct chat cannot be renamed, deleted, joined or left', async () => {
 
 const BAD_CHATS = [
   ['no type', () => ({ title: 'x', member_ids: [] }), 'missing_field', 'type'],
-  ['an unknown type', () => ({ type: 'channel', title: 'x', member_ids: [] }), 'bad_field', 'type'],
+  ['an unknown type', () => ({ type: 'parliament', title: 'x', member_ids: [] }), 'bad_field', 'type'],
   ['a type that is no string', () => ({ type: 1, title: 'x', member_ids: [] }), 'bad_field', 'type'],
   ['a group without title', () => ({ type: 'group', member_ids: [] }), 'missing_field', 'title'],
   ['an empty title', () => ({ type: 'group', title: '', member_ids: [] }), 'bad_field', 'title'],

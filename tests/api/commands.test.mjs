@@ -10,7 +10,7 @@ import { openReadyFor } from '../support/events.mjs';
 import { runParley, startServerFor } from '../support/server.mjs';
 import { ID } from '../support/shapes.mjs';
 
-const COMMANDS = ['serve', 'migrate', 'cleanup', 'fsck', 'backup', 'restore', 'media', 'user', 'report', 'config', 'version', 'routes'];
+const COMMANDS = ['serve', 'migrate', 'cleanup', 'fsck', 'backup', 'restore', 'media', 'user', 'chat', 'report', 'config', 'version', 'routes'];
 
 const SETTINGS = [
   'LISTEN', 'DB', 'DATA_DIR', 'NODE', 'REGISTRATION', 'PUBLIC_URL', 'CORS_ORIGINS', 'TRUSTED_PROXY', 'PASSWORD_COST', 'SESSION_IDLE',

@@ -52,7 +52,7 @@ test('who has the link sees where it leads, and joins', async (t) => {
   assert.match(link.token, TOKEN);
   assert.deepEqual([link.uses, link.used, link.expires_at, link.approval, link.created_by], [null, 0, null, false, owner.id]);
   const invitation = expectStatus(await look(guest, link), 200);
-  assert.deepEqual(invitation, { chat_id: chat.id, title: 'Open house', description: null, member_count: 1, approval: false, expires_at: null });
+  assert.deepEqual(invitation, { chat_id: chat.id, type: 'group', title: 'Open house', description: null, member_count: 1, approval: false, expires_at: null });
   const streams = [await openReadyFor(t, server, { token: owner.token }), await openReadyFor(t, server, { token: guest.token })];
   const joined = expectStatus(await join(guest, link), 201);
   checkChat(joined);

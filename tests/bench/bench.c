@@ -37,6 +37,7 @@ static const struct scenario {
     { "stalls", "the longest waits at half of the maximum rate", scenario_stalls },
     { "memory", "bytes of an idle stream", scenario_memory },
     { "cleanup", "posting while expired messages and media are removed", scenario_cleanup },
+    { "cost", "what a post costs in chats of 2 to a million members, and a list of 1,000 chats", scenario_cost },
     { "nodes", "posts on one, two and four nodes, and the way from one to another; needs PARLEY_DB", scenario_nodes },
     { "crowd", "a message to very many streams, over four nodes; needs PARLEY_DB", scenario_crowd },
 };
@@ -96,6 +97,7 @@ enum option_code {
     OPTION_DIRECT_RATE,
     OPTION_STORED,
     OPTION_STALL,
+    OPTION_FOLLOWERS,
     OPTION_HELP
 };
 
@@ -124,6 +126,7 @@ static const struct option option_names[] = {
     { "direct-rate", required_argument, NULL, OPTION_DIRECT_RATE },
     { "stored", required_argument, NULL, OPTION_STORED },
     { "stall-seconds", required_argument, NULL, OPTION_STALL },
+    { "followers", required_argument, NULL, OPTION_FOLLOWERS },
     { "help", no_argument, NULL, OPTION_HELP },
     { NULL, 0, NULL, 0 },
 };
@@ -152,6 +155,7 @@ static void print_help(void) {
            "  --expired N          cleanup: messages that are past retention (1000000)\n"
            "  --objects N          cleanup: media that go with them (10000)\n"
            "  --crowd N            crowd: streams over all nodes (60000)\n"
+           "  --followers N        cost: of the channel (1000000)\n"
            "  --open N             direct, return: streams (19000)\n"
            "  --direct N           direct: chats (10000)\n"
            "  --direct-rate N      direct: posts a second (5000)\n"
@@ -199,6 +203,7 @@ static void options_set_quick(struct options *options) {
     options->stored_messages = 200000;
     options->stall_seconds = 6;
     options->idle_seconds = 2;
+    options->followers = 20000;
 }
 
 static struct options options_default(void) {
@@ -226,6 +231,7 @@ static struct options options_default(void) {
         .stored_messages = 10000000,
         .stall_seconds = 600,
         .idle_seconds = 10,
+        .followers = 1000000,
     };
 }
 
@@ -283,6 +289,8 @@ static bool option_take(struct options *options, int code, const char *value) {
         return parse_single(value, 20000, 100000000, &options->stored_messages);
     case OPTION_STALL:
         return parse_single(value, 3, 86400, &options->stall_seconds);
+    case OPTION_FOLLOWERS:
+        return parse_single(value, 1, 10000000, &options->followers);
     default:
         return false;
     }

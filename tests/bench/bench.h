@@ -56,6 +56,7 @@ struct options {
     uint32_t stored_messages; /* history */
     uint32_t stall_seconds;
     uint32_t idle_seconds;
+    uint32_t followers; /* of a channel */
 };
 
 /* A scenario prints its table, and fails when an answer was wrong or missing, or an event lost, doubled or out of order. */
@@ -77,6 +78,7 @@ enum outcome scenario_rates(const struct options *options) MUST_USE;
 enum outcome scenario_peers_mqtt(const struct options *options) MUST_USE;
 enum outcome scenario_idle(const struct options *options) MUST_USE;
 enum outcome scenario_stalls(const struct options *options) MUST_USE;
+enum outcome scenario_cost(const struct options *options) MUST_USE;
 enum outcome scenario_machine(const struct options *options) MUST_USE;
 
 /* True once SIGINT or SIGTERM came: every loop ends early, so that servers are stopped and folders removed. Any thread. */

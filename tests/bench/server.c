@@ -1,5 +1,6 @@
 #include "server.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,26 +64,37 @@ static void describe_end(const struct server *server, const char *what, int stat
     print_log(server);
 }
 
-enum outcome server_import(const struct server *server) {
-    char file[PATH_MAX], answers[PATH_MAX], log[PATH_MAX];
-    server_import_path(server, file);
+/* `arguments` begin with room for the program's path. */
+static enum outcome run_command(const struct server *server, const char *what, const char *arguments[]) {
+    char answers[PATH_MAX], log[PATH_MAX];
     server_import_answers_path(server, answers);
     log_path(server, log);
-    char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s", server->path);
-    char command[] = "user", action[] = "import";
-    char *const arguments[] = { path, command, action, file, NULL };
-    pid_t pid = process_launch(arguments, answers, log);
+    arguments[0] = server->path;
+    if (remove(answers) && errno != ENOENT)
+        return OUTCOME_FAILED;
+    pid_t pid = process_launch((char *const *)(uintptr_t)arguments, answers, log);
     int status = 0;
     if (pid < 0 || waitpid(pid, &status, 0) != pid) {
         complain("cannot run %s: %s", server->path, strerror(errno));
         return OUTCOME_FAILED;
     }
     if (status != 0) {
-        describe_end(server, "parley user import", status);
+        describe_end(server, what, status);
         return OUTCOME_FAILED;
     }
     return OUTCOME_OK;
+}
+
+enum outcome server_import(const struct server *server) {
+    char file[PATH_MAX];
+    server_import_path(server, file);
+    return run_command(server, "parley user import", (const char *[]){ NULL, "user", "import", file, NULL });
+}
+
+enum outcome server_import_followers(const struct server *server, const char *chat_id) {
+    char file[PATH_MAX];
+    server_import_path(server, file);
+    return run_command(server, "parley chat import-members", (const char *[]){ NULL, "chat", "import-members", chat_id, file, NULL });
 }
 
 /* The port in the line that says that it listens; 0 when the log has none yet. */
@@ -176,4 +188,33 @@ void server_release(struct server *server) {
 
 enum outcome server_read_memory(const struct server *server, struct process_memory *ret_memory) {
     return process_read_memory(server->pid, ret_memory);
+}
+
+/* ---- Processors ---- */
+
+static bool read_first_line(const char *path, char *line, int capacity) {
+    FILE *file = fopen(path, "re");
+    bool read = file && fgets(line, capacity, file);
+    if (file)
+        fclose(file);
+    return read;
+}
+
+/* By the scheduler's own count, in nanoseconds; the times in `stat` are in ticks of 10 ms. */
+uint64_t server_thread_ns(const struct server *server, const char *name) {
+    char path[PATH_MAX], line[128];
+    uint64_t sum_ns = 0;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)server->pid);
+    DIR *tasks = opendir(path);
+    for (const struct dirent *task; tasks && (task = readdir(tasks));) {
+        snprintf(path, sizeof path, "/proc/%d/task/%.20s/comm", (int)server->pid, task->d_name);
+        if (!read_first_line(path, line, sizeof line) || strncmp(line, name, strlen(name)) != 0)
+            continue;
+        snprintf(path, sizeof path, "/proc/%d/task/%.20s/schedstat", (int)server->pid, task->d_name);
+        if (read_first_line(path, line, sizeof line))
+            sum_ns += strtoull(line, NULL, 10);
+    }
+    if (tasks)
+        closedir(tasks);
+    return sum_ns;
 }

@@ -23,6 +23,9 @@ struct server {
     off_t log_start;           /* where this process began in the log, which earlier ones wrote, too */
 };
 
+/* What threads of the process have used of the processors so far, those whose name begins so. */
+uint64_t server_thread_ns(const struct server *server, const char *name);
+
 /* Makes the data folder and puts the settings that a bench needs into this process's environment (those already there win, but for
  * the folder and the address). */
 enum outcome server_prepare(const struct options *options, struct server *ret_server) MUST_USE;
@@ -31,6 +34,8 @@ enum outcome server_import(const struct server *server) MUST_USE;
 /* The paths of those two files. */
 void server_import_path(const struct server *server, char out[PATH_MAX]);
 void server_import_answers_path(const struct server *server, char out[PATH_MAX]);
+/* Runs `parley chat import-members` for the channel on the file that server_import() would read, of ids now. */
+enum outcome server_import_followers(const struct server *server, const char *chat_id) MUST_USE;
 /* Starts it on a free port of 127.0.0.1 and waits until it listens. */
 enum outcome server_start(struct server *server) MUST_USE;
 /* Ends it with SIGTERM. Fails when it had already died, did not end in time, or ended with another status than 0. */

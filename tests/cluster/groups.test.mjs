@@ -3,7 +3,7 @@
 // Needs a MariaDB server, which PARLEY_TEST_DB names.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Client, createGroup, createLink, expectProblem, expectStatus, getChat, postMessage, register } from '../support/client.mjs';
+import { Client, createChannel, createGroup, createLink, expectProblem, expectStatus, getChat, postMessage, register } from '../support/client.mjs';
 import { openReadyFor } from '../support/events.mjs';
 import { startNodesFor } from '../support/nodes.mjs';
 
@@ -64,4 +64,22 @@ test('who asks at one node and is answered at another is told at a third', { ski
   expectStatus(await on(nodes[2], owner).put(`/v1/chats/${chat.id}/requests/${guest.id}`, { approve: true }), 204);
   assert.equal((await told.until((event) => event.type === 'member.added')).at(-1).member.user_id, guest.id);
   await postMessage(on(nodes[0], guest), chat, 'here I am');
+});
+
+test('who follows a channel at one node hears it at another, and no longer once it is left at a third', { skip }, async (t) => {
+  const nodes = await startNodesFor(t, 3);
+  const owner = await register(nodes[0], 'owner');
+  const guest = await register(nodes[1], 'guest');
+  const chat = await createChannel(owner, { public: true });
+  const own = `/v1/chats/${chat.id}/members/${guest.id}`;
+  const stream = await openReadyFor(t, nodes[2], { token: guest.token });
+  expectStatus(await guest.put(own, {}), 201);
+  assert.equal((await stream.next('channel.followed')).chat_id, chat.id);
+  await postMessage(owner, chat, 'heard');
+  assert.equal((await stream.next('message.created')).message.text, 'heard');
+  expectStatus(await on(nodes[0], guest).delete(own), 204);
+  assert.equal((await stream.next('channel.left')).actor_id, guest.id);
+  await postMessage(owner, chat, 'not heard');
+  expectStatus(await guest.patch('/v1/users/me', { display_name: 'barrier' }), 200);
+  await stream.next('user.updated');
 });

@@ -159,6 +159,15 @@ export async function createDirect(one, other) {
   return expectStatus(await one.post('/v1/chats', body), 201, 200);
 }
 
+export async function createChannel(owner, fields = {}) {
+  return expectStatus(await owner.post('/v1/chats', { type: 'channel', title: 'A channel', ...fields }), 201);
+}
+
+// Follows a public channel; answers the follower as a member.
+export async function follow(account, chat) {
+  return expectStatus(await account.put(`/v1/chats/${chat.id}/members/${account.id}`, {}), 201);
+}
+
 export async function addMember(owner, chat, account, fields = {}) {
   const answer = await owner.put(`/v1/chats/${chat.id}/members/${account.id}`, fields);
   return expectStatus(answer, 201, 200);

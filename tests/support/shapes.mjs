@@ -53,10 +53,12 @@ const CHAT_KEYS = [
 
 const GROUP_KEYS = ['description', 'avatar_id', 'slow_mode_s', 'permissions'];
 
+const KEYS_OF_TYPE = { direct: ['member_ids'], group: GROUP_KEYS, channel: [...GROUP_KEYS, 'public'] };
+
 // A chat as REST answers it.
 export function checkChat(chat) {
-  const own = chat.type === 'direct' ? ['peer_id', 'member_ids'] : GROUP_KEYS;
-  checkKeys(chat, [...CHAT_KEYS, 'my_role', ...own]);
+  const own = chat.type === 'direct' ? ['peer_id'] : [];
+  checkKeys(chat, [...CHAT_KEYS, 'my_role', ...KEYS_OF_TYPE[chat.type], ...own]);
   checkChatValues(chat);
 }
 
@@ -92,7 +94,7 @@ export function checkChatList(list) {
 
 // A chat inside an event, which is the same for every recipient.
 export function checkEventChat(chat) {
-  checkKeys(chat, [...CHAT_KEYS, ...(chat.type === 'direct' ? ['member_ids'] : GROUP_KEYS)]);
+  checkKeys(chat, [...CHAT_KEYS, ...KEYS_OF_TYPE[chat.type]]);
   checkChatValues(chat);
 }
 
@@ -101,7 +103,7 @@ function checkChatValues(chat) {
   assert.match(chat.created_at, TIME);
   for (const number of ['rev', 'last_seq', 'last_rev', 'member_count', 'message_ttl_s']) assert.ok(Number.isInteger(chat[number]), number);
   assert.equal(typeof chat.until_delivered, 'boolean');
-  if (chat.type === 'group') checkGroupValues(chat);
+  if (chat.type !== 'direct') checkGroupValues(chat);
 }
 
 function checkGroupValues({ description, avatar_id, slow_mode_s, permissions }) {

@@ -1,5 +1,6 @@
 /* How many rows MariaDB reads for what is asked most: look-ups, whatever else the tables hold. On SQLite, which is told the order of joins and has no
  * such counters, this is skipped. */
+#include "db_meter.h"
 #include "db_support.h"
 #include "unit.h"
 
@@ -10,33 +11,6 @@
 
 #define CHATS 4
 #define MESSAGES 300 /* of each */
-
-static const struct query rows_read = {
-    "SELECT CAST(sum(variable_value) AS SIGNED) FROM information_schema.session_status"
-    " WHERE variable_name IN ('HANDLER_READ_NEXT', 'HANDLER_READ_PREV', 'HANDLER_READ_RND_NEXT', 'HANDLER_READ_RND')"
-};
-
-static uint64_t count_read(struct db *db) {
-    bool row = false;
-    struct statement *statement = db_query(db, &rows_read);
-    assert_int_equal(db->driver->step(statement, &row), OK);
-    uint64_t count = db->driver->column_id(statement, 0);
-    db->driver->finish(statement);
-    return count;
-}
-
-/* Counting reads rows, too. */
-struct meter {
-    struct db *db;
-    uint64_t before, own;
-};
-
-static struct meter meter_start(struct db *db) {
-    uint64_t once = count_read(db), twice = count_read(db);
-    return (struct meter){ db, twice, twice - once };
-}
-
-static uint64_t meter_end(const struct meter *meter) { return count_read(meter->db) - meter->before - meter->own; }
 
 static void analyse(const struct fixture *fixture) {
     struct db *db = open_database(fixture->url, DB_WRITER);

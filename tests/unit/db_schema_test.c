@@ -7,7 +7,7 @@
 
 #include "db/migrations.h"
 
-#define LINES_MAX 256
+#define LINES_MAX 512
 #define PROGRAMS 4
 
 /* ---- Empty databases ---------------------------------------------------------------------------------------------------------------- */

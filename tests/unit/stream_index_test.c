@@ -9,6 +9,9 @@
 #define STREAMS 7
 #define RING_EVENTS 40 /* how far back the hub can look */
 
+/* The first chat is a channel: who follows it has events of their own, and once it is deleted its stays look open for a while. */
+#define CHANNEL 0
+
 /* ---- The model: a random log and the stays that follow from it ---- */
 
 struct model {
@@ -16,6 +19,7 @@ struct model {
     struct stay stays[EVENTS * USERS];
     size_t stay_count;
     bool deleted[CHATS];
+    uint64_t channel_end_id; /* 0: it lasts */
 };
 
 static uint64_t user_id(unsigned user) { return 100 + user; }
@@ -56,22 +60,24 @@ static struct frame *create_chat(struct model *model, uint64_t chat, uint64_t po
 static struct frame *change_membership(struct model *model, uint64_t chat, uint64_t position) {
     uint64_t user = user_id((unsigned)rand() % USERS);
     struct stay *stay = open_stay(model, chat, user);
+    bool follows = chat == chat_id(CHANNEL) && (stay == NULL || rand() % 4 != 0); /* else one of those who run it leaves */
     if (stay != NULL) {
         stay->left_id = id_at(position);
-        return plain_frame(EVENT_MEMBER_REMOVED, position, chat, user);
+        return follows ? plain_frame(EVENT_CHANNEL_LEFT, position, user, chat) : plain_frame(EVENT_MEMBER_REMOVED, position, chat, user);
     }
     join(model, chat, user, id_at(position));
-    return plain_frame(EVENT_MEMBER_ADDED, position, chat, user);
+    return follows ? plain_frame(EVENT_CHANNEL_FOLLOWED, position, user, chat) : plain_frame(EVENT_MEMBER_ADDED, position, chat, user);
 }
 
 static struct frame *random_event(struct model *model, uint64_t position) {
     unsigned chat = (unsigned)rand() % CHATS;
     if (position <= CHATS)
         return create_chat(model, chat_id((unsigned)position - 1), position);
-    if (rand() % 8 == 0)
+    if (rand() % 8 == 0 || (chat == CHANNEL && model->deleted[chat]))
         return plain_frame(EVENT_USER_UPDATED, position, user_id((unsigned)rand() % USERS), 0);
-    if (position > EVENTS / 2 && chat == 0 && rand() % 50 == 0 && !model->deleted[chat]) {
+    if (position > EVENTS / 2 && chat == CHANNEL && rand() % 50 == 0 && !model->deleted[chat]) {
         model->deleted[chat] = true;
+        model->channel_end_id = id_at(position);
         leave_all(model, chat_id(chat), id_at(position));
         return plain_frame(EVENT_CHAT_DELETED, position, chat_id(chat), 0);
     }
@@ -98,7 +104,7 @@ static size_t stays_at(const struct model *model, uint64_t user, uint64_t after_
         struct stay stay = model->stays[i];
         if (stay.user_id != user || stay.joined_id > head_id)
             continue;
-        if (stay.left_id > head_id)
+        if (stay.left_id > head_id || (stay.left_id == model->channel_end_id && rand() % 2 == 0))
             stay.left_id = STAY_OPEN;
         if (stay.left_id > after_id)
             stays[count++] = stay;
