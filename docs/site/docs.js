@@ -15,6 +15,7 @@ const GUIDES = [
   ['errors.md', 'Errors'],
   ['limits.md', 'Limits'],
   ['scaling.md', 'Sizing'],
+  ['performance.md', 'Performance'],
   ['backup.md', 'Backups'],
 ];
 

@@ -87,7 +87,7 @@ test('every guide is on the page, as a reader needs it', { skip }, async (t) => 
     const prose = await guide.locator('p, li, h2, h3, td').evaluateAll((nodes) => nodes.filter((node) => !node.querySelector('pre, code')).map((node) => node.textContent));
     for (const text of prose) assert.doesNotMatch(text, /<!--|\*\*|^#|\]\(|^```/m, file);
     const source = readFileSync(path.join(REPOSITORY, 'docs', file), 'utf8');
-    assert.equal(await guide.locator('table').count(), source.match(/^\|[-| ]+\|$/gm)?.length ?? 0, file);
+    assert.equal(await guide.locator('table').count(), source.match(/^\|[-:| ]+\|$/gm)?.length ?? 0, file);
     assert.ok((await guide.locator('pre').count()) >= (source.match(/^```\w/gm)?.length ?? 0), file);
   }
   assert.deepEqual(wrong, []);
