@@ -23,6 +23,7 @@ test('what the browser tests need is installed', { skip }, () => assert.deepEqua
 
 const profile = mkdtempSync(path.join(tmpdir(), 'parley-browser-'));
 const launched = [];
+// Promises, so that tests beside each other start one.
 let browser = null;
 let program = null;
 after(async () => {
@@ -36,13 +37,16 @@ async function launch() {
   return context;
 }
 
+async function launchProgram() {
+  const started = await chromium.launch({ executablePath: CHROMIUM, args: [...ARGUMENTS, '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream'] });
+  launched.push(started);
+  return started;
+}
+
 // The browser of one person: it shares nothing with others. Options are those of Playwright's newContext().
 export async function openBrowser(t, options = {}) {
-  if (!program) {
-    program = await chromium.launch({ executablePath: CHROMIUM, args: [...ARGUMENTS, '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream'] });
-    launched.push(program);
-  }
-  const context = await program.newContext(options);
+  program ??= launchProgram();
+  const context = await (await program).newContext(options);
   context.setDefaultTimeout(BROWSER_DEADLINE_MS);
   t.after(() => context.close());
   return context;
@@ -63,8 +67,8 @@ export async function startSite(t) {
 }
 
 export async function openPage(t, url) {
-  browser ??= await launch();
-  const page = await browser.newPage();
+  browser ??= launch();
+  const page = await (await browser).newPage();
   page.setDefaultTimeout(BROWSER_DEADLINE_MS);
   t.after(() => page.close());
   await page.goto(url);
