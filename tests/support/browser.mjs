@@ -21,6 +21,7 @@ export const skip = missing.length > 0 && !process.env.CI ? `not installed: ${mi
 
 const profile = mkdtempSync(path.join(tmpdir(), 'parley-browser-'));
 const launched = [];
+// Promises, so that tests beside each other start one.
 let browser = null;
 let program = null;
 after(async () => {
@@ -36,14 +37,17 @@ async function launch() {
   return context;
 }
 
+async function launchProgram() {
+  assert.deepEqual(missing, [], 'not installed');
+  const started = await chromium.launch({ executablePath: CHROMIUM, args: [...ARGUMENTS, '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream'] });
+  launched.push(started);
+  return started;
+}
+
 // The browser of one person: it shares nothing with others. Options are those of Playwright's newContext().
 export async function openBrowser(t, options = {}) {
-  if (!program) {
-    assert.deepEqual(missing, [], 'not installed');
-    program = await chromium.launch({ executablePath: CHROMIUM, args: [...ARGUMENTS, '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream'] });
-    launched.push(program);
-  }
-  const context = await program.newContext(options);
+  program ??= launchProgram();
+  const context = await (await program).newContext(options);
   context.setDefaultTimeout(BROWSER_DEADLINE_MS);
   t.after(() => context.close());
   return context;
@@ -64,8 +68,8 @@ export async function startSite(t) {
 }
 
 export async function openPage(t, url) {
-  browser ??= await launch();
-  const page = await browser.newPage();
+  browser ??= launch();
+  const page = await (await browser).newPage();
   page.setDefaultTimeout(BROWSER_DEADLINE_MS);
   t.after(() => page.close());
   await page.goto(url);

@@ -1,7 +1,7 @@
 // People at the browser client: each has a browser of their own, and finds things by role and name (README.md).
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { after, test } from 'node:test';
+import { afterEach } from 'node:test';
 import { logIn, uniqueName } from '../support/client.mjs';
 
 const CHROMIUM = process.env.PARLEY_CHROMIUM ?? '/usr/bin/chromium';
@@ -15,16 +15,15 @@ export const DESKTOP = { width: 1200, height: 800 };
 export const PHONE = { width: 390, height: 844 };
 export const PASSWORD = 'a long and quiet river';
 
-test('what the browser tests need is installed', { skip }, () => assert.deepEqual(missing, []));
-
 const browsers = [];
-after(() => Promise.all(browsers.map((browser) => browser.close())));
+afterEach(() => Promise.all(browsers.splice(0).map((browser) => browser.close())));
 
 // Somebody with a browser of their own. Whatever a page complains of fails the test that ends with `checkQuiet()`.
 export class Person {
   complaints = [];
 
   static async open(server, name, { viewport = DESKTOP, colorScheme = 'light' } = {}) {
+    assert.deepEqual(missing, [], 'not installed');
     const person = new Person();
     const browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGUMENTS });
     browsers.push(browser);
