@@ -15,11 +15,16 @@
 #include "post.h"
 #include "report.h"
 
+#ifdef __aarch64__
+#define MACHINE "aarch64"
+#else
+#define MACHINE "x86_64"
+#endif
 #define CONNECTIONS 256
 #define USERS 64
 #define ROWS_PER_MESSAGE 2 /* in the archives of the sender and of the receiver */
 #define SCHEMA "/usr/share/ejabberd/sql/mysql.sql"
-#define CODE_FOLDER "/usr/lib/x86_64-linux-gnu" /* where Debian has ejabberd's and Erlang looks for it */
+#define CODE_FOLDER "/usr/lib/" MACHINE "-linux-gnu" /* where Debian has ejabberd's and Erlang looks for it */
 #define STORE_LIMIT_NS (60 * NS_PER_SECOND)
 #define STORE_POLL_MS 20
 

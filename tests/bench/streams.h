@@ -12,9 +12,9 @@
 #include "histogram.h"
 #include "population.h"
 
-#define STREAMS_PER_SOURCE 15000    /* streams from one local address, which has some 28,000 ports */
-#define STREAMS_OPENING_MAX 128     /* streams that wait for `ready` at once: fewer than the server takes requests */
-#define PEER_STREAMS_OPENING_MAX 16 /* Pushpin refuses some of a hundred */
+#define STREAMS_PER_SOURCE 15000   /* streams from one local address, which has some 28,000 ports */
+#define STREAMS_OPENING_MAX 128    /* streams that wait for `ready` at once: fewer than the server takes requests */
+#define PEER_STREAMS_OPENING_MAX 4 /* Pushpin refuses some of more, when the machine is busy */
 #define STREAM_RECEIVE_BUFFER_BYTES (64 * 1024)
 #define STREAM_FRAME_BYTES_MAX (64 * 1024)
 #define STREAM_PROBLEM_BYTES 256
