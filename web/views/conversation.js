@@ -111,9 +111,10 @@ export class Conversation {
     this.#header.dataset.shown = shown;
     fill(this.#header,
       iconButton('back', 'Back to chats', this.#actions.back, 'phone-only'),
-      h('button', { type: 'button', class: 'conversation-title', 'aria-label': `${title}, details`, onClick: () => this.#actions.showDetails() },
-        avatar(chat.type === 'direct' ? chat.peer_id : chat.id, title, { image_id: chat.avatar_id, online }),
-        h('span', { class: 'conversation-names' }, h('span', { class: 'conversation-name', role: 'heading', 'aria-level': '2' }, title), h('span', { class: 'conversation-status' }, status))),
+      h('h1', { class: 'conversation-heading', 'aria-label': title },
+        h('button', { type: 'button', class: 'conversation-title', 'aria-label': `${title}, details`, onClick: () => this.#actions.showDetails() },
+          avatar(chat.type === 'direct' ? chat.peer_id : chat.id, title, { image_id: chat.avatar_id, online }),
+          h('span', { class: 'conversation-names' }, h('span', { class: 'conversation-name' }, title), h('span', { class: 'conversation-status' }, status)))),
       iconButton('more', 'Chat actions', (event) => this.#menu(event.currentTarget)));
   }
 

@@ -29,7 +29,7 @@ export class Details {
     this.#store = store;
     this.#chat_id = chat_id;
     this.element = h('aside', { class: 'details', 'aria-label': 'Details' },
-      h('header', { class: 'details-header' }, h('h2', {}, 'Details'), iconButton('close', 'Close details', close)), this.#body);
+      h('header', { class: 'details-header' }, h('h1', {}, 'Details'), iconButton('close', 'Close details', close)), this.#body);
     for (const topic of [`chat:${chat_id}`, 'blocks', 'contacts', 'people', 'presence']) this.#subscriptions.add(store.on(topic, () => this.#render()));
     if (store.chats.get(chat_id)?.type === 'channel') store.refreshChat(chat_id); // nobody is told how many follow it
     this.#render();
@@ -148,7 +148,7 @@ export class Details {
   #rules(chat) {
     const who = (label, name) => field(label, select(WHO, chat.permissions[name], (value) => act(() => this.#change({ permissions: { [name]: value } }))));
     if (chat.type === 'channel') return this.#channelRules(chat);
-    return h('section', {}, h('h3', {}, 'Rules'),
+    return h('section', {}, h('h2', {}, 'Rules'),
       who('Who may write', 'post'), who('Who may add people', 'add'), who('Who may edit the group', 'edit'),
       field('Slow mode', select(SLOW_MODE, chat.slow_mode_s, (value) => act(() => this.#change({ slow_mode_s: Number(value) })))),
       this.#historyField(chat), this.#disappearing(chat), this.#untilDelivered(chat));
@@ -156,7 +156,7 @@ export class Details {
 
   #channelRules(chat) {
     const address = `${location.origin}/#/follow/${chat.id}`;
-    return h('section', {}, h('h3', {}, 'Rules'),
+    return h('section', {}, h('h2', {}, 'Rules'),
       toggle('Anybody may follow it', chat.public ?? false, (on) => act(() => this.#change({ public: on })), { hint: 'Who has its address. Otherwise only by invitation links.' }),
       chat.public && h('div', { class: 'link-box' }, h('code', {}, address), iconButton('copy', 'Copy the address', () => copyText(address))),
       this.#historyField(chat), this.#disappearing(chat));

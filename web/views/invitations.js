@@ -19,7 +19,7 @@ export function invitationsSection(store, chat) {
     fill(list, links.map((link) => linkRow(store, chat, link, load)));
   };
   load();
-  return h('section', {}, h('div', { class: 'section-head' }, h('h3', {}, 'Invitation links'), button('New link', () => openNewLink(chat, load), { icon: 'link' })), list);
+  return h('section', {}, h('div', { class: 'section-head' }, h('h2', {}, 'Invitation links'), button('New link', () => openNewLink(chat, load), { icon: 'link' })), list);
 }
 
 function linkRow(store, chat, link, changed) {
@@ -59,7 +59,7 @@ export function requestsSection(store, chat, parts) {
   const load = async () => {
     const requests = await getAll(`/v1/chats/${chat.id}/requests`, 500).catch(() => []);
     section.hidden = requests.length === 0;
-    fill(section, h('h3', {}, `${countOf(requests.length, 'request')} to join`), h('ul', { class: 'people', 'aria-label': 'Requests to join' }, requests.map(({ user_id }) => requestRow(store, chat, user_id, load))));
+    fill(section, h('h2', {}, `${countOf(requests.length, 'request')} to join`), h('ul', { class: 'people', 'aria-label': 'Requests to join' }, requests.map(({ user_id }) => requestRow(store, chat, user_id, load))));
   };
   parts.add(store.on(`members:${chat.id}`, load));
   load();

@@ -28,7 +28,7 @@ export function membersSection(store, chat, parts) {
   parts.add(store.on(`members:${chat.id}`, load));
   parts.add(store.on('people', draw));
   load();
-  return h('section', {}, h('div', { class: 'section-head' }, h('h3', {}, chat.type === 'channel' ? 'Admins' : 'Members'),
+  return h('section', {}, h('div', { class: 'section-head' }, h('h2', {}, chat.type === 'channel' ? 'Admins' : 'Members'),
     mayAdd(chat) && button('Add', () => addMember(store, chat), { icon: 'add' })), list);
 }
 
@@ -84,7 +84,7 @@ export function bansSection(store, chat, parts) {
   const load = async () => {
     const bans = await getAll(`/v1/chats/${chat.id}/bans`, 500).catch(() => []);
     section.hidden = bans.length === 0;
-    fill(section, h('h3', {}, 'Banned'), h('ul', { class: 'people', 'aria-label': 'Banned' }, bans.map(({ user_id }) => {
+    fill(section, h('h2', {}, 'Banned'), h('ul', { class: 'people', 'aria-label': 'Banned' }, bans.map(({ user_id }) => {
       const name = store.nameOf(user_id);
       return h('li', { class: 'person' }, avatar(user_id, name, { size: 'small' }), h('span', { class: 'person-text' }, name),
         button('Lift', () => act(async () => { await remove(`/v1/chats/${chat.id}/bans/${user_id}`); await load(); })));
