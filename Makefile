@@ -229,6 +229,13 @@ bench: ## measure this machine beside its peers, and print the table of goals (B
 bench-quick: ## the same in under three minutes
 	@$(MAKE) bench BENCH="--quick $(BENCH)"
 
+.PHONY: screenshots
+screenshots: ## take README.md's pictures of the browser client anew
+	@scripts/install.sh test
+	@$(MAKE) build
+	@npm install --prefix tests --no-audit --no-fund --no-save
+	@node tests/web/screenshots.mjs docs/images
+
 .PHONY: soak
 soak: ## long repetitions of the tests (SOAK_KILLS=300 SOAK_ROUNDS=20)
 	@scripts/install.sh soak

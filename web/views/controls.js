@@ -1,9 +1,8 @@
 // Small parts that all views are made of: buttons, avatars, fields, switches, messages at the edge of the page.
-import { initialsOf } from '../lib/format.js';
+import { hueOf, initialsOf } from '../lib/format.js';
 import { add, h, uniqueId } from './dom.js';
 import { icon } from './icons.js';
 
-const HUES = 8;
 const TOAST_MS = 5000;
 
 export function iconButton(name, label, onClick, extra = '') {
@@ -19,12 +18,6 @@ export function avatar(id, name, { image_id = null, size = '', online = false } 
   const element = h('span', { class: `avatar hue-${hueOf(id)} ${size} ${online ? 'online' : ''}`, 'aria-hidden': 'true' });
   if (!image_id) return add(element, [h('span', {}, initialsOf(name))]);
   return add(element, [h('img', { src: `/v1/media/${image_id}/content`, alt: '', loading: 'lazy', draggable: false })]);
-}
-
-function hueOf(id) {
-  let sum = 0;
-  for (const digit of id ?? '') sum = (sum * 31 + digit.charCodeAt(0)) % 9973;
-  return sum % HUES;
 }
 
 // A labelled input; `hint` is said with it.

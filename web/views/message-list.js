@@ -1,5 +1,5 @@
 // The history of a chat on the screen: a window of rows that moves along it. When rows come or go above, what the reader looks at stays where it is.
-import { dayOf, fullTime, isSameDay } from '../lib/format.js';
+import { dayOf, fullTime, hueOf, isSameDay } from '../lib/format.js';
 import { summaryOf } from '../lib/text.js';
 import { WINDOW_MAX } from '../lib/timeline.js';
 import { button, iconButton, spinner } from './controls.js';
@@ -9,7 +9,6 @@ import { messageRow } from './message.js';
 const LOAD_WITHIN_PX = 900;
 const AT_END_PX = 60;
 const GROUP_WITHIN_MS = 5 * 60_000;
-const HUES = 8;
 
 export class MessageList {
   #store;
@@ -379,10 +378,6 @@ function follows(before, message) {
   if (!before || !message || before.sender_id !== message.sender_id) return false;
   const between_ms = Date.parse(message.created_at) - Date.parse(before.created_at);
   return between_ms < GROUP_WITHIN_MS && isSameDay(before.created_at, message.created_at);
-}
-
-function hueOf(id) {
-  return Number(String(id ?? 0).slice(-4)) % HUES;
 }
 
 function signatureOf({ message, reacted, ...row }) {
