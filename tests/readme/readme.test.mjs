@@ -74,7 +74,7 @@ test('every document that README.md links to exists', () => {
 test('every make goal and command that README.md shows exists', () => {
   const makefile = readFileSync(path.join(REPOSITORY, 'Makefile'), 'utf8');
   for (const [, goal] of README.matchAll(/\bmake ([a-z]+)\b/g)) assert.match(makefile, new RegExp(`^${goal}:`, 'm'));
-  for (const [, words] of README.matchAll(/\bbuild\/parley ([a-z]+(?: (?:create|invite|import))?)/g)) {
+  for (const [, words] of README.matchAll(/\bbuild\/parley ([a-z]+(?: (?:create|invite|import-members|import))?)/g)) {
     const { status } = spawnSync(path.join(REPOSITORY, 'build/parley'), [...words.split(' '), '--help'], { env: plainEnvironment() });
     assert.equal(status, 0, `parley ${words}`);
   }
