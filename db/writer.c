@@ -407,7 +407,8 @@ static void publish(struct store *store, struct batch *batch) {
 }
 
 static void count_commit(struct store *store, const struct batch *batch, int64_t started_us) {
-    if (batch->slots[0].command->type != COMMAND_SWEEP)
+    enum command_type type = batch->slots[0].command->type;
+    if (type != COMMAND_SWEEP && type != COMMAND_LEASE)
         store->commits_ms[store->commit_count++ % LIMIT_QUIET_COMMITS] = clock_monotonic_ms();
     metric_add(COUNTER_COMMITS, 1);
     metric_add(COUNTER_COMMANDS, batch->count);
