@@ -71,7 +71,7 @@ launch() {
     local options
     mapfile -t options <"$DIR/options"
     # shellcheck disable=SC2046
-    as_mysql setsid mariadbd --no-defaults --datadir="$DIR/data" --socket="$DIR/socket" --pid-file="$DIR/pid" $(network) --skip-name-resolve --skip-ssl \
+    as_mysql setsid mariadbd --no-defaults --datadir="$DIR/data" --socket="$DIR/socket" --pid-file="$DIR/pid" $(network) --skip-name-resolve --skip-ssl --max-connections=500 \
         --innodb-flush-log-at-trx-commit=1 --innodb-buffer-pool-size=128M --innodb-log-file-size=96M --innodb-buffer-pool-load-at-startup=0 \
         --innodb-buffer-pool-dump-at-shutdown=0 --innodb-fast-shutdown=1 --skip-log-bin --performance-schema=OFF "${options[@]}" \
         >>"$DIR/log" 2>&1 </dev/null &
