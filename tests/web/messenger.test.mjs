@@ -166,7 +166,7 @@ test('what was typed and not sent is there on another device', { skip }, async (
   const client = await alice.client();
   await eventually(async () => {
     const { items } = expectStatus(await client.get('/v1/chats'), 200);
-    return items.some(({ settings }) => settings?.draft === 'half a thou') || JSON.stringify(items).includes('half a thou');
+    return items.some(({ draft }) => draft === 'half a thou');
   }, 'the draft at the server');
   const reopened = await alice.newTab();
   await alice.open('Drafts', reopened);
