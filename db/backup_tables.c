@@ -145,6 +145,11 @@ static const struct backup_column report_columns[] = {
 static const struct backup_column idempotency_columns[] = {
     NUMBER("period", 1), NUMBER("user_id", 1), NUMBER("idempotency_key", 1), BYTES("request", 1), NUMBER("result_id", 1),
 };
+static const struct backup_column recent_key_columns[] = { NUMBER("id", 12), NUMBER("run_id", 12), NUMBER("period", 12),
+                                                           BYTES("entries", 12) };
+static const struct backup_column key_run_columns[] = { NUMBER("id", 12), NUMBER("period", 12), NUMBER("until_id", 12),
+                                                        BYTES("filter", 12) };
+static const struct backup_column key_block_columns[] = { NUMBER("id", 12), BYTES("entries", 12) };
 static const struct backup_column meta_columns[] = { TEXT("name", 1), NUMBER("number", 1), BYTES("bytes", 1) };
 static const struct backup_column lease_columns[] = { TEXT("name", 2), NUMBER("holder", 2), NUMBER("until_ms", 2) };
 static const struct backup_column migration_columns[] = { NUMBER("step", 1), NUMBER("applied_ms", 1) };
@@ -178,6 +183,9 @@ const struct backup_table backup_tables[] = {
     { .name = "contact", .since = 9, .key_columns = 2, COLUMNS(contact_columns) },
     { .name = "report", .since = 10, .key_columns = 1, COLUMNS(report_columns) },
     { .name = "idempotency", .since = 1, .key_columns = 3, COLUMNS(idempotency_columns) },
+    { .name = "recent_key", .since = 12, .key_columns = 1, COLUMNS(recent_key_columns) },
+    { .name = "key_run", .since = 12, .key_columns = 1, COLUMNS(key_run_columns) },
+    { .name = "key_block", .since = 12, .key_columns = 1, COLUMNS(key_block_columns) },
     { .name = "meta",
       .since = 1,
       .key_columns = 1,

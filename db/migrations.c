@@ -357,11 +357,24 @@ static const char sqlite_11[] = "ALTER TABLE chat ADD COLUMN is_public BIGINT NO
 static const char mariadb_11[] = "ALTER TABLE chat ADD COLUMN IF NOT EXISTS is_public BIGINT NOT NULL DEFAULT 0;"
                                  "CREATE INDEX IF NOT EXISTS stay_by_role ON stay(chat_id, left_id, role, user_id);";
 
+/* Idempotency keys as db/keys.h has them; those of before stay in `idempotency` until their period is over. The id of a row of key_block is the run's times
+ * KEY_RUN_PARTS_MAX, and the part. */
+static const char sqlite_12[] =
+    "CREATE TABLE recent_key(id INTEGER PRIMARY KEY, run_id BIGINT NOT NULL, period BIGINT NOT NULL, entries BLOB NOT NULL);"
+    "CREATE TABLE key_run(id INTEGER PRIMARY KEY, period BIGINT NOT NULL, until_id BIGINT NOT NULL, filter BLOB NOT NULL);"
+    "CREATE TABLE key_block(id INTEGER PRIMARY KEY, entries BLOB NOT NULL);";
+static const char mariadb_12[] =
+    "CREATE TABLE IF NOT EXISTS recent_key(id BIGINT NOT NULL PRIMARY KEY, run_id BIGINT NOT NULL, period BIGINT NOT NULL,"
+    " entries MEDIUMBLOB NOT NULL)" INNODB
+    "CREATE TABLE IF NOT EXISTS key_run(id BIGINT NOT NULL PRIMARY KEY, period BIGINT NOT NULL, until_id BIGINT NOT NULL,"
+    " filter MEDIUMBLOB NOT NULL)" INNODB
+    "CREATE TABLE IF NOT EXISTS key_block(id BIGINT NOT NULL PRIMARY KEY, entries MEDIUMBLOB NOT NULL)" INNODB;
+
 static const struct step {
     const char *sqlite, *mariadb;
-} steps[] = { { sqlite_1, mariadb_1 }, { sqlite_2, mariadb_2 },   { sqlite_3, mariadb_3 },  { sqlite_4, mariadb_4 },
-              { sqlite_5, mariadb_5 }, { sqlite_6, mariadb_6 },   { sqlite_7, mariadb_7 },  { sqlite_8, mariadb_8 },
-              { sqlite_9, mariadb_9 }, { sqlite_10, mariadb_10 }, { sqlite_11, mariadb_11 } };
+} steps[] = { { sqlite_1, mariadb_1 }, { sqlite_2, mariadb_2 },   { sqlite_3, mariadb_3 },   { sqlite_4, mariadb_4 },
+              { sqlite_5, mariadb_5 }, { sqlite_6, mariadb_6 },   { sqlite_7, mariadb_7 },   { sqlite_8, mariadb_8 },
+              { sqlite_9, mariadb_9 }, { sqlite_10, mariadb_10 }, { sqlite_11, mariadb_11 }, { sqlite_12, mariadb_12 } };
 #define STEP_COUNT (sizeof steps / sizeof *steps)
 
 static const struct step step_table = {

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-void state_init(struct state *state, struct arena *arena, const struct config *config, const struct cache *cache,
+void state_init(struct state *state, struct arena *arena, const struct config *config, const struct cache *cache, struct keys *keys,
                 struct id_generator *ids) {
-    *state = (struct state){ .arena = arena, .config = config, .cache = cache, .ids = ids };
+    *state = (struct state){ .arena = arena, .config = config, .cache = cache, .keys = keys, .ids = ids };
 }
 
 void state_release(struct state *state) {
@@ -194,8 +194,25 @@ struct pair_entry *state_pair(struct state *state, uint64_t one, uint64_t other)
     return one < other ? entry_of_pair(state, NEED_PAIRS, one, other) : entry_of_pair(state, NEED_PAIRS, other, one);
 }
 
+static void seek_key(struct state *state, struct key_entry *entry) {
+    state_push(state, &state->sought_keys, entry);
+    if (state->keys->has_older)
+        need_pair(&state->need[NEED_KEYS], entry->user_id, entry->key);
+}
+
 struct key_entry *state_key(struct state *state, uint64_t user_id, uint64_t key) {
-    return entry_of_pair(state, NEED_KEYS, user_id, key);
+    bool made;
+    struct key_entry *entry = find_pair(state, NEED_KEYS, user_id, key, &made);
+    if (!made)
+        return entry;
+    const struct known_key *known = keys_recent(state->keys, user_id, key, state->now_ms);
+    if (known) {
+        entry->result_id = known->result_id;
+        memcpy(entry->request, known->request, sizeof entry->request);
+    } else {
+        seek_key(state, entry);
+    }
+    return entry;
 }
 
 struct sight_entry *state_sight(struct state *state, uint64_t media_id, uint64_t user_id) {

@@ -15,6 +15,7 @@
 #include "db/cache.h"
 #include "db/command.h"
 #include "db/driver.h"
+#include "db/keys.h"
 
 /* A growing array of pointers in the arena. */
 struct vec {
@@ -317,6 +318,7 @@ struct state {
     struct arena *arena;
     const struct config *config;
     const struct cache *cache; /* what earlier batches knew */
+    struct keys *keys;         /* likewise; the batch only makes room there */
     struct id_generator *ids;  /* NULL: none can be made now */
     int64_t now_ms;            /* never before the last event's time */
     uint64_t last_id;          /* of the log, the batch's events included */
@@ -328,6 +330,8 @@ struct state {
 
     struct vec new_users, changed_users, new_devices, new_chats, changed_chats, new_stays, changed_stays, events, changed_messages;
     struct vec read_marks, changed_settings, changed_drafts;
+    struct vec sought_keys; /* struct key_entry, that may be on disk */
+    struct keys_written keys_written;
     struct vec new_keys, invites, new_invites, new_tickets, used_tickets;
     struct vec new_media, changed_media, changed_bytes, new_attachments, changed_deliveries, changed_avatars, leases;
     struct vec new_links, changed_links, new_requests, new_bans, new_blocks, saved_contacts;
@@ -338,7 +342,8 @@ struct state {
     struct vec bulk[BULK_KINDS];
 };
 
-void state_init(struct state *state, struct arena *arena, const struct config *config, const struct cache *cache, struct id_generator *ids);
+void state_init(struct state *state, struct arena *arena, const struct config *config, const struct cache *cache, struct keys *keys,
+                struct id_generator *ids);
 /* Drops the frames of events and releases what is not in the arena. */
 void state_release(struct state *state);
 

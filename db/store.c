@@ -69,6 +69,8 @@ static enum err load_all(struct store *store, char *problem, size_t problem_size
     err = store_load_secret(store);
     if (err == OK)
         err = head_load(store);
+    if (err == OK)
+        err = keys_load(&store->keys, store->db, clock_now_ms());
     if (err == OK) {
         place_init(&store->place, store->db->driver->is_shared);
         err = place_open(&store->place, store->db);
@@ -101,6 +103,7 @@ enum err store_open(const struct config *config, struct store **ret_store, char 
     pthread_mutex_init(&store->whispering, NULL);
     pthread_cond_init(&store->wake, NULL);
     marks_init(&store->marks);
+    keys_init(&store->keys);
     snprintf(problem, problem_size, "out of memory");
     snprintf(store->writer, sizeof store->writer, "writer.%016" PRIx64, random_u64());
     store->url = strdup(config->db);
@@ -121,6 +124,7 @@ void store_close(struct store *store) {
     store_stop(store);
     db_close(store->db);
     cache_release(&store->cache);
+    keys_release(&store->keys);
     marks_release(&store->marks);
     if (store->lock_fd >= 0)
         close(store->lock_fd);

@@ -73,6 +73,7 @@ static enum err notice_others(struct store *store, uint64_t id, const uint8_t ta
     if (is_as_left(store, id, tag))
         return OK;
     cache_release(&store->cache);
+    store->keys.doubted = true;
     place_doubt(&store->place);
     store->left.id = UINT64_MAX; /* should the head go back to what was left, what is read now is of no use, either */
     return head_load(store);

@@ -7,6 +7,7 @@
 #include "db/cache.h"
 #include "core/limits.h"
 #include "db/driver.h"
+#include "db/keys.h"
 #include "db/marks.h"
 #include "db/place.h"
 #include "db/store.h"
@@ -67,6 +68,7 @@ struct store {
     int64_t sweep_seen_ms; /* since when a sweep that looks at marks waits for those that moved before it; 0: none does */
     struct place place;
     struct cache cache;
+    struct keys keys;
     struct {
         uint64_t id;
         uint8_t tag[COMMIT_TAG_SIZE];

@@ -27,7 +27,7 @@ static const struct query load_pairs = { "SELECT c.direct_low, c.direct_high, c.
                                          " {straight} chat c ON c.direct_low = p.a AND c.direct_high = p.b" };
 static const struct query load_messages = { "SELECT " MESSAGE_COLUMNS
                                             " FROM {ids} i {straight} event m ON m.id = i.id WHERE m.is_message = 1" };
-/* Each period for itself: with a list of them MariaDB reads all that it holds of the three. */
+/* Of earlier versions (db/keys.h). Each period for itself: with a list of them MariaDB reads all that it holds of the three. */
 static const struct query load_keys = { "SELECT k.user_id, k.idempotency_key, k.request, k.result_id FROM {pairs} p"
                                         " {straight} (SELECT ?2 AS period UNION ALL SELECT ?3 UNION ALL SELECT ?4) t"
                                         " {straight} idempotency k ON k.period = t.period AND k.user_id = p.a AND k.idempotency_key = p.b"
@@ -342,9 +342,8 @@ static enum err take_people(struct state *state, struct db *db, struct statement
     return OK;
 }
 
-/* Keys hold for the running period and the two before it. */
 static void bind_periods(const struct state *state, struct db *db, struct statement *statement) {
-    uint64_t period = (uint64_t)(state->now_ms / IDEMPOTENCY_PERIOD_MS);
+    uint64_t period = keys_period(state->now_ms);
     for (int i = 0; i < IDEMPOTENCY_PERIODS; i++)
         db->driver->bind_id(statement, 2 + i, period - (uint64_t)i);
 }
@@ -421,6 +420,8 @@ enum err state_load(struct state *state, struct db *db) {
     for (enum need i = 0; err == OK && i < NEED_KINDS; i++)
         if (state->need[i].size)
             err = run_load(state, db, i);
+    if (err == OK)
+        err = keys_find(state, db);
     return err == OK && state->failed ? ERR_NO_MEMORY : err;
 }
 

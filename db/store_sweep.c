@@ -10,6 +10,18 @@
 
 static const struct query old_keys = { "SELECT period, user_id, idempotency_key FROM idempotency WHERE period < ?1 LIMIT ?2" };
 static const struct query delete_key = { "DELETE FROM idempotency WHERE period = ?1 AND user_id = ?2 AND idempotency_key = ?3" };
+/* Recent keys that have become part of a run, or are of a period that is over: they are at the beginning, where as many are looked at as a pass takes. */
+static const struct query old_recent = { "SELECT r.id FROM (SELECT id, period FROM recent_key ORDER BY id LIMIT ?2) r"
+                                         " WHERE r.period < ?1 OR r.id <= (SELECT until_id FROM key_run ORDER BY id DESC LIMIT 1)" };
+static const struct query delete_recent = { "DELETE FROM recent_key WHERE id = ?1" };
+/* Runs are in the order of their periods, and their parts in that of the runs. */
+static const struct query old_parts = {
+    "SELECT b.id FROM key_block b WHERE b.id < 65536 * coalesce((SELECT r.id FROM key_run r WHERE r.period >= ?1 ORDER BY r.id LIMIT 1),"
+    " 70368744177664) ORDER BY b.id LIMIT ?2"
+};
+static const struct query delete_part = { "DELETE FROM key_block WHERE id = ?1" };
+static const struct query old_runs = { "SELECT r.id FROM (SELECT id, period FROM key_run ORDER BY id LIMIT ?2) r WHERE r.period < ?1" };
+static const struct query delete_run = { "DELETE FROM key_run WHERE id = ?1" };
 static const struct query idle_devices = { "SELECT id, user_id, seen_ms FROM device WHERE seen_ms < ?1 ORDER BY seen_ms LIMIT ?2" };
 static const struct query aged_devices = { "SELECT id, user_id, seen_ms FROM device WHERE id < ?1 AND seen_ms >= ?3 ORDER BY id LIMIT ?2" };
 static const struct query unused_tickets = { "SELECT ticket FROM ticket WHERE used_ms = 0 AND created_ms < ?1 LIMIT ?2" };
@@ -33,7 +45,9 @@ static const struct query oldest_ticket = { "SELECT min(created_ms) FROM ticket 
 static const struct query oldest_invite = { "SELECT min(expires_ms) FROM invite" };
 static const struct query oldest_link = { "SELECT min(expires_ms) FROM link" };
 static const struct query oldest_copy = { "SELECT min(posted_ms) FROM report WHERE posted_ms > 0" };
-static const struct query oldest_key = { "SELECT min(period) FROM idempotency" };
+static const struct query oldest_key = { "SELECT min(k.period) FROM (SELECT min(period) AS period FROM idempotency"
+                                         " UNION ALL SELECT (SELECT period FROM key_run ORDER BY id LIMIT 1)"
+                                         " UNION ALL SELECT (SELECT period FROM recent_key ORDER BY id LIMIT 1)) k" };
 static const struct query oldest_media = { "SELECT min(due_ms) FROM (SELECT min(expires_ms) AS due_ms FROM media WHERE state = 1"
                                            " UNION ALL SELECT min(expires_ms) FROM media WHERE state = 2) d" };
 
@@ -163,9 +177,15 @@ static enum err sweep_reports(struct pass *pass) {
 }
 
 static enum err sweep_keys(struct pass *pass) {
-    static const struct taking taking = { .read = &old_keys, .write = &delete_key, .numbers = 3 };
-    uint64_t period = (uint64_t)(pass->state->now_ms / IDEMPOTENCY_PERIOD_MS) - (IDEMPOTENCY_PERIODS - 1);
-    return pass_take(pass, &taking, period, LIMIT_SWEEP_ROWS);
+    static const struct taking takings[] = { { .read = &old_keys, .write = &delete_key, .numbers = 3 },
+                                             { .read = &old_recent, .write = &delete_recent, .numbers = 1 },
+                                             { .read = &old_parts, .write = &delete_part, .numbers = 1 },
+                                             { .read = &old_runs, .write = &delete_run, .numbers = 1 } };
+    uint64_t period = keys_first_period(pass->state->now_ms);
+    enum err err = OK;
+    for (size_t i = 0; err == OK && !pass->command->out.sweep.more && i < sizeof takings / sizeof *takings; i++)
+        err = pass_take(pass, &takings[i], period, LIMIT_SWEEP_ROWS);
+    return err;
 }
 
 /* ---- All kinds ---- */

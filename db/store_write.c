@@ -143,9 +143,6 @@ static const struct query end_report = {
     "UPDATE report SET closed_ms = ?2, note = ?3, posted_ms = 0, text = NULL, attachments = NULL WHERE id = ?1"
 };
 static const struct query set_lease = { "REPLACE INTO lease(name, holder, until_ms) VALUES(?1,?2,?3)" };
-static const struct query insert_key = {
-    "INSERT INTO idempotency(period, user_id, idempotency_key, request, result_id) VALUES(?1,?2,?3,?4,?5)"
-};
 
 /* Binders get the state beside the rows because some columns are the batch's. */
 struct rows {
@@ -596,16 +593,6 @@ static void bind_lease(struct statement *statement, const void *context, size_t 
     rows->driver->bind_id(statement, 3, (uint64_t)lease->until_ms);
 }
 
-static void bind_key(struct statement *statement, const void *context, size_t index) {
-    const struct rows *rows = context;
-    const struct key_entry *key = rows->items[index];
-    rows->driver->bind_id(statement, 1, (uint64_t)(rows->state->now_ms / IDEMPOTENCY_PERIOD_MS));
-    rows->driver->bind_id(statement, 2, key->user_id);
-    rows->driver->bind_id(statement, 3, key->key);
-    rows->driver->bind_blob(statement, 4, key->request, sizeof key->request);
-    rows->driver->bind_id(statement, 5, key->result_id);
-}
-
 static void bind_bulk_id(struct statement *statement, const void *context, size_t index) {
     const struct rows *rows = context;
     rows->driver->bind_id(statement, 1, ((struct bulk *)rows->items[index])->a);
@@ -724,7 +711,6 @@ static enum err write_chats(struct state *state, struct db *db) {
         { &insert_message, &messages, bind_message },
         { &insert_thin, &thin, bind_thin },
         { &update_message, &state->changed_messages, bind_message_update },
-        { &insert_key, &state->new_keys, bind_key },
     };
     return state->failed ? ERR_NO_MEMORY : write_all(state, db, writes, sizeof writes / sizeof *writes);
 }
@@ -803,5 +789,7 @@ enum err state_write(struct state *state, struct db *db) {
         err = write_additions(state, db);
     if (err == OK)
         err = write_own(state, db);
+    if (err == OK)
+        err = keys_write(state, db);
     return err == OK ? write_media(state, db) : err;
 }

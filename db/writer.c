@@ -330,7 +330,7 @@ static void start_state(struct store *store, struct batch *batch) {
     int64_t now_ms = clock_now_ms();
     arena_init(&batch->arena, LIMIT_BATCH_ARENA_BYTES);
     cache_trim(&store->cache);
-    state_init(&batch->state, &batch->arena, store->config, &store->cache, &store->place.ids);
+    state_init(&batch->state, &batch->arena, store->config, &store->cache, &store->keys, &store->place.ids);
     batch->state.now_ms = now_ms > store->last_ms ? now_ms : store->last_ms;
     batch->previous_id = store->last_id;
     batch->state.last_id = batch->previous_id;
@@ -475,6 +475,7 @@ static enum err settle(struct store *store, const struct batch *batch) {
 static void keep(struct store *store, struct batch *batch) {
     head_keep(store, batch->state.last_id, batch->tag);
     cache_keep(&store->cache, &batch->state);
+    keys_keep(&store->keys, &batch->state);
     note_residue(store, batch);
 }
 
@@ -483,6 +484,8 @@ static enum err attempt(struct store *store, struct batch *batch) {
     batch->log_number = atomic_load(&store->log_number);
     enum err err = head_begin(store);
     start_state(store, batch);
+    if (err == OK)
+        err = keys_refresh(&store->keys, store->db, batch->state.now_ms);
     if (err == OK)
         err = run_in_transaction(store, batch);
     if (err == ERR_DATABASE_UNKNOWN)

@@ -1,6 +1,7 @@
 /* The load generator: what all of its files share. Each scenario is one file that runs on the main thread and prints one table.
  *
- * Only libc and threads are used, nothing of the server's code: a mistake there cannot hide itself here. */
+ * Only libc and threads are used, nothing of the server's code: a mistake there cannot hide itself here. (But stored.c, which measures nothing, fills a database
+ * with the server's own filters.) */
 #pragma once
 
 #include <stdbool.h>
@@ -9,7 +10,7 @@
 #include <time.h>
 
 #define MUST_USE __attribute__((warn_unused_result))
-#define PRINTF_LIKE(position, first) __attribute__((format(printf, position, first)))
+#define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_SECOND UINT64_C(1000000000)

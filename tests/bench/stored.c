@@ -5,9 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/limits.h"
+#include "db/key_filter.h"
+
 #define POSITION_BITS 16 /* an id is a position of the log, and so many bits of tag */
 #define TAG 1
-#define KEY_PERIOD_MS 302400000 /* what table idempotency is divided by: half a week */
+#define KEY_ENTRY_BYTES 40 /* of a row of key_block: db/keys.h */
 
 struct chat {
     sqlite3_int64 id, author_id;
@@ -20,7 +23,7 @@ struct filling {
     struct chat *chats; /* owned */
     uint32_t chat_count;
     sqlite3_int64 last_position, now_ms;
-    uint64_t first_id;
+    uint64_t first_id, random_state;
     char *text; /* owned */
 };
 
@@ -141,35 +144,59 @@ static bool write_chats(struct filling *filling) {
 
 /* ---- Keys ---- */
 
-/* A user's keys over all of the range, in ascending order: the table is the same as after random ones, and made much faster. */
-static bool write_keys_of(struct filling *filling, sqlite3_stmt *statement, const struct chat *chat, uint64_t *random_state) {
-    uint64_t count = (uint64_t)chat->last_seq, stride = count ? UINT64_MAX / count : 0;
+struct run_statements {
+    sqlite3_stmt *block, *run;
+};
+
+static bool bind_block(sqlite3_stmt *statement, sqlite3_int64 id, const uint8_t *entries) {
+    return sqlite3_bind_int64(statement, 1, id) == SQLITE_OK &&
+           sqlite3_bind_blob(statement, 2, entries, KEY_RUN_PART_KEYS * KEY_ENTRY_BYTES, SQLITE_STATIC) == SQLITE_OK;
+}
+
+static bool bind_run(const struct filling *filling, sqlite3_stmt *statement, uint64_t run, const uint8_t *filter, size_t size) {
+    return sqlite3_bind_int64(statement, 1, (sqlite3_int64)run) == SQLITE_OK &&
+           sqlite3_bind_int64(statement, 2, filling->now_ms / IDEMPOTENCY_PERIOD_MS) == SQLITE_OK &&
+           sqlite3_bind_blob(statement, 3, filter, (int)size, SQLITE_STATIC) == SQLITE_OK;
+}
+
+/* In runs, as the server makes them (db/keys.h); the last ones stay recent. The runs' keys are random, which is what matters to those who ask for others. */
+static bool write_run(struct filling *filling, const struct run_statements *statements, uint64_t run, uint8_t *bytes) {
+    size_t bit_count = key_filter_size(LIMIT_KEY_RUN), parts = bit_count / key_filter_size(KEY_RUN_PART_KEYS);
+    uint8_t *filter = bytes + KEY_RUN_PART_KEYS * KEY_ENTRY_BYTES;
     bool written = true;
-    for (uint64_t i = 0; written && i < count && !bench_interrupted(); i++) {
-        sqlite3_int64 key = (sqlite3_int64)(i * stride + random_next(random_state) % stride + (UINT64_C(1) << 63));
-        written = sqlite3_bind_int64(statement, 1, filling->now_ms / KEY_PERIOD_MS) == SQLITE_OK &&
-                  sqlite3_bind_int64(statement, 2, chat->author_id) == SQLITE_OK && sqlite3_bind_int64(statement, 3, key) == SQLITE_OK &&
-                  sqlite3_bind_int64(statement, 4, chat->last_id) == SQLITE_OK && step(statement);
+    memset(filter, 0, bit_count / 8);
+    for (uint32_t i = 0; i < LIMIT_KEY_RUN; i++)
+        key_filter_put(filter, bit_count, 1, random_next(&filling->random_state));
+    for (size_t part = 0; written && part < parts; part++) {
+        for (size_t i = 0; i < KEY_RUN_PART_KEYS * KEY_ENTRY_BYTES; i += sizeof(uint64_t))
+            memcpy(bytes + i, &(uint64_t){ random_next(&filling->random_state) }, sizeof(uint64_t));
+        written = bind_block(statements->block, (sqlite3_int64)(run * KEY_RUN_PARTS_MAX + part), bytes) && step(statements->block);
     }
+    return written && bind_run(filling, statements->run, run, filter, bit_count / 8) && step(statements->run);
+}
+
+static bool write_runs(struct filling *filling, const struct run_statements *statements) {
+    uint8_t *bytes = malloc(KEY_RUN_PART_KEYS * KEY_ENTRY_BYTES + key_filter_size(LIMIT_KEY_RUN) / 8);
+    bool written = bytes;
+    for (uint64_t run = 1; written && run <= filling->plan->message_count / LIMIT_KEY_RUN && !bench_interrupted(); run++)
+        written = write_run(filling, statements, run, bytes);
+    free(bytes);
     return written;
 }
 
 static bool write_keys(struct filling *filling) {
-    sqlite3_stmt *statement = NULL;
-    uint64_t random_state = 1;
-    bool written = prepare(
-        filling->db,
-        "INSERT OR IGNORE INTO idempotency(period, user_id, idempotency_key, request, result_id) VALUES(?1, ?2, ?3, randomblob(16), ?4)",
-        &statement);
-    for (uint32_t i = 0; written && i < filling->chat_count; i++)
-        written = write_keys_of(filling, statement, &filling->chats[i], &random_state);
-    sqlite3_finalize(statement);
+    struct run_statements statements = { 0 };
+    bool written = prepare(filling->db, "INSERT INTO key_block(id, entries) VALUES(?1, ?2)", &statements.block) &&
+                   prepare(filling->db, "INSERT INTO key_run(id, period, until_id, filter) VALUES(?1, ?2, 0, ?3)", &statements.run) &&
+                   write_runs(filling, &statements);
+    sqlite3_finalize(statements.block);
+    sqlite3_finalize(statements.run);
     return written;
 }
 
 enum outcome stored_fill(const struct server *server, const struct population *population, const struct stored_plan *plan,
                          uint64_t *ret_first_id) {
-    struct filling filling = { .plan = plan, .text = malloc(plan->text_bytes + 1) };
+    struct filling filling = { .plan = plan, .random_state = 1, .text = malloc(plan->text_bytes + 1) };
     bool filled = filling.text && open_database(server, &filling) && read_log(&filling) && read_chats(&filling, population);
     if (filled) {
         memset(filling.text, 'x', plan->text_bytes);

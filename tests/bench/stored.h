@@ -14,6 +14,6 @@ struct stored_plan {
     uint32_t text_bytes;
 };
 
-/* Appends the messages to the log, each with its Idempotency-Key; `ret_first_id` is the first chat's first message. */
+/* Appends the messages to the log, and as many idempotency keys; `ret_first_id` is the first chat's first message. */
 enum outcome stored_fill(const struct server *server, const struct population *population, const struct stored_plan *plan,
                          uint64_t *ret_first_id) MUST_USE;

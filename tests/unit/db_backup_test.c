@@ -156,7 +156,7 @@ static const struct query sqlite_columns = { "SELECT m.name || '.' || c.name || 
                                              " JOIN pragma_table_info(m.name) c WHERE m.type = 'table' ORDER BY m.name, c.cid" };
 static const struct query mariadb_columns = {
     "SELECT c.table_name || '.' || c.column_name || CASE WHEN c.data_type = 'bigint' THEN ' n'"
-    " WHEN c.data_type IN ('varchar', 'text', 'mediumtext') THEN ' t' WHEN c.data_type = 'varbinary' THEN ' b' ELSE c.data_type END"
+    " WHEN c.data_type IN ('varchar', 'text', 'mediumtext') THEN ' t' WHEN c.data_type IN ('varbinary', 'mediumblob') THEN ' b' ELSE c.data_type END"
     " || coalesce((SELECT ' ' || s.seq_in_index FROM information_schema.statistics s WHERE s.table_schema = database()"
     " AND s.table_name = c.table_name AND s.column_name = c.column_name AND s.index_name = 'PRIMARY'), '')"
     " FROM information_schema.columns c WHERE c.table_schema = database() ORDER BY c.table_name, c.ordinal_position"

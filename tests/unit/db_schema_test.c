@@ -82,7 +82,7 @@ static const struct query sqlite_columns = {
     " || coalesce(' default ' || c.dflt_value, '') FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'"
 };
 static const struct query mariadb_columns = {
-    "SELECT table_name || '.' || column_name || CASE WHEN data_type = 'bigint' THEN ' number' WHEN data_type = 'varbinary' THEN ' bytes'"
+    "SELECT table_name || '.' || column_name || CASE WHEN data_type = 'bigint' THEN ' number' WHEN data_type IN ('varbinary', 'mediumblob') THEN ' bytes'"
     " WHEN data_type IN ('varchar', 'text', 'mediumtext') THEN ' text' ELSE data_type END"
     " || CASE WHEN is_nullable = 'NO' THEN ' not null' ELSE '' END"
     " || CASE WHEN coalesce(column_default, 'NULL') = 'NULL' THEN '' ELSE ' default ' || column_default END"

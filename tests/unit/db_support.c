@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "db/store_internal.h"
+
 /* ---- Databases ---------------------------------------------------------------------------------------------------------------------- */
 
 bool is_on_mariadb(void) { return getenv("PARLEY_TEST_DB") != NULL; }
@@ -74,6 +76,8 @@ void fixture_open(struct fixture *fixture) {
     char problem[256] = "";
     if (store_open(&fixture->config, &fixture->store, problem, sizeof problem) != OK)
         fail_msg("store_open: %s", problem);
+    if (fixture->key_run)
+        fixture->store->keys.run_size = fixture->key_run;
     if (fixture->listener)
         store_on_commit(fixture->store, fixture->listener, fixture->listener_context);
     assert_int_equal(store_start(fixture->store), OK);

@@ -351,9 +351,10 @@ static void execute(const struct fixture *fixture, const char *sql) {
 #define UNDO_9 "DROP TABLE block; DROP TABLE contact; ALTER TABLE chat DROP COLUMN blockers;"
 #define UNDO_10 "DROP TABLE report;"
 #define UNDO_11 "ALTER TABLE chat DROP COLUMN is_public;"
+#define UNDO_12 "DROP TABLE recent_key; DROP TABLE key_run; DROP TABLE key_block;"
 /* A database as the first release left it. */
 static const char undo_later_steps[] =
-    UNDO_11 UNDO_10 UNDO_9 UNDO_8 UNDO_7 UNDO_6 UNDO_5 UNDO_4 UNDO_3 UNDO_2 "DELETE FROM migration WHERE step >= 2;";
+    UNDO_12 UNDO_11 UNDO_10 UNDO_9 UNDO_8 UNDO_7 UNDO_6 UNDO_5 UNDO_4 UNDO_3 UNDO_2 "DELETE FROM migration WHERE step >= 2;";
 
 static void an_older_database_is_carried_on(void **state) {
     struct fixture *fixture = *state;

@@ -1,0 +1,258 @@
+/* Idempotency keys in memory, in runs and in the table of earlier versions. Time stands still but for pass_periods(). */
+#include "db_support.h"
+#include "unit.h"
+
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/limits.h"
+#include "db/key_filter.h"
+#include "db/store_internal.h"
+
+static _Atomic int64_t wall_ms = 6000 * IDEMPOTENCY_PERIOD_MS;
+
+int clock_gettime(clockid_t clock, struct timespec *out) {
+    if (clock != CLOCK_REALTIME)
+        return (int)syscall(SYS_clock_gettime, clock, out);
+    int64_t now_ms = atomic_load(&wall_ms);
+    *out = (struct timespec){ .tv_sec = now_ms / 1000, .tv_nsec = now_ms % 1000 * 1000000 };
+    return 0;
+}
+
+static void pass_periods(int count) { atomic_fetch_add(&wall_ms, count * IDEMPOTENCY_PERIOD_MS); }
+
+/* ---- Filters ------------------------------------------------------------------------------------------------------------------------ */
+
+/* Adds a run of the keys from `first` on, all of one user. */
+static void add_run(struct key_filters *filters, uint64_t run_id, uint64_t period, uint64_t first, size_t count) {
+    size_t bit_count = key_filter_size(count);
+    uint8_t *filter = calloc(1, bit_count / 8);
+    assert_non_null(filter);
+    for (size_t i = 0; i < count; i++)
+        key_filter_put(filter, bit_count, 7, first + i);
+    assert_int_equal(key_filters_reserve(filters, bit_count), OK);
+    key_filters_add(filters, run_id, period, filter, bit_count);
+    free(filter);
+}
+
+/* How many runs may hold it, and whether the one that is looked for is among them. */
+static size_t count_matches(const struct key_filters *filters, uint64_t key, uint64_t first_period, uint64_t run_id, bool *ret_found) {
+    struct key_search search = { 0 };
+    struct key_match match;
+    size_t count = 0;
+    *ret_found = false;
+    for (; key_filters_next(filters, 7, key, first_period, &search, &match); count++)
+        *ret_found = *ret_found || match.run_id == run_id;
+    return count;
+}
+
+#define RUNS 70 /* more than two groups */
+#define KEYS 500
+
+static void every_key_is_found_in_its_run_and_few_elsewhere(void **state) {
+    struct key_filters filters = { 0 };
+    size_t matches = 0;
+    bool found;
+    (void)state;
+    for (uint64_t run = 1; run <= RUNS; run++)
+        add_run(&filters, run, run / 10, run * KEYS, KEYS);
+    for (uint64_t key = KEYS; key < (RUNS + 1) * KEYS; key++) {
+        matches += count_matches(&filters, key, 0, key / KEYS, &found);
+        assert_true(found);
+    }
+    assert_in_range(matches, RUNS * KEYS, RUNS * KEYS * 101 / 100);
+    assert_int_equal(count_matches(&filters, 35 * KEYS, 4, 35, &found), 0);
+    key_filters_forget(&filters, 5);
+    assert_in_range(count_matches(&filters, 49 * KEYS, 0, 49, &found), 0, 1);
+    assert_false(found);
+    count_matches(&filters, 50 * KEYS, 0, 50, &found);
+    assert_true(found);
+    key_filters_forget(&filters, 100);
+    assert_int_equal(filters.count, 0);
+    key_filters_release(&filters);
+}
+
+/* Few keys and many share no group. */
+static void filters_of_all_sizes_stand_side_by_side(void **state) {
+    struct key_filters filters = { 0 };
+    static const size_t counts[] = { 1, 3000, 31, 3000, 1 };
+    bool found;
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(counts); i++)
+        add_run(&filters, i + 1, 1, (i + 1) * 10000, counts[i]);
+    for (size_t i = 0; i < COUNT_OF(counts); i++) {
+        count_matches(&filters, (i + 1) * 10000 + counts[i] - 1, 0, i + 1, &found);
+        assert_true(found);
+    }
+    key_filters_release(&filters);
+}
+
+/* ---- Runs --------------------------------------------------------------------------------------------------------------------------- */
+
+static const struct query count_recent = { "SELECT count(*) FROM recent_key" };
+static const struct query count_runs = { "SELECT count(*) FROM key_run" };
+static const struct query count_blocks = { "SELECT count(*) FROM key_block" };
+static const struct query count_older = { "SELECT count(*) FROM idempotency" };
+
+/* Posts, or repeats, the message of a key; returns its id. */
+static uint64_t post_key(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, uint64_t key, bool expect_repeated) {
+    struct command command;
+    assert_int_equal(post(fixture, user_id, chat_id, "m", key, &command), OK);
+    assert_int_equal(command.out.existed, expect_repeated);
+    uint64_t id = command.out.id;
+    command_release(&command);
+    return id;
+}
+
+#define POSTS 50
+
+static void keys_are_known_wherever_they_are(void **state) {
+    struct fixture *fixture = *state;
+    uint64_t ids[POSTS];
+    struct command other;
+    fixture->key_run = 8;
+    fixture_reopen(fixture);
+    uint64_t ann = make_user(fixture, "ann"), bob = make_user(fixture, "bob"), chat = make_group(fixture, ann, &bob, 1);
+    for (uint64_t i = 0; i < POSTS; i++)
+        ids[i] = post_key(fixture, ann, chat, i + 1, false);
+    assert_int_equal(count_rows(&fixture->config, &count_runs), (POSTS - 1) / 8);
+    for (int round = 0; round < 2; round++) {
+        for (uint64_t i = 0; i < POSTS; i++)
+            assert_int_equal(post_key(fixture, ann, chat, i + 1, true), ids[i]);
+        fixture_reopen(fixture);
+    }
+    assert_int_equal(post(fixture, ann, chat, "else", 3, &other), ERR_IDEMPOTENCY_MISMATCH);
+    command_release(&other);
+    post_key(fixture, bob, chat, 3, false);
+    sweep_all(fixture);
+    assert_in_range(count_rows(&fixture->config, &count_recent), 1, 8);
+    assert_int_equal(count_rows(&fixture->config, &count_older), 0);
+    fixture_reopen(fixture);
+    assert_int_equal(post_key(fixture, ann, chat, POSTS, true), ids[POSTS - 1]);
+    assert_int_equal(post_key(fixture, ann, chat, 1, true), ids[0]);
+}
+
+/* What is left of them on disk goes with the cleanup. */
+static void keys_end_with_their_period(void **state) {
+    struct fixture *fixture = *state;
+    fixture->key_run = 4;
+    fixture_reopen(fixture);
+    uint64_t ann = make_user(fixture, "cat"), chat = make_group(fixture, ann, NULL, 0);
+    for (uint64_t key = 1; key <= 10; key++)
+        post_key(fixture, ann, chat, key, false);
+    pass_periods(IDEMPOTENCY_PERIODS - 1);
+    for (uint64_t key = 1; key <= 10; key++)
+        post_key(fixture, ann, chat, key, true);
+    post_key(fixture, ann, chat, 11, false); /* those of before are a run, though too few */
+    pass_periods(1);
+    post_key(fixture, ann, chat, 1, false);
+    post_key(fixture, ann, chat, 10, false);
+    post_key(fixture, ann, chat, 11, true);
+    pass_periods(IDEMPOTENCY_PERIODS);
+    post_key(fixture, ann, chat, 1, false);
+    sweep_all(fixture);
+    assert_int_equal(count_rows(&fixture->config, &count_runs), 0);
+    assert_int_equal(count_rows(&fixture->config, &count_blocks), 0);
+    assert_int_equal(count_rows(&fixture->config, &count_recent), 1);
+    fixture_reopen(fixture);
+    post_key(fixture, ann, chat, 1, true);
+    pass_periods(IDEMPOTENCY_PERIODS);
+    sweep_all(fixture);
+    assert_int_equal(count_rows(&fixture->config, &count_recent), 0);
+    post_key(fixture, ann, chat, 1, false);
+    post_key(fixture, ann, chat, 1, true);
+}
+
+static void keys_of_earlier_versions_hold(void **state) {
+    struct fixture *fixture = *state;
+    uint64_t ann = make_user(fixture, "dan"), chat = make_group(fixture, ann, NULL, 0);
+    uint64_t id = post_key(fixture, ann, chat, 0, false); /* none */
+    char sql[256];
+    struct db *db = open_database(fixture->url, DB_WRITER);
+    snprintf(sql, sizeof sql,
+             "INSERT INTO idempotency(period, user_id, idempotency_key, request, result_id) VALUES(%lld, %llu, 5, %s, %llu)",
+             (long long)(atomic_load(&wall_ms) / IDEMPOTENCY_PERIOD_MS), (unsigned long long)ann, "x'6d000000000000000000000000000000'",
+             (unsigned long long)id);
+    assert_int_equal(db->driver->execute(db, sql), OK);
+    db_close(db);
+    fixture_reopen(fixture);
+    assert_int_equal(post_key(fixture, ann, chat, 5, true), id);
+    post_key(fixture, ann, chat, 6, false);
+    post_key(fixture, ann, chat, 6, true);
+    assert_int_equal(count_rows(&fixture->config, &count_older), 1);
+    pass_periods(IDEMPOTENCY_PERIODS);
+    sweep_all(fixture);
+    assert_int_equal(count_rows(&fixture->config, &count_older), 0);
+    post_key(fixture, ann, chat, 5, false);
+}
+
+/* ---- Several writers ---------------------------------------------------------------------------------------------------------------- */
+
+struct other {
+    struct config config;
+    struct fixture fixture; /* its store alone, for the short forms of commands */
+};
+
+static void other_open(struct other *other, const struct fixture *fixture, size_t key_run) {
+    char problem[256] = "";
+    *other = (struct other){ .config = fixture->config };
+    if (store_open(&other->config, &other->fixture.store, problem, sizeof problem) != OK)
+        fail_msg("store_open: %s", problem);
+    other->fixture.store->keys.run_size = key_run;
+    assert_int_equal(store_start(other->fixture.store), OK);
+}
+
+/* They write in turns of different lengths, and both make runs. */
+static void writers_know_each_others_keys(void **state) {
+    struct fixture *fixture = *state;
+    struct other other;
+    uint64_t ids[POSTS];
+    skip_without_mariadb();
+    fixture->key_run = 5;
+    fixture_reopen(fixture);
+    uint64_t ann = make_user(fixture, "eve"), chat = make_group(fixture, ann, NULL, 0);
+    other_open(&other, fixture, 3);
+    for (uint64_t i = 0; i < POSTS; i++)
+        ids[i] = post_key(i % 7 < 3 ? fixture : &other.fixture, ann, chat, i + 1, false);
+    for (uint64_t i = 0; i < POSTS; i++) {
+        assert_int_equal(post_key(&other.fixture, ann, chat, i + 1, true), ids[i]);
+        assert_int_equal(post_key(fixture, ann, chat, i + 1, true), ids[i]);
+    }
+    store_close(other.fixture.store);
+}
+
+/* A server that forgets what it had shown, as one without durable commits does. */
+static void a_writer_forgets_what_the_database_forgot(void **state) {
+    struct fixture *fixture = *state;
+    struct other other;
+    skip_without_mariadb();
+    fixture->key_run = 4;
+    fixture_reopen(fixture);
+    uint64_t ann = make_user(fixture, "fay"), chat = make_group(fixture, ann, NULL, 0);
+    other_open(&other, fixture, 4);
+    for (uint64_t key = 1; key <= 10; key++)
+        post_key(fixture, ann, chat, key, false);
+    struct db *db = open_database(fixture->url, DB_WRITER);
+    assert_int_equal(db->driver->execute(db, "DELETE FROM recent_key; DELETE FROM key_run; DELETE FROM key_block"), OK);
+    db_close(db);
+    post_key(&other.fixture, ann, chat, 11, false);
+    post_key(fixture, ann, chat, 10, false);
+    post_key(fixture, ann, chat, 1, false);
+    post_key(fixture, ann, chat, 11, true);
+    store_close(other.fixture.store);
+}
+
+int main(void) {
+    alarm(120);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_key_is_found_in_its_run_and_few_elsewhere),
+        cmocka_unit_test(filters_of_all_sizes_stand_side_by_side),
+        cmocka_unit_test_setup_teardown(keys_are_known_wherever_they_are, fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(keys_end_with_their_period, fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(keys_of_earlier_versions_hold, fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(writers_know_each_others_keys, fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_writer_forgets_what_the_database_forgot, fixture_set_up, fixture_tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
