@@ -87,6 +87,7 @@ struct http {
     size_t spare_count;
 
     _Atomic(struct request *) completed; /* newest first */
+    _Atomic bool asleep;                 /* the loop waits, or is about to; whoever clears it has to wake the loop */
     _Atomic bool draining, stopping;
     pthread_mutex_t mutex;
     pthread_cond_t idle;
@@ -553,13 +554,20 @@ static void wake(struct http *http) {
     (void)written; /* EAGAIN: it is awake already */
 }
 
+/* A loop that is awake looks at the list before it sleeps: of a batch only the first wakes it. Either this sees that it sleeps, or it sees the request
+ * (may_sleep), for both write first and read then, in one order for all. */
 void http_complete(struct http *http, struct request *request) {
     struct request *newest = atomic_load_explicit(&http->completed, memory_order_relaxed);
     do
         request->next = newest;
-    while (!atomic_compare_exchange_weak_explicit(&http->completed, &newest, request, memory_order_release, memory_order_relaxed));
-    if (newest == NULL)
+    while (!atomic_compare_exchange_weak(&http->completed, &newest, request));
+    if (atomic_load(&http->asleep) && atomic_exchange(&http->asleep, false))
         wake(http);
+}
+
+static bool may_sleep(struct http *http) {
+    atomic_store(&http->asleep, true);
+    return atomic_load(&http->completed) == NULL;
 }
 
 static void come_back(struct http *http, struct request *request) {
@@ -648,7 +656,11 @@ static void *loop(void *argument) {
     struct epoll_event events[16];
     int64_t stop_ms = INT64_MAX;
     while (http->now_ms < stop_ms && !(http->stopping && http->running == 0)) {
-        int ready = epoll_wait(http->epoll_fd, events, sizeof(events) / sizeof(events[0]), timeout_of(http));
+        int timeout_ms = timeout_of(http);
+        if (timeout_ms != 0 && !may_sleep(http))
+            timeout_ms = 0;
+        int ready = epoll_wait(http->epoll_fd, events, sizeof(events) / sizeof(events[0]), timeout_ms);
+        atomic_store(&http->asleep, false);
         http->now_ms = clock_monotonic_ms();
         handle_events(http, events, ready);
         run_daemon(http);
