@@ -521,5 +521,5 @@ void dispatch_release(struct request *request) {
     frame_drop(request->answer.frame);
     buf_release(&request->answer.body);
     buf_release(&request->body);
-    arena_release(&request->arena);
+    arena_reset(&request->arena);
 }

@@ -126,16 +126,18 @@ static void expire_list(struct http *http, const struct deadline_list *list) {
 
 /* ---- Requests ---- */
 
+/* Spare ones keep a block of their arenas. */
 static struct request *request_new(struct http *http) {
     struct request *request = http->spare;
     if (request != NULL) {
+        struct arena arena = request->arena;
         http->spare = request->next;
         http->spare_count--;
         memset(request, 0, sizeof(*request));
-    } else if ((request = calloc(1, sizeof(*request))) == NULL) {
-        return NULL;
+        request->arena = arena;
+    } else if ((request = calloc(1, sizeof(*request))) != NULL) {
+        arena_init(&request->arena, LIMIT_REQUEST_ARENA_BYTES);
     }
-    arena_init(&request->arena, LIMIT_REQUEST_ARENA_BYTES);
     return request;
 }
 
@@ -152,6 +154,7 @@ static void request_free(struct http *http, struct request *request) {
     set_running(http, request, false);
     dispatch_release(request);
     if (http->spare_count >= SPARE_REQUESTS) {
+        arena_release(&request->arena);
         free(request);
         return;
     }
@@ -799,6 +802,7 @@ static void close_descriptors(struct http *http) {
 static void free_spares(struct http *http) {
     while (http->spare != NULL) {
         struct request *next = http->spare->next;
+        arena_release(&http->spare->arena);
         free(http->spare);
         http->spare = next;
     }
