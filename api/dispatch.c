@@ -310,6 +310,8 @@ static void look_up(struct request *request) {
 
 /* On a reader's thread. */
 static enum err resolve(struct request *request) {
+    if (request->reader == NULL)
+        return ERR_DATABASE_UNAVAILABLE;
     if (request->credential == CREDENTIAL_TICKET)
         return read_ticket(request->reader, request->token, &request->session, &request->ticket_unused);
     return read_session(request->reader, request->token, &request->session);
@@ -467,6 +469,8 @@ void dispatch_continue(struct request *request) {
 }
 
 static enum err handle_elsewhere(struct request *request) {
+    if (request->reader == NULL)
+        return ERR_DATABASE_UNAVAILABLE;
     enum err err = request->route->handle(request);
     if (err == OK && !request->has_command)
         representation_choose(request);
@@ -517,5 +521,5 @@ void dispatch_release(struct request *request) {
     frame_drop(request->answer.frame);
     buf_release(&request->answer.body);
     buf_release(&request->body);
-    arena_release(&request->arena);
+    arena_reset(&request->arena);
 }

@@ -20,7 +20,7 @@ void dispatch_continue(struct request *request);
 void dispatch_detach_failed(struct request *request, enum err err);
 /* A worker_function (workers.h): the step that waits for a database reader. */
 void dispatch_work(struct request *request);
-/* Frees what the request holds; not the request itself. */
+/* Frees what the request holds; not the request itself, nor a small block of its arena. */
 void dispatch_release(struct request *request);
 
 /* For admit() functions: takes one of the log-in attempts of an account; `account` is anything that names it. */

@@ -2,8 +2,12 @@
  * head.c and handover.c.
  *
  * The daemon has no thread of its own: its epoll descriptor is watched by ours. (With its own threads releases up to 1.0.1 wait with the full timeout
- * after exactly 128 ready connections; and waking a suspended connection from another thread wakes nobody.) A request that waits is a suspended
- * connection; whoever completes it puts it on a list and wakes the loop, which answers and resumes.
+ * after exactly 128 ready connections; and waking a suspended connection from another thread wakes nobody.) Whoever completes a request puts it on a
+ * list and wakes the loop, which answers.
+ *
+ * A request that waits is a suspended connection, or it lingers: then the daemon counts its connection among the ready ones and asks for it in each run,
+ * which advance() answers with nothing. Suspending costs two epoll_ctl() and a recv() in vain, so what waits for a commit, and nothing else, lingers: not
+ * too many, and not for long. The daemon watches the connections of those that linger. When one ends its request is orphaned: it goes when it comes back.
  *
  * MHD_USE_TURBO: the daemon closes its descriptor without shutdown(), so that a duplicate of it lives on as a stream (handover.h). */
 #include "api/http.h"
@@ -43,6 +47,9 @@
 #define POOL_BYTES (LIMIT_HEAD_BYTES + 4096)
 #define RUNS_PER_TURN 8    /* of the daemon, before the loop looks at its own descriptors again */
 #define SPARE_REQUESTS 512 /* kept for reuse */
+#define LINGERING_MAX 512  /* each run of the daemon asks for all of them */
+#define LINGER_US 50000
+#define LINGER_RUN_MS 1 /* while requests linger the daemon never says that nothing is ready, so it is asked again that often */
 #define STOP_MS 5000
 #define BLOB_WRITE_BYTES (16 * 1024) /* of a block given to the socket at once */
 
@@ -69,15 +76,18 @@ struct http {
     struct deadline_list waiting;   /* for the next request, or for the peer to read its answer */
     int64_t now_ms;                 /* monotonic, of this turn */
     bool again;                     /* the daemon has to run once more before the loop may sleep */
+    bool moved;                     /* in the daemon's last run something happened to a connection or a request */
     size_t connections;
     size_t begun;      /* requests whose head is there */
     size_t held_bytes; /* of received bodies and of answers that are being sent */
     size_t running;    /* of those, complete ones: they may be suspended, or elsewhere */
+    size_t lingering;  /* of those */
     uint64_t request_seed, request_count;
     struct request *spare;
     size_t spare_count;
 
     _Atomic(struct request *) completed; /* newest first */
+    _Atomic bool asleep;                 /* the loop waits, or is about to; whoever clears it has to wake the loop */
     _Atomic bool draining, stopping;
     pthread_mutex_t mutex;
     pthread_cond_t idle;
@@ -116,16 +126,18 @@ static void expire_list(struct http *http, const struct deadline_list *list) {
 
 /* ---- Requests ---- */
 
+/* Spare ones keep a block of their arenas. */
 static struct request *request_new(struct http *http) {
     struct request *request = http->spare;
     if (request != NULL) {
+        struct arena arena = request->arena;
         http->spare = request->next;
         http->spare_count--;
         memset(request, 0, sizeof(*request));
-    } else if ((request = calloc(1, sizeof(*request))) == NULL) {
-        return NULL;
+        request->arena = arena;
+    } else if ((request = calloc(1, sizeof(*request))) != NULL) {
+        arena_init(&request->arena, LIMIT_REQUEST_ARENA_BYTES);
     }
-    arena_init(&request->arena, LIMIT_REQUEST_ARENA_BYTES);
     return request;
 }
 
@@ -142,6 +154,7 @@ static void request_free(struct http *http, struct request *request) {
     set_running(http, request, false);
     dispatch_release(request);
     if (http->spare_count >= SPARE_REQUESTS) {
+        arena_release(&request->arena);
         free(request);
         return;
     }
@@ -175,12 +188,37 @@ static void suspend(struct request *request) {
     request->suspended = true;
 }
 
+static bool may_linger(const struct http *http, const struct request *request) {
+    if (request->lingers)
+        return http->now_ms * 1000 - request->started_us < LINGER_US;
+    return request->is_independent && http->lingering < LINGERING_MAX;
+}
+
+static void set_lingering(struct http *http, struct request *request, bool lingers) {
+    if (lingers && !request->lingers)
+        http->lingering++;
+    if (!lingers && request->lingers)
+        http->lingering--;
+    request->lingers = lingers;
+}
+
+/* In the daemon's callback. */
+static void put_aside(struct http *http, struct request *request) {
+    bool lingers = may_linger(http, request);
+    set_lingering(http, request, lingers);
+    if (!lingers)
+        suspend(request);
+}
+
 static void resume(struct request *request) {
+    struct http *http = request->connection->http;
+    http->again |= request->lingers;
+    set_lingering(http, request, false);
     if (!request->suspended)
         return;
     request->suspended = false;
     MHD_resume_connection(request->connection->daemon_connection);
-    request->connection->http->again = true;
+    http->again = true;
 }
 
 /* ---- Transfers ---- */
@@ -210,6 +248,7 @@ static ssize_t send_blob(void *context, uint64_t position, char *out, size_t siz
     size_t given = request->err == OK ? blob_give(request, position, out, size) : 0;
     if (given > 0) {
         expect(request->connection, &request->connection->http->waiting);
+        request->connection->http->moved = true;
         return (ssize_t)given;
     }
     return request->err == OK && pass_block(request) == OK ? 0 : MHD_CONTENT_READER_END_WITH_ERROR;
@@ -393,10 +432,11 @@ static bool hand_over(struct request *request) {
     return false;
 }
 
-/* Called when the request is complete, and again when a connection was resumed without an answer: for a hand-over. */
+/* Called when the request is complete, again in each run while it lingers, and when a connection was resumed without an answer: for a hand-over. */
 static enum MHD_Result advance(struct http *http, struct request *request) {
     if (!request->dispatched) {
         request->dispatched = true;
+        http->moved = true;
         set_running(http, request, true);
         deadline_clear(&request->connection->deadline);
         dispatch_run(request);
@@ -406,7 +446,7 @@ static enum MHD_Result advance(struct http *http, struct request *request) {
             return MHD_NO;
     if (request->answered)
         return request->unanswerable ? MHD_NO : MHD_YES;
-    suspend(request);
+    put_aside(http, request);
     return MHD_YES;
 }
 
@@ -414,11 +454,10 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
                                   const char *upload, size_t *upload_size, void **request_context) {
     struct http *http = context;
     struct request *request = *request_context;
-    if (request == NULL)
-        return begin(http, mhd, url, method, version, request_context);
-    if (*upload_size > 0)
-        return receive(request, upload, upload_size);
-    return advance(http, request);
+    if (request != NULL && *upload_size == 0)
+        return advance(http, request);
+    http->moved = true;
+    return request == NULL ? begin(http, mhd, url, method, version, request_context) : receive(request, upload, upload_size);
 }
 
 static void *on_request_line(void *context, const char *uri, struct MHD_Connection *mhd) {
@@ -436,12 +475,20 @@ static void *on_request_line(void *context, const char *uri, struct MHD_Connecti
 
 void http_discarded(struct request *request) { request_free(request->server->http, request); }
 
+/* Its connection has ended while the writer has its command, which needs nothing of the connection. */
+static void orphan(struct http *http, struct request *request) {
+    set_lingering(http, request, false);
+    request->is_orphaned = true;
+}
+
 /* A file that is left over, and may be large, is closed and removed elsewhere; but not when the loop has ended, which it would come back to. */
 static void request_over(struct http *http, struct request *request) {
     http->held_bytes -= request->held_bytes;
     request->held_bytes = 0;
     request->connection = NULL;
-    if (!http->ended && dispatch_discard(request))
+    if (request->lingers)
+        orphan(http, request);
+    else if (!http->ended && dispatch_discard(request))
         set_running(http, request, true);
     else
         request_free(http, request);
@@ -451,6 +498,7 @@ static void on_completed(void *context, struct MHD_Connection *mhd, void **reque
     struct http *http = context;
     struct connection *connection = connection_of(mhd);
     struct request *request = *request_context;
+    http->moved = true;
     if (request != NULL)
         request_over(http, request);
     *request_context = NULL;
@@ -509,13 +557,27 @@ static void wake(struct http *http) {
     (void)written; /* EAGAIN: it is awake already */
 }
 
+/* A loop that is awake looks at the list before it sleeps: of a batch only the first wakes it. Either this sees that it sleeps, or it sees the request
+ * (may_sleep), for both write first and read then, in one order for all. */
 void http_complete(struct http *http, struct request *request) {
     struct request *newest = atomic_load_explicit(&http->completed, memory_order_relaxed);
     do
         request->next = newest;
-    while (!atomic_compare_exchange_weak_explicit(&http->completed, &newest, request, memory_order_release, memory_order_relaxed));
-    if (newest == NULL)
+    while (!atomic_compare_exchange_weak(&http->completed, &newest, request));
+    if (atomic_load(&http->asleep) && atomic_exchange(&http->asleep, false))
         wake(http);
+}
+
+static bool may_sleep(struct http *http) {
+    atomic_store(&http->asleep, true);
+    return atomic_load(&http->completed) == NULL;
+}
+
+static void come_back(struct http *http, struct request *request) {
+    if (request->is_orphaned)
+        request_free(http, request);
+    else
+        dispatch_continue(request);
 }
 
 /* In the order of completion, so that no request waits behind later ones. */
@@ -531,7 +593,7 @@ static void take_completed(struct http *http) {
     while (oldest != NULL) {
         struct request *next = oldest->next;
         oldest->next = NULL;
-        dispatch_continue(oldest);
+        come_back(http, oldest);
         oldest = next;
     }
 }
@@ -541,13 +603,14 @@ static bool daemon_is_busy(const struct http *http) {
     return MHD_get_timeout(http->daemon, &timeout) == MHD_YES && timeout == 0;
 }
 
-/* Runs the daemon until it has nothing ready, but not for ever: then the loop comes back at once. */
+/* Runs the daemon until it has nothing ready, but not for ever: then the loop comes back at once. Where requests linger it seems to have something ready
+ * always, and has as long as something happens; what a run may leave besides, as a part of a long head, is found by the run after LINGER_RUN_MS. */
 static void run_daemon(struct http *http) {
     for (int run = 0; run < RUNS_PER_TURN; run++) {
         take_completed(http);
-        http->again = false;
+        http->again = http->moved = false;
         MHD_run(http->daemon);
-        http->again |= daemon_is_busy(http);
+        http->again |= (http->lingering == 0 || http->moved) && daemon_is_busy(http);
         if (!http->again)
             return;
     }
@@ -568,6 +631,8 @@ static int timeout_of(struct http *http) {
     int timeout_ms = farewell_expire(http->farewell, http->now_ms);
     timeout_ms = deadline_sooner(&http->receiving, http->now_ms, timeout_ms);
     timeout_ms = deadline_sooner(&http->waiting, http->now_ms, timeout_ms);
+    if (http->lingering > 0 && (timeout_ms < 0 || timeout_ms > LINGER_RUN_MS))
+        timeout_ms = LINGER_RUN_MS;
     return http->again ? 0 : timeout_ms;
 }
 
@@ -594,7 +659,11 @@ static void *loop(void *argument) {
     struct epoll_event events[16];
     int64_t stop_ms = INT64_MAX;
     while (http->now_ms < stop_ms && !(http->stopping && http->running == 0)) {
-        int ready = epoll_wait(http->epoll_fd, events, sizeof(events) / sizeof(events[0]), timeout_of(http));
+        int timeout_ms = timeout_of(http);
+        if (timeout_ms != 0 && !may_sleep(http))
+            timeout_ms = 0;
+        int ready = epoll_wait(http->epoll_fd, events, sizeof(events) / sizeof(events[0]), timeout_ms);
+        atomic_store(&http->asleep, false);
         http->now_ms = clock_monotonic_ms();
         handle_events(http, events, ready);
         run_daemon(http);
@@ -733,6 +802,7 @@ static void close_descriptors(struct http *http) {
 static void free_spares(struct http *http) {
     while (http->spare != NULL) {
         struct request *next = http->spare->next;
+        arena_release(&http->spare->arena);
         free(http->spare);
         http->spare = next;
     }

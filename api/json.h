@@ -1,7 +1,7 @@
 /* JSON bodies, declared: a form names the fields a body may have, and form_read() turns a body into the struct the form describes.
  *
  * Everything that is wrong with a body is found here: not JSON, not an object, duplicate keys, NUL, broken UTF-8, too deep, unknown or missing
- * fields, wrong types, lengths out of range. Strings point into request->document and live as long as the request. */
+ * fields, wrong types, lengths out of range. Strings point into request->document or its arena, and live as long as the request. */
 #pragma once
 
 #include <stddef.h>
@@ -114,8 +114,8 @@ struct field {
 
 struct form {
     const struct field *fields;
-    size_t count;
-    size_t size; /* of the struct */
+    size_t count; /* at most 64 */
+    size_t size;  /* of the struct */
 };
 
 /* A form from an array of fields. */

@@ -84,6 +84,7 @@ enum err message_post(struct request *request) {
     if (err != OK)
         return err;
     struct command *command = request_command(request, COMMAND_MESSAGE_POST);
+    request->is_independent = true;
     command->in.message_post.chat_id = request->ids[PATH_CHAT_ID];
     command->in.message_post.text = form->text.bytes != NULL ? form->text.bytes : "";
     command->in.message_post.text_size = form->text.size;

@@ -49,7 +49,7 @@ static bool is_visible_ascii(const char *text, size_t size) {
 static uint64_t keyed_hash63(const struct request *request, const char *text, size_t size) {
     uint8_t mac[SHA256_SIZE];
     uint64_t bits;
-    hmac_sha256(store_secret(request->server->store), SHA256_SIZE, &(struct slice){ text, size }, 1, mac);
+    hmac_run(&request->server->secret, &(struct slice){ text, size }, 1, mac);
     memcpy(&bits, mac, sizeof(bits));
     return bits & ID_MAX;
 }
@@ -72,7 +72,7 @@ enum err request_idempotency(struct request *request) {
         { request->body.bytes, request->body.size },
     };
     uint8_t mac[SHA256_SIZE];
-    hmac_sha256(store_secret(request->server->store), SHA256_SIZE, parts, sizeof(parts) / sizeof(parts[0]), mac);
+    hmac_run(&request->server->secret, parts, sizeof(parts) / sizeof(parts[0]), mac);
     memcpy(idempotency->request, mac, sizeof(idempotency->request));
     return OK;
 }

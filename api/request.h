@@ -166,15 +166,18 @@ struct request {
     struct reader *reader; /* on a worker only */
     struct command command;
     bool has_command;
-    enum err err;           /* of the step that ran elsewhere */
+    bool is_independent; /* the command refers to nothing of the head: the request may wait for the writer when its connection has gone */
+    enum err err;        /* of the step that ran elsewhere */
     struct refusal refusal; /* field and detail of a problem */
     struct answer answer;
 
     /* http.c's */
     bool suspended;
-    bool dispatched; /* dispatch_run() was called */
-    bool running;    /* counted: it may be elsewhere, and comes back */
-    bool late;       /* its head came after the server had begun to drain */
+    bool lingers;     /* waits without being suspended */
+    bool is_orphaned; /* its connection ended while it lingered */
+    bool dispatched;  /* dispatch_run() was called */
+    bool running;     /* counted: it may be elsewhere, and comes back */
+    bool late;        /* its head came after the server had begun to drain */
     bool answered;
     bool unanswerable; /* the daemon did not take the answer */
     bool detach;

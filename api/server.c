@@ -100,6 +100,7 @@ enum err server_start(const struct server_parts *parts, struct server **ret_serv
         return ERR_NO_MEMORY;
     server->config = parts->config;
     server->store = parts->store;
+    hmac_key_init(&server->secret, store_secret(parts->store), SHA256_SIZE);
     server->hub = parts->hub;
     server->storage = parts->storage;
     server->secure_cookies = strncasecmp(parts->config->public_url, "https://", 8) == 0;

@@ -21,6 +21,7 @@ struct workers;
 struct server {
     const struct config *config;
     struct store *store;
+    struct hmac_key secret; /* the store's */
     struct hub *hub;
     struct storage *storage;
     struct http *http;

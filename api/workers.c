@@ -8,7 +8,7 @@
 
 struct worker {
     struct workers *pool;
-    struct reader *reader;
+    struct reader *reader; /* NULL: not open yet; the thread's */
     pthread_t thread;
 };
 
@@ -19,6 +19,7 @@ struct workers {
     size_t waiting, queue_max;
     bool stopping;
     worker_function run;
+    struct store *store;
     const char *name;
     struct worker threads[THREADS_MAX];
     unsigned thread_count; /* started */
@@ -41,26 +42,28 @@ static struct request *take(struct workers *workers) {
     return request;
 }
 
+/* NULL: the next request tries again. */
+static struct reader *reader_of(struct worker *worker) {
+    if (worker->reader == NULL && reader_open(worker->pool->store, &worker->reader) != OK)
+        return NULL;
+    return worker->reader;
+}
+
 static void *work(void *argument) {
     struct worker *worker = argument;
     struct request *request;
     while ((request = take(worker->pool)) != NULL) {
-        request->reader = worker->reader;
+        request->reader = reader_of(worker);
         worker->pool->run(request);
     }
     return NULL;
 }
 
-static enum err start_one(struct workers *workers, struct store *store) {
+static enum err start_one(struct workers *workers) {
     struct worker *worker = &workers->threads[workers->thread_count];
     worker->pool = workers;
-    enum err err = reader_open(store, &worker->reader);
-    if (err != OK)
-        return err;
-    if (pthread_create(&worker->thread, NULL, work, worker) != 0) {
-        reader_close(worker->reader);
+    if (pthread_create(&worker->thread, NULL, work, worker) != 0)
         return ERR_NO_MEMORY;
-    }
     pthread_setname_np(worker->thread, workers->name);
     workers->thread_count++;
     return OK;
@@ -74,10 +77,11 @@ enum err workers_start(struct store *store, const struct workers_plan *plan, str
     pthread_cond_init(&workers->work, NULL);
     workers->queue_max = plan->queue_max;
     workers->run = plan->run;
+    workers->store = store;
     workers->name = plan->name;
     enum err err = OK;
     for (unsigned i = 0; i < plan->threads && i < THREADS_MAX && err == OK; i++)
-        err = start_one(workers, store);
+        err = start_one(workers);
     if (err != OK) {
         workers_stop(workers);
         return err;

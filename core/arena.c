@@ -2,6 +2,7 @@
 #include "core/arena.h"
 
 #include <stdalign.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,16 +27,29 @@ struct arena_block {
 
 void arena_init(struct arena *arena, size_t cap_bytes) { *arena = (struct arena)ARENA_INIT(cap_bytes); }
 
-void arena_release(struct arena *arena) {
-    struct arena_block *block = arena->blocks;
-    while (block != NULL) {
-        struct arena_block *older = block->older;
+/* Frees the blocks that are newer than `until`; NULL: all. */
+static void free_blocks(struct arena *arena, const struct arena_block *until) {
+    while (arena->blocks != until) {
+        struct arena_block *block = arena->blocks;
+        arena->blocks = block->older;
         ASAN_UNPOISON_MEMORY_REGION(block->memory, block->size);
         free(block);
-        block = older;
     }
-    arena->blocks = NULL;
     arena->used = 0;
+}
+
+void arena_release(struct arena *arena) { free_blocks(arena, NULL); }
+
+void arena_reset(struct arena *arena) {
+    struct arena_block *oldest = arena->blocks;
+    while (oldest != NULL && oldest->older != NULL)
+        oldest = oldest->older;
+    bool is_small = oldest != NULL && oldest->size + sizeof(*oldest) <= BLOCK_BYTES_MIN;
+    free_blocks(arena, is_small ? oldest : NULL);
+    if (!is_small)
+        return;
+    oldest->used = 0;
+    ASAN_POISON_MEMORY_REGION(oldest->memory, oldest->size);
 }
 
 /* Each block is twice the one before, so that a large request costs few of them. */

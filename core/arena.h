@@ -20,6 +20,8 @@ struct arena {
 void arena_init(struct arena *arena, size_t cap_bytes);
 /* Frees everything; the arena may be used again. */
 void arena_release(struct arena *arena);
+/* The same, but keeps a small block, if there is one, for what comes next. */
+void arena_reset(struct arena *arena);
 /* Zeroed memory aligned for any type, or NULL. */
 void *arena_alloc(struct arena *arena, size_t size) MUST_USE;
 /* `count` elements of `element_size` bytes each. */

@@ -1,18 +1,22 @@
-/* See crypto.h. The only file that knows OpenSSL. Owns one digest context per thread. */
+/* See crypto.h. The only file that knows OpenSSL.
+ *
+ * SHA-256 is called by its own functions, which OpenSSL 3 deprecates for those by EVP: these allocate and free a context each time, which for texts as short
+ * as ours takes as long as hashing (121 and 65 ns for a token), and they cannot go on from a state that is kept. */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "core/crypto.h"
 
+#include <assert.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
-#include <pthread.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/random.h"
 
-#define SHA256_BLOCK_SIZE 64
 #define SALT_SIZE 16 /* of new hashes, and the longest */
 #define PASSWORD_KEY_SIZE 32
 #define SCRYPT_R 8
@@ -22,53 +26,18 @@
 /* Characters of base64url for so many bytes, and a NUL. */
 #define BASE64URL_SIZE(bytes) (((bytes)*4 + 2) / 3 + 1)
 
-/* ---- Hashes. Each thread keeps one context: allocating it would cost more than hashing a short text. ---- */
+/* ---- Hashes: nothing here has a way to fail. ---- */
 
-static pthread_key_t context_key;
-static pthread_once_t context_once = PTHREAD_ONCE_INIT;
-static EVP_MD *digest; /* fetched once: an implicit fetch takes locks on every use */
-
-static void free_context(void *context) { EVP_MD_CTX_free(context); }
-
-static void prepare(void) {
-    digest = EVP_MD_fetch(NULL, "SHA256", NULL);
-    if (digest == NULL || pthread_key_create(&context_key, free_context) != 0)
-        abort();
-}
-
-static EVP_MD_CTX *thread_context(void) {
-    (void)pthread_once(&context_once, prepare);
-    EVP_MD_CTX *context = pthread_getspecific(context_key);
-    if (context == NULL) {
-        context = EVP_MD_CTX_new();
-        if (context == NULL || pthread_setspecific(context_key, context) != 0)
-            abort();
-    }
-    return context;
-}
-
-/* With the algorithm and the context in place SHA-256 has no way to fail but misuse. */
-static void hash_begin(EVP_MD_CTX *context) {
-    if (EVP_DigestInit_ex(context, digest, NULL) != 1)
-        abort();
-}
-
-static void hash_slices(EVP_MD_CTX *context, const struct slice *slices, size_t count) {
+static void hash_slices(SHA256_CTX *context, const struct slice *slices, size_t count) {
     for (size_t i = 0; i < count; i++)
-        if (EVP_DigestUpdate(context, slices[i].bytes, slices[i].size) != 1)
-            abort();
-}
-
-static void hash_end(EVP_MD_CTX *context, uint8_t out[SHA256_SIZE]) {
-    if (EVP_DigestFinal_ex(context, out, NULL) != 1)
-        abort();
+        SHA256_Update(context, slices[i].bytes, slices[i].size);
 }
 
 void sha256(const struct slice *slices, size_t count, uint8_t out[SHA256_SIZE]) {
-    EVP_MD_CTX *context = thread_context();
-    hash_begin(context);
-    hash_slices(context, slices, count);
-    hash_end(context, out);
+    SHA256_CTX context;
+    SHA256_Init(&context);
+    hash_slices(&context, slices, count);
+    SHA256_Final(out, &context);
 }
 
 void hash128(const struct slice *slices, size_t count, uint8_t out[HASH128_SIZE]) {
@@ -77,34 +46,56 @@ void hash128(const struct slice *slices, size_t count, uint8_t out[HASH128_SIZE]
     memcpy(out, whole, HASH128_SIZE);
 }
 
-static void xor_pad(uint8_t out[SHA256_BLOCK_SIZE], const uint8_t key[SHA256_BLOCK_SIZE], uint8_t pad) {
-    for (size_t i = 0; i < SHA256_BLOCK_SIZE; i++)
-        out[i] = key[i] ^ pad;
+/* ---- HMAC (RFC 2104) ---- */
+
+static_assert(sizeof(((struct hmac_key *)NULL)->inner) == sizeof(((SHA256_CTX *)NULL)->h), "a key holds the states of hashes");
+
+/* The state after the block that is the key, each byte with `pad`. */
+static void hash_pad(const uint8_t key[SHA256_CBLOCK], uint8_t pad, uint32_t ret_state[8]) {
+    uint8_t padded[SHA256_CBLOCK];
+    SHA256_CTX context;
+    for (size_t i = 0; i < sizeof(padded); i++)
+        padded[i] = key[i] ^ pad;
+    SHA256_Init(&context);
+    SHA256_Update(&context, padded, sizeof(padded));
+    memcpy(ret_state, context.h, sizeof(context.h));
+    OPENSSL_cleanse(padded, sizeof(padded));
+    OPENSSL_cleanse(&context, sizeof(context));
 }
 
-/* RFC 2104, on the thread's own context. */
-void hmac_sha256(const void *key, size_t key_size, const struct slice *slices, size_t count, uint8_t out[SHA256_SIZE]) {
-    uint8_t block[SHA256_BLOCK_SIZE] = { 0 };
-    uint8_t padded[SHA256_BLOCK_SIZE];
-    uint8_t inner[SHA256_SIZE];
-    EVP_MD_CTX *context = thread_context();
-
-    if (key_size > sizeof(block))
-        sha256(&(struct slice){ key, key_size }, 1, block);
-    else if (key_size > 0)
-        memcpy(block, key, key_size);
-
-    xor_pad(padded, block, 0x36);
-    hash_begin(context);
-    hash_slices(context, &(struct slice){ padded, sizeof(padded) }, 1);
-    hash_slices(context, slices, count);
-    hash_end(context, inner);
-
-    xor_pad(padded, block, 0x5c);
-    const struct slice outer[] = { { padded, sizeof(padded) }, { inner, sizeof(inner) } };
-    sha256(outer, 2, out);
+void hmac_key_init(struct hmac_key *key, const void *bytes, size_t size) {
+    uint8_t block[SHA256_CBLOCK] = { 0 };
+    if (size > sizeof(block))
+        sha256(&(struct slice){ bytes, size }, 1, block);
+    else if (size > 0)
+        memcpy(block, bytes, size);
+    hash_pad(block, 0x36, key->inner);
+    hash_pad(block, 0x5c, key->outer);
     OPENSSL_cleanse(block, sizeof(block));
-    OPENSSL_cleanse(padded, sizeof(padded));
+}
+
+/* Goes on after the block that made the state. */
+static void hash_on(const uint32_t state[8], const struct slice *slices, size_t count, uint8_t out[SHA256_SIZE]) {
+    SHA256_CTX context;
+    SHA256_Init(&context);
+    memcpy(context.h, state, sizeof(context.h));
+    context.Nl = SHA256_CBLOCK * 8; /* bits */
+    hash_slices(&context, slices, count);
+    SHA256_Final(out, &context);
+    OPENSSL_cleanse(&context, sizeof(context));
+}
+
+void hmac_run(const struct hmac_key *key, const struct slice *slices, size_t count, uint8_t out[SHA256_SIZE]) {
+    uint8_t inner[SHA256_SIZE];
+    hash_on(key->inner, slices, count, inner);
+    hash_on(key->outer, &(struct slice){ inner, sizeof(inner) }, 1, out);
+}
+
+void hmac_sha256(const void *key, size_t key_size, const struct slice *slices, size_t count, uint8_t out[SHA256_SIZE]) {
+    struct hmac_key prepared;
+    hmac_key_init(&prepared, key, key_size);
+    hmac_run(&prepared, slices, count, out);
+    OPENSSL_cleanse(&prepared, sizeof(prepared));
 }
 
 bool secret_equal(const void *a, const void *b, size_t size) { return CRYPTO_memcmp(a, b, size) == 0; }
@@ -126,7 +117,10 @@ struct md5 *md5_begin(void) {
     return NULL;
 }
 
-void md5_add(struct md5 *md5, const void *bytes, size_t size) { hash_slices(md5->context, &(struct slice){ bytes, size }, 1); }
+void md5_add(struct md5 *md5, const void *bytes, size_t size) {
+    if (EVP_DigestUpdate(md5->context, bytes, size) != 1)
+        abort();
+}
 
 void md5_end(struct md5 *md5, uint8_t out[MD5_SIZE]) {
     if (md5 == NULL)
@@ -158,10 +152,15 @@ static char *encode(const char *alphabet, const uint8_t *bytes, size_t size, cha
     return out;
 }
 
-/* The value of a character, or -1. */
+/* The value of a character, or -1. Alphabets differ in their last two. */
 static int value_of(const char *alphabet, char character) {
-    const char *found = character == '\0' ? NULL : strchr(alphabet, character);
-    return found == NULL ? -1 : (int)(found - alphabet);
+    if (character >= 'A' && character <= 'Z')
+        return character - 'A';
+    if (character >= 'a' && character <= 'z')
+        return character - 'a' + 26;
+    if (character >= '0' && character <= '9')
+        return character - '0' + 52;
+    return character == alphabet[62] ? 62 : character == alphabet[63] ? 63 : -1;
 }
 
 /* Reads exactly `size` bytes from exactly the text that encodes them, without padding; false for anything else. */

@@ -23,7 +23,13 @@ struct slice {
 void sha256(const struct slice *slices, size_t count, uint8_t out[SHA256_SIZE]);
 /* The first 128 bits of the same. */
 void hash128(const struct slice *slices, size_t count, uint8_t out[HASH128_SIZE]);
-/* HMAC-SHA-256. */
+/* A key of HMAC-SHA-256 that is used often: what hashing it takes is done once. As secret as the key. */
+struct hmac_key {
+    uint32_t inner[SHA256_SIZE / 4], outer[SHA256_SIZE / 4];
+};
+void hmac_key_init(struct hmac_key *key, const void *bytes, size_t size);
+void hmac_run(const struct hmac_key *key, const struct slice *slices, size_t count, uint8_t out[SHA256_SIZE]);
+/* The same with a key that is used once. */
 void hmac_sha256(const void *key, size_t key_size, const struct slice *slices, size_t count, uint8_t out[SHA256_SIZE]);
 
 /* MD5, which storages use to check transfers (never for secrets), piece by piece. NULL: out of memory. */

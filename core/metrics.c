@@ -107,9 +107,13 @@ struct histogram_state {
     _Atomic uint64_t sum;
 };
 
-struct route_state {
+struct route_name {
     const char *method; /* NULL: not registered */
     const char *path;
+};
+
+/* A page of memory, which is not there before the route is used: hence the names are elsewhere. */
+struct route_state {
     _Atomic uint64_t by_status[STATUS_COUNT];
     struct histogram_state duration;
 };
@@ -117,6 +121,7 @@ struct route_state {
 static _Atomic uint64_t counter_values[COUNTER_COUNT];
 static _Atomic int64_t gauge_values[GAUGE_COUNT];
 static struct histogram_state histogram_values[HISTOGRAM_COUNT];
+static struct route_name route_names[METRICS_ROUTES_MAX];
 static struct route_state routes[METRICS_ROUTES_MAX];
 
 _Static_assert(sizeof(bounds_us) / sizeof(bounds_us[0]) <= BUCKETS_MAX, "buckets hold the bounds of durations");
@@ -147,8 +152,7 @@ void metric_observe(enum histogram histogram, uint64_t value) { observe(&histogr
 void metrics_register_route(unsigned index, const char *method, const char *path) {
     if (index >= METRICS_ROUTES_MAX)
         return;
-    routes[index].method = method;
-    routes[index].path = path;
+    route_names[index] = (struct route_name){ method, path };
 }
 
 void metrics_count_request(unsigned index, unsigned status, uint64_t duration_us) {
@@ -183,25 +187,25 @@ static void render_histogram(struct buf *buf, const char *name, const char *labe
     buf_printf(buf, "%s_count%s%.*s%s %" PRIu64 "\n", name, open, bare_size, labels, close, total);
 }
 
-static void render_request_counts(struct buf *buf, const struct route_state *route) {
+static void render_request_counts(struct buf *buf, const struct route_name *name, const struct route_state *route) {
     for (unsigned i = 0; i < STATUS_COUNT; i++) {
         uint64_t count = read_value(&route->by_status[i]);
         if (count > 0)
-            buf_printf(buf, "parley_http_requests_total{route=\"%s\",method=\"%s\",status=\"%u\"} %" PRIu64 "\n", route->path,
-                       route->method, i + STATUS_MIN, count);
+            buf_printf(buf, "parley_http_requests_total{route=\"%s\",method=\"%s\",status=\"%u\"} %" PRIu64 "\n", name->path, name->method,
+                       i + STATUS_MIN, count);
     }
 }
 
-static void render_request_durations(struct buf *buf, const struct route_state *route) {
+static void render_request_durations(struct buf *buf, const struct route_name *name, const struct route_state *route) {
     char labels[256];
-    snprintf(labels, sizeof(labels), "route=\"%s\",method=\"%s\",", route->path, route->method);
+    snprintf(labels, sizeof(labels), "route=\"%s\",method=\"%s\",", name->path, name->method);
     render_histogram(buf, "parley_http_request_duration_seconds", labels, &route->duration, &scale_seconds);
 }
 
-static bool was_used(const struct route_state *route) {
+static bool was_used(size_t index) {
     for (size_t i = 0; i <= BUCKETS_MAX; i++)
-        if (read_value(&route->duration.buckets[i]) > 0)
-            return route->method != NULL;
+        if (read_value(&routes[index].duration.buckets[i]) > 0)
+            return route_names[index].method != NULL;
     return false;
 }
 
@@ -211,12 +215,12 @@ static void render_routes(struct buf *buf) {
 
     render_head(buf, &requests, "counter");
     for (size_t i = 0; i < METRICS_ROUTES_MAX; i++)
-        if (was_used(&routes[i]))
-            render_request_counts(buf, &routes[i]);
+        if (was_used(i))
+            render_request_counts(buf, &route_names[i], &routes[i]);
     render_head(buf, &durations, "histogram");
     for (size_t i = 0; i < METRICS_ROUTES_MAX; i++)
-        if (was_used(&routes[i]))
-            render_request_durations(buf, &routes[i]);
+        if (was_used(i))
+            render_request_durations(buf, &route_names[i], &routes[i]);
 }
 
 /* ---- The process, as /proc and the kernel tell it. What cannot be read is left out. ---- */

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
-import { createGroup, createLink, expectProblem, expectStatus, postMany, postMessage, register, scheduleMessage } from '../support/client.mjs';
+import { createGroup, createLink, expectProblem, expectStatus, getChat, postMany, postMessage, register, scheduleMessage } from '../support/client.mjs';
 import { MIB, announce, someBytes, upload } from '../support/media.mjs';
 import { RawSocket, requestBytes } from '../support/raw.mjs';
 import { readRoutes, startServer } from '../support/server.mjs';
@@ -56,6 +57,10 @@ function fetchBytes(path, { method = 'GET', headers = {} } = {}) {
     request.on('error', reject);
     request.end();
   });
+}
+
+function postBytes(path, text, key) {
+  return requestBytes('POST', path, { ...bearer, 'Content-Type': 'application/json', 'Idempotency-Key': key }, JSON.stringify({ text }));
 }
 
 const knownTo = (answer) => ({ headers: { 'If-None-Match': answer.headers.etag } });
@@ -217,4 +222,32 @@ test('a connection is kept for the next request, HEAD and 304 included', async (
     assert.equal((await raw.responses(i))[i - 1].status, 304);
   }
   assert.ok(!raw.closed);
+});
+
+test('posts that were sent at once on one connection are answered and stored in their order', async (t) => {
+  const chat = await createGroup(alice);
+  const path = `/v1/chats/${chat.id}/messages`;
+  const raw = await RawSocket.connectFor(t, server.port);
+  const posts = Array.from({ length: 20 }, (_, i) => postBytes(path, `post ${i}`, `ordered-${i}`));
+  raw.write(Buffer.concat([...posts, requestBytes('GET', '/v1/users/me', bearer)]));
+  const answers = await raw.responses(posts.length + 1);
+  assert.deepEqual(answers.map((answer) => answer.status), [...posts.map(() => 201), 200]);
+  assert.deepEqual(answers.slice(0, -1).map((answer) => answer.body.seq), posts.map((_, i) => i + 1));
+});
+
+// Large posts make commits slow enough that connections break before, while and after their posts are committed.
+test('of posts whose connections break each is stored once when it is repeated, and no other request suffers', async () => {
+  const chat = await createGroup(alice);
+  const path = `/v1/chats/${chat.id}/messages`;
+  const texts = Array.from({ length: 60 }, (_, i) => `${i} `.padEnd(50000, 'x'));
+  const broken = texts.map(async (text, i) => {
+    const raw = await RawSocket.connect(server.port);
+    await raw.writeAll(postBytes(path, text, `broken-${i}`));
+    await delay(i % 12);
+    raw.socket.resetAndDestroy();
+  });
+  await Promise.all([...broken, postMany(alice, chat, 20, 'unbroken')]);
+  const repeated = await Promise.all(texts.map((text, i) => alice.post(path, { text }, { headers: { 'Idempotency-Key': `broken-${i}` } })));
+  assert.equal(new Set(repeated.map((response) => expectStatus(response, 200, 201).id)).size, texts.length);
+  assert.equal((await getChat(alice, chat)).last_seq, texts.length + 20);
 });

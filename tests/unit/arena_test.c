@@ -41,6 +41,28 @@ static void the_cap_is_the_end(void **state) {
     arena_release(&arena);
 }
 
+static void a_reset_keeps_a_small_block(void **state) {
+    (void)state;
+    struct arena arena = ARENA_INIT(64 * 1024);
+    arena_reset(&arena);
+    char *first = arena_alloc(&arena, 100);
+    memset(first, 'x', 100);
+    assert_non_null(arena_alloc(&arena, 30000));
+    arena_reset(&arena);
+    assert_int_equal(arena.used, 0);
+    char *again = arena_alloc(&arena, 100);
+    assert_ptr_equal(again, first);
+    for (size_t i = 0; i < 100; i++)
+        assert_int_equal(again[i], 0);
+    arena_release(&arena);
+
+    assert_non_null(arena_alloc(&arena, 60000));
+    arena_reset(&arena);
+    assert_null(arena.blocks);
+    assert_non_null(arena_alloc(&arena, 60000));
+    arena_release(&arena);
+}
+
 static void absurd_sizes_are_refused(void **state) {
     (void)state;
     struct arena arena = ARENA_INIT(SIZE_MAX);
@@ -100,13 +122,10 @@ static void what_was_not_asked_for_is_poisoned(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(memory_is_zeroed_aligned_and_apart),
-        cmocka_unit_test(the_cap_is_the_end),
-        cmocka_unit_test(absurd_sizes_are_refused),
-        cmocka_unit_test(large_allocations_get_their_block),
-        cmocka_unit_test(copies_end_with_a_nul),
-        cmocka_unit_test(arrays_and_structs_are_typed),
-        cmocka_unit_test(what_was_not_asked_for_is_poisoned),
+        cmocka_unit_test(memory_is_zeroed_aligned_and_apart), cmocka_unit_test(the_cap_is_the_end),
+        cmocka_unit_test(a_reset_keeps_a_small_block),        cmocka_unit_test(absurd_sizes_are_refused),
+        cmocka_unit_test(large_allocations_get_their_block),  cmocka_unit_test(copies_end_with_a_nul),
+        cmocka_unit_test(arrays_and_structs_are_typed),       cmocka_unit_test(what_was_not_asked_for_is_poisoned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,6 +53,20 @@ static void hmac_published_vectors(void **state) {
     assert_hex(out, sizeof(out), "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
+static void a_prepared_key_works_again_and_again(void **state) {
+    (void)state;
+    uint8_t once[SHA256_SIZE], prepared[SHA256_SIZE], bytes[300];
+    struct hmac_key key;
+    memset(bytes, 7, sizeof(bytes));
+    hmac_key_init(&key, "Jefe", 4);
+    for (size_t size = 0; size < sizeof(bytes); size++) {
+        const struct slice parts[] = { { bytes, size / 3 }, { bytes, size - size / 3 } };
+        hmac_run(&key, parts, 2, prepared);
+        hmac_sha256("Jefe", 4, &(struct slice){ bytes, size }, 1, once);
+        assert_memory_equal(prepared, once, SHA256_SIZE);
+    }
+}
+
 /* RFC 1321, A.5. */
 static void md5_published_vectors(void **state) {
     (void)state;
@@ -272,6 +286,7 @@ int main(void) {
         cmocka_unit_test(sha256_published_vectors),
         cmocka_unit_test(hash128_is_the_first_half),
         cmocka_unit_test(hmac_published_vectors),
+        cmocka_unit_test(a_prepared_key_works_again_and_again),
         cmocka_unit_test(equality),
         cmocka_unit_test(md5_published_vectors),
         cmocka_unit_test(md5s_are_independent),
