@@ -11,6 +11,7 @@
 #include "core/limits.h"
 #include "core/map.h"
 #include "db/driver.h"
+#include "db/sqlite_gather.h"
 #include "db/sqlite_log.h"
 
 #define BUSY_TIMEOUT_MS 5000
@@ -90,7 +91,8 @@ static enum err sqlite_open(const char *target, enum db_mode mode, struct db **r
     db->base.driver = &sqlite_driver;
     db->mode = mode;
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE | (mode == DB_WRITER ? SQLITE_OPEN_CREATE : 0);
-    int code = sqlite3_open_v2(target, &db->handle, flags, NULL);
+    bool syncs = mode == DB_WRITER && !fault_is("synchronous_off");
+    int code = sqlite3_open_v2(target, &db->handle, flags, syncs ? sqlite_gather_vfs() : NULL);
     if (code == SQLITE_OK)
         code = set_up(db, target, mode);
     if (code != SQLITE_OK) {
