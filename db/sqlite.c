@@ -1,6 +1,7 @@
 /* The SQLite driver. Owns connections and their prepared statements; knows no table.
  *
  * One connection writes; all others are query_only, and none checkpoints but by what db/sqlite_log.h decides on the writer's thread. */
+#include <pthread.h>
 #include <sqlite3.h>
 
 #include <stdio.h>
@@ -84,7 +85,13 @@ static void sqlite_close(struct db *base) {
     free(db);
 }
 
+/* SQLite counts what it allocates, under one mutex for all threads, unless it is told not to before its first use. Nobody here asks; where it is in use already
+ * it refuses, and goes on counting. */
+static void stop_counting(void) { (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); }
+
 static enum err sqlite_open(const char *target, enum db_mode mode, struct db **ret_db, char *problem, size_t problem_size) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, stop_counting);
     struct sqlite_db *db = calloc(1, sizeof *db);
     if (!db)
         return ERR_NO_MEMORY;
