@@ -121,13 +121,6 @@ static enum err sqlite_execute(struct db *base, const char *sql) {
     return error_of(sqlite3_exec(db->handle, sql, NULL, NULL, NULL));
 }
 
-static enum err sqlite_begin(struct db *base) {
-    struct sqlite_db *db = (struct sqlite_db *)base;
-    return sqlite_execute(base, db->mode == DB_WRITER ? "BEGIN IMMEDIATE" : "BEGIN");
-}
-
-static enum err sqlite_commit(struct db *base) { return sqlite_execute(base, "COMMIT"); }
-
 static void sqlite_rollback(struct db *base) {
     struct sqlite_db *db = (struct sqlite_db *)base;
     if (!sqlite3_get_autocommit(db->handle))
@@ -226,6 +219,18 @@ static void sqlite_finish(struct statement *statement) {
     if (statement)
         sqlite3_reset(statement->handle);
 }
+
+/* Each once a batch or read, and therefore prepared. */
+static const struct query begin_writing = { "BEGIN IMMEDIATE" };
+static const struct query begin_reading = { "BEGIN" };
+static const struct query commit = { "COMMIT" };
+
+static enum err sqlite_begin(struct db *base) {
+    struct sqlite_db *db = (struct sqlite_db *)base;
+    return db_run(base, sqlite_query(base, db->mode == DB_WRITER ? &begin_writing : &begin_reading));
+}
+
+static enum err sqlite_commit(struct db *base) { return db_run(base, sqlite_query(base, &commit)); }
 
 static bool sqlite_is_null(struct statement *statement, int column) {
     return sqlite3_column_type(statement->handle, column) == SQLITE_NULL;
