@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/limits.h"
+
 /* SQLite's own VFS writes less than 128 KiB at once. Of 4 KiB pages these are 31 frames. */
 #define BUFFER_BYTES (127 * 1024)
 
@@ -16,6 +18,8 @@ struct log_file {
     unsigned char *waiting; /* owned; NULL: nothing was written yet */
     int size;               /* bytes that wait, */
     sqlite3_int64 offset;   /* and where they belong */
+    sqlite3_int64 end;      /* of all that was written, */
+    sqlite3_int64 length;   /* and of the file: what lies between was never used */
     bool gathers;
     sqlite3_file below[];
 };
@@ -24,11 +28,31 @@ static sqlite3_vfs *vfs_below;
 
 static sqlite3_file *below(sqlite3_file *file) { return ((struct log_file *)file)->below; }
 
+static int write_below(struct log_file *log, const void *bytes, int size, sqlite3_int64 offset) {
+    if (log->end < offset + size)
+        log->end = offset + size;
+    return log->below->pMethods->xWrite(log->below, bytes, size, offset);
+}
+
 /* What could not be written does not wait any longer: its commit fails by that, and the next one writes to the same place. */
 static int write_out(struct log_file *log) {
     int size = log->size;
     log->size = 0;
-    return size ? log->below->pMethods->xWrite(log->below, log->waiting, size, log->offset) : SQLITE_OK;
+    return size ? write_below(log, log->waiting, size, log->offset) : SQLITE_OK;
+}
+
+/* When the log has grown to the end of its file. A disk that is too full for that is no failure: what was written is there. */
+static void make_longer(struct log_file *log) {
+    static const unsigned char zeros[BUFFER_BYTES];
+    int code = SQLITE_OK;
+    if (!log->gathers || log->end <= log->length)
+        return;
+    log->length = log->end;
+    for (int left = LIMIT_WAL_EMPTY_BYTES; code == SQLITE_OK && left > 0; left -= BUFFER_BYTES) {
+        int size = left < BUFFER_BYTES ? left : BUFFER_BYTES;
+        code = log->below->pMethods->xWrite(log->below, zeros, size, log->length);
+        log->length += code == SQLITE_OK ? size : 0;
+    }
 }
 
 /* Whether these bytes may wait, behind those that do. */
@@ -50,7 +74,7 @@ static int log_write(sqlite3_file *file, const void *bytes, int size, sqlite3_in
     if (code != SQLITE_OK)
         return code;
     if (!fits(log, size, offset) || !has_buffer(log))
-        return log->below->pMethods->xWrite(log->below, bytes, size, offset);
+        return write_below(log, bytes, size, offset);
     if (log->size == 0)
         log->offset = offset;
     memcpy(log->waiting + log->size, bytes, (size_t)size);
@@ -71,13 +95,19 @@ static int log_read(sqlite3_file *file, void *bytes, int size, sqlite3_int64 off
 }
 
 static int log_truncate(sqlite3_file *file, sqlite3_int64 size) {
-    int code = write_out((struct log_file *)file);
+    struct log_file *log = (struct log_file *)file;
+    int code = write_out(log);
+    log->end = log->length = size;
     return code == SQLITE_OK ? below(file)->pMethods->xTruncate(below(file), size) : code;
 }
 
 static int log_sync(sqlite3_file *file, int flags) {
-    int code = write_out((struct log_file *)file);
-    return code == SQLITE_OK ? below(file)->pMethods->xSync(below(file), flags) : code;
+    struct log_file *log = (struct log_file *)file;
+    int code = write_out(log);
+    if (code != SQLITE_OK)
+        return code;
+    make_longer(log);
+    return below(file)->pMethods->xSync(below(file), flags);
 }
 
 static int log_size(sqlite3_file *file, sqlite3_int64 *ret_size) {
@@ -127,9 +157,10 @@ static int open_file(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int
     int code = vfs_below->xOpen(vfs_below, path, log->below, flags, ret_flags);
     if (log->below->pMethods)
         log->base.pMethods = &log_methods;
-    if (code == SQLITE_OK)
-        log->gathers = log->below->pMethods->xDeviceCharacteristics(log->below) & SQLITE_IOCAP_POWERSAFE_OVERWRITE;
-    return code;
+    if (code != SQLITE_OK)
+        return code;
+    log->gathers = log->below->pMethods->xDeviceCharacteristics(log->below) & SQLITE_IOCAP_POWERSAFE_OVERWRITE;
+    return log->below->pMethods->xFileSize(log->below, &log->length);
 }
 
 static int delete_file(sqlite3_vfs *vfs, const char *path, int sync_folder) {

@@ -10,6 +10,9 @@
  *   2. Nor is there a buffer where the storage below may harm what lies next to a write: SQLite writes after the sync then.
  *   3. The sync first writes what waits; when that fails it fails with the same code, as the write would have.
  *
+ * Besides, the file is made longer ahead of the log, LIMIT_WAL_EMPTY_BYTES at once: a sync that has only overwritten something takes half as long as one after
+ * which the file system has to remember that the file has grown, too. A log may end before its file does: SQLite goes by the frames, and zeros are none.
+ *
  * Files have the threads of their connections; sqlite_gather_vfs() may be called by any. */
 #pragma once
 

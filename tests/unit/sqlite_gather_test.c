@@ -2,8 +2,10 @@
 #include "unit.h"
 
 #include <sqlite3.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/limits.h"
 #include "db/sqlite_gather.h"
 
 #define PATH_BYTES 128
@@ -20,6 +22,7 @@ static sqlite3_vfs *plain;
 static struct {
     unsigned writes, syncs; /* of the log */
     int write_code;         /* SQLITE_OK: writes are done */
+    sqlite3_int64 room;     /* where the disk is full; 0: nowhere */
     bool harms_neighbours;
 } storage;
 
@@ -33,6 +36,8 @@ static int counted_read(sqlite3_file *file, void *bytes, int size, sqlite3_int64
 
 static int counted_write(sqlite3_file *file, const void *bytes, int size, sqlite3_int64 offset) {
     storage.writes++;
+    if (storage.room && offset + size > storage.room)
+        return SQLITE_FULL;
     return storage.write_code == SQLITE_OK ? below(file)->pMethods->xWrite(below(file), bytes, size, offset) : storage.write_code;
 }
 
@@ -141,6 +146,7 @@ static int set_up(void **state) {
     struct place *place = calloc(1, sizeof *place);
     storage.write_code = SQLITE_OK;
     storage.harms_neighbours = false;
+    storage.room = 0;
     snprintf(place->folder, sizeof place->folder, "/tmp/parley-unit-XXXXXX");
     assert_non_null(mkdtemp(place->folder));
     snprintf(place->path, sizeof place->path, "%s/gather.db", place->folder);
@@ -228,6 +234,44 @@ static void a_commit_fails_as_its_write_does(void **state) {
     is_whole(place, (int64_t)COUNT_OF(codes) + ROWS_OF_A_BATCH);
 }
 
+static off_t log_bytes(const struct place *place) {
+    char path[PATH_BYTES + 8];
+    struct stat status;
+    snprintf(path, sizeof path, "%s-wal", place->path);
+    assert_int_equal(stat(path, &status), 0);
+    return status.st_size;
+}
+
+static void the_file_is_made_longer_seldom(void **state) {
+    struct place *place = *state;
+    unsigned changes = 0;
+    off_t last = log_bytes(place);
+    for (int i = 0; i < 200; i++) {
+        assert_int_equal(insert(place, 5), SQLITE_OK);
+        changes += log_bytes(place) != last;
+        last = log_bytes(place);
+    }
+    assert_in_range(changes, 2, 4);
+    is_whole(place, 1000);
+    execute(place->writer, "PRAGMA wal_checkpoint(TRUNCATE)");
+    assert_int_equal(log_bytes(place), 0);
+    assert_int_equal(insert(place, 5), SQLITE_OK);
+    assert_in_range(log_bytes(place), LIMIT_WAL_EMPTY_BYTES, LIMIT_WAL_EMPTY_BYTES + 64 * 1024);
+    is_whole(place, 1005);
+}
+
+static void a_disk_without_room_for_more_has_the_commit(void **state) {
+    struct place *place = *state;
+    execute(place->writer, "PRAGMA wal_checkpoint(TRUNCATE)");
+    storage.room = 128 * 1024;
+    assert_int_equal(insert(place, 5), SQLITE_OK);
+    assert_int_equal(insert(place, 5), SQLITE_OK);
+    is_whole(place, 10);
+    assert_int_equal(insert(place, 2 * ROWS_OF_A_BATCH), SQLITE_FULL);
+    assert_int_equal(insert(place, 1), SQLITE_OK);
+    is_whole(place, 11);
+}
+
 /* SQLite then writes, after the sync, what no sync follows. */
 static void nothing_waits_where_neighbours_may_be_harmed(void **state) {
     struct place *place = *state;
@@ -250,6 +294,8 @@ int main(void) {
         IN_PLACE(a_transaction_larger_than_the_cache_is_whole),
         IN_PLACE(what_was_rolled_back_is_gone),
         IN_PLACE(a_commit_fails_as_its_write_does),
+        IN_PLACE(the_file_is_made_longer_seldom),
+        IN_PLACE(a_disk_without_room_for_more_has_the_commit),
         IN_PLACE(nothing_waits_where_neighbours_may_be_harmed),
     };
     return cmocka_run_group_tests(tests, register_storage, NULL);
