@@ -11,7 +11,12 @@
 
 #define CAPACITY_MIN 256
 
+#define NUMBER_DIGITS 20 /* of the largest */
+
 static const char hex_digits[] = "0123456789abcdef";
+static const char decimal_pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748"
+                                    "49505152535455565758596061626364656667686970717273747576777879808182838485868788899091929394959697"
+                                    "9899";
 
 void buf_release(struct buf *buf) {
     free(buf->bytes);
@@ -56,6 +61,12 @@ static inline bool has_room(struct buf *buf, size_t more) {
     return grow(buf, more);
 }
 
+/* After writing into the room, up to `end`. */
+static inline void end_at(struct buf *buf, char *end) {
+    *end = '\0';
+    buf->size = (size_t)(end - buf->bytes);
+}
+
 char *buf_reserve(struct buf *buf, size_t more) { return has_room(buf, more) ? buf->bytes + buf->size : NULL; }
 
 void buf_append(struct buf *buf, const void *bytes, size_t size) {
@@ -69,7 +80,12 @@ void buf_append(struct buf *buf, const void *bytes, size_t size) {
 
 void buf_string(struct buf *buf, const char *string) { buf_append(buf, string, strlen(string)); }
 
-void buf_char(struct buf *buf, char character) { buf_append(buf, &character, 1); }
+void buf_char(struct buf *buf, char character) {
+    if (!has_room(buf, 1))
+        return;
+    buf->bytes[buf->size] = character;
+    end_at(buf, buf->bytes + buf->size + 1);
+}
 
 void buf_printf(struct buf *buf, const char *format, ...) {
     va_list arguments, again;
@@ -88,14 +104,31 @@ void buf_printf(struct buf *buf, const char *format, ...) {
     va_end(again);
 }
 
+/* Into room for NUMBER_DIGITS; returns what follows. */
+static char *put_number(char *out, uint64_t number) {
+    char digits[NUMBER_DIGITS];
+    size_t first = sizeof digits;
+    for (; number >= 10; number /= 100) {
+        first -= 2;
+        memcpy(digits + first, decimal_pairs + number % 100 * 2, 2);
+    }
+    if (number > 0 || first == sizeof digits)
+        digits[--first] = (char)('0' + number);
+    memcpy(out, digits + first, sizeof digits - first);
+    return out + (sizeof digits - first);
+}
+
 void buf_u64(struct buf *buf, uint64_t number) {
-    char digits[20];
-    size_t first = sizeof(digits);
-    do {
-        digits[--first] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    buf_append(buf, digits + first, sizeof(digits) - first);
+    if (has_room(buf, NUMBER_DIGITS))
+        end_at(buf, put_number(buf->bytes + buf->size, number));
+}
+
+static char *put_hex(char *out, const uint8_t *bytes, size_t size) {
+    for (size_t i = 0; i < size; i++) {
+        *out++ = hex_digits[bytes[i] >> 4];
+        *out++ = hex_digits[bytes[i] & 15];
+    }
+    return out;
 }
 
 void buf_hex(struct buf *buf, const uint8_t *bytes, size_t size) {
@@ -103,13 +136,7 @@ void buf_hex(struct buf *buf, const uint8_t *bytes, size_t size) {
         buf->failed = true;
         return;
     }
-    char *out = buf->bytes + buf->size;
-    for (size_t i = 0; i < size; i++) {
-        *out++ = hex_digits[bytes[i] >> 4];
-        *out++ = hex_digits[bytes[i] & 15];
-    }
-    *out = '\0';
-    buf->size += size * 2;
+    end_at(buf, put_hex(buf->bytes + buf->size, bytes, size));
 }
 
 char *buf_detach(struct buf *buf) {
@@ -133,14 +160,34 @@ static void append_escape(struct buf *buf, uint8_t byte) {
         buf_append(buf, simple, sizeof(simple));
 }
 
+#define OF_EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Whether one of eight bytes may want an escape: is below a space, a quotation mark or a backslash. Seldom also when none does. */
+static inline bool may_want_escape(const char *bytes) {
+    uint64_t eight;
+    memcpy(&eight, bytes, sizeof eight);
+    uint64_t quotes = eight ^ OF_EACH_BYTE('"'), backslashes = eight ^ OF_EACH_BYTE('\\');
+    uint64_t found =
+        ((eight - OF_EACH_BYTE(' ')) & ~eight) | ((quotes - OF_EACH_BYTE(1)) & ~quotes) | ((backslashes - OF_EACH_BYTE(1)) & ~backslashes);
+    return found & OF_EACH_BYTE(0x80);
+}
+
+/* The first byte that wants an escape, or the end. */
+static const char *skip_plain(const char *utf8, const char *end) {
+    while (end - utf8 >= 8 && !may_want_escape(utf8))
+        utf8 += 8;
+    while (utf8 < end && escapes[(uint8_t)*utf8] == 0)
+        utf8++;
+    return utf8;
+}
+
 void json_quote(struct buf *buf, const char *utf8, size_t size) {
     const char *end = utf8 + size;
 
     buf_char(buf, '"');
     while (utf8 < end) {
         const char *run = utf8;
-        while (utf8 < end && escapes[(uint8_t)*utf8] == 0)
-            utf8++;
+        utf8 = skip_plain(utf8, end);
         if (utf8 > run)
             buf_append(buf, run, (size_t)(utf8 - run));
         if (utf8 < end)
@@ -156,23 +203,45 @@ size_t json_quoted_size(const char *utf8, size_t size) {
     return quoted;
 }
 
+static inline bool wants_comma(const struct buf *buf) {
+    return buf->size > 0 && buf->bytes[buf->size - 1] != '{' && buf->bytes[buf->size - 1] != '[';
+}
+
 void json_comma(struct buf *buf) {
-    if (buf->size == 0)
-        return;
-    char last = buf->bytes[buf->size - 1];
-    if (last != '{' && last != '[')
+    if (wants_comma(buf))
         buf_char(buf, ',');
 }
 
+static char *put_key(char *out, const char *name, size_t size) {
+    *out++ = '"';
+    memcpy(out, name, size);
+    out += size;
+    *out++ = '"';
+    *out++ = ':';
+    return out;
+}
+
 void json_key(struct buf *buf, const char *name) {
-    buf_char(buf, '"');
-    buf_string(buf, name);
-    buf_append(buf, "\":", 2);
+    size_t size = strlen(name);
+    if (has_room(buf, size + 3))
+        end_at(buf, put_key(buf->bytes + buf->size, name, size));
+}
+
+/* Begins a member, and gives where its value goes, with room for `more` bytes; NULL when out of memory. It ends with end_at(). */
+static char *open_member(struct buf *buf, const char *name, size_t more) {
+    size_t size = strlen(name);
+    if (!has_room(buf, size + 4 + more))
+        return NULL;
+    char *out = buf->bytes + buf->size;
+    if (wants_comma(buf))
+        *out++ = ',';
+    return put_key(out, name, size);
 }
 
 static void member(struct buf *buf, const char *name) {
-    json_comma(buf);
-    json_key(buf, name);
+    char *out = open_member(buf, name, 0);
+    if (out)
+        end_at(buf, out);
 }
 
 void json_member_string(struct buf *buf, const char *name, const char *utf8) { json_member_text(buf, name, utf8, strlen(utf8)); }
@@ -183,15 +252,19 @@ void json_member_text(struct buf *buf, const char *name, const char *utf8, size_
 }
 
 void json_member_id(struct buf *buf, const char *name, uint64_t id) {
-    member(buf, name);
-    buf_char(buf, '"');
-    buf_u64(buf, id);
-    buf_char(buf, '"');
+    char *out = open_member(buf, name, NUMBER_DIGITS + 2);
+    if (!out)
+        return;
+    *out++ = '"';
+    out = put_number(out, id);
+    *out++ = '"';
+    end_at(buf, out);
 }
 
 void json_member_number(struct buf *buf, const char *name, uint64_t number) {
-    member(buf, name);
-    buf_u64(buf, number);
+    char *out = open_member(buf, name, NUMBER_DIGITS);
+    if (out)
+        end_at(buf, put_number(out, number));
 }
 
 void json_member_bool(struct buf *buf, const char *name, bool value) {
@@ -205,12 +278,13 @@ void json_member_null(struct buf *buf, const char *name) {
 }
 
 void json_member_time(struct buf *buf, const char *name, int64_t time_ms) {
-    char text[CLOCK_RFC3339_SIZE];
-    size_t size = clock_format(time_ms, text);
-    member(buf, name);
-    buf_char(buf, '"');
-    buf_append(buf, text, size);
-    buf_char(buf, '"');
+    char *out = open_member(buf, name, CLOCK_RFC3339_SIZE + 1);
+    if (!out)
+        return;
+    *out++ = '"';
+    out += clock_format(time_ms, out);
+    *out++ = '"';
+    end_at(buf, out);
 }
 
 void json_member_hex(struct buf *buf, const char *name, const uint8_t *bytes, size_t size) {

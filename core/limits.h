@@ -78,6 +78,8 @@
 #define LIMIT_BATCH_BYTES (4 * 1024 * 1024)
 #define LIMIT_QUEUE_BYTES (64 * 1024 * 1024)
 #define LIMIT_BATCH_ARENA_BYTES (256 * 1024 * 1024)
+/* The file of the write-ahead log is made longer by as much at once. */
+#define LIMIT_WAL_EMPTY_BYTES (2 * 1024 * 1024)
 #define LIMIT_BATCH_ATTEMPTS 20      /* at a batch that is in others' way, */
 #define LIMIT_BATCH_PATIENCE_MS 5000 /* and none is begun after that */
 #define LIMIT_SETTLE_MS 6000         /* finding out what became of a commit: longer than the server keeps a transaction that nobody ends */

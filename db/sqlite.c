@@ -1,9 +1,9 @@
 /* The SQLite driver. Owns connections and their prepared statements; knows no table.
  *
  * One connection writes; all others are query_only, and none checkpoints but by what db/sqlite_log.h decides on the writer's thread. */
+#include <pthread.h>
 #include <sqlite3.h>
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +12,7 @@
 #include "core/limits.h"
 #include "core/map.h"
 #include "db/driver.h"
+#include "db/sqlite_gather.h"
 #include "db/sqlite_log.h"
 
 #define BUSY_TIMEOUT_MS 5000
@@ -84,8 +85,12 @@ static void sqlite_close(struct db *base) {
     free(db);
 }
 
-/* Without this SQLite allocates, and writes to, 20 pages for the cache of each connection at once: 87 KiB, of which most readers need a tenth. */
-static void configure(void) { (void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0); }
+/* What SQLite has to be told before its first use; where it is in use already it refuses, and does without. It counts what it allocates, under one mutex for all
+ * threads, though nobody here asks. And it allocates, and writes to, 20 pages for the cache of each connection at once: 87 KiB, of which most readers need a tenth. */
+static void configure(void) {
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    (void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
+}
 
 static enum err sqlite_open(const char *target, enum db_mode mode, struct db **ret_db, char *problem, size_t problem_size) {
     static pthread_once_t configured = PTHREAD_ONCE_INIT;
@@ -96,7 +101,8 @@ static enum err sqlite_open(const char *target, enum db_mode mode, struct db **r
     db->base.driver = &sqlite_driver;
     db->mode = mode;
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE | (mode == DB_WRITER ? SQLITE_OPEN_CREATE : 0);
-    int code = sqlite3_open_v2(target, &db->handle, flags, NULL);
+    bool syncs = mode == DB_WRITER && !fault_is("synchronous_off");
+    int code = sqlite3_open_v2(target, &db->handle, flags, syncs ? sqlite_gather_vfs() : NULL);
     if (code == SQLITE_OK)
         code = set_up(db, target, mode);
     if (code != SQLITE_OK) {
@@ -117,13 +123,6 @@ static enum err sqlite_execute(struct db *base, const char *sql) {
     struct sqlite_db *db = (struct sqlite_db *)base;
     return error_of(sqlite3_exec(db->handle, sql, NULL, NULL, NULL));
 }
-
-static enum err sqlite_begin(struct db *base) {
-    struct sqlite_db *db = (struct sqlite_db *)base;
-    return sqlite_execute(base, db->mode == DB_WRITER ? "BEGIN IMMEDIATE" : "BEGIN");
-}
-
-static enum err sqlite_commit(struct db *base) { return sqlite_execute(base, "COMMIT"); }
 
 static void sqlite_rollback(struct db *base) {
     struct sqlite_db *db = (struct sqlite_db *)base;
@@ -223,6 +222,18 @@ static void sqlite_finish(struct statement *statement) {
     if (statement)
         sqlite3_reset(statement->handle);
 }
+
+/* Each once a batch or read, and therefore prepared. */
+static const struct query begin_writing = { "BEGIN IMMEDIATE" };
+static const struct query begin_reading = { "BEGIN" };
+static const struct query commit = { "COMMIT" };
+
+static enum err sqlite_begin(struct db *base) {
+    struct sqlite_db *db = (struct sqlite_db *)base;
+    return db_run(base, sqlite_query(base, db->mode == DB_WRITER ? &begin_writing : &begin_reading));
+}
+
+static enum err sqlite_commit(struct db *base) { return db_run(base, sqlite_query(base, &commit)); }
 
 static bool sqlite_is_null(struct statement *statement, int column) {
     return sqlite3_column_type(statement->handle, column) == SQLITE_NULL;

@@ -19,6 +19,7 @@
 
 #include <cmocka.h> /* needs setjmp.h, stdarg.h, stddef.h and stdint.h before it */
 
+#include "db/sqlite_gather.h"
 #include "db/sqlite_log.h"
 #include "tests/fault/forgetful_vfs.h"
 
@@ -74,10 +75,11 @@ static void *read_always(void *path) {
 }
 
 static void open_for_writing(const char *path, const char *synchronous, sqlite3 **ret_db) {
+    const char *vfs = strcmp(synchronous, "FULL") == 0 ? sqlite_gather_vfs() : NULL;
     char sql[SQL_BYTES];
     sqlite3 *db;
 
-    must(sqlite3_open(path, &db) == SQLITE_OK, "open");
+    must(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, vfs) == SQLITE_OK, "open");
     sqlite3_busy_timeout(db, 5000);
     must_exec(db, "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=40;"
                   "PRAGMA synchronous=FULL; PRAGMA mmap_size=1000000;"

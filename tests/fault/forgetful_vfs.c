@@ -5,7 +5,7 @@
  * every write in the memory of this process until xSync, so that kill -9
  * takes with it exactly what a power cut could have taken.
  *
- * With PARLEY_FORGETFUL_SEED=N a write of at most 4 KiB may also survive in
+ * With PARLEY_FORGETFUL_SEED=N a write of at most 128 KiB may also survive in
  * part before it is synced: a coin for each 512-byte sector decides whether
  * the sector's bytes go to the file at once, as a disk's cache may do in any
  * order it likes.
@@ -41,7 +41,7 @@
 
 #define BLOCK_BYTES 4096
 #define SECTOR_BYTES 512
-#define TORN_WRITE_MAX_BYTES 4096
+#define TORN_WRITE_MAX_BYTES (128 * 1024)
 
 struct image {
     struct image *next;

@@ -52,6 +52,22 @@ static void numbers_and_hex(void **state) {
     buf_release(&buf);
 }
 
+static void numbers_of_any_length(void **state) {
+    (void)state;
+    for (uint64_t power = 1;; power *= 10) {
+        for (uint64_t number = power - 1; number <= power + 1; number++) {
+            char expected[24];
+            struct buf buf = BUF_INIT;
+            snprintf(expected, sizeof expected, "%llu", (unsigned long long)number);
+            buf_u64(&buf, number);
+            assert_string_equal(buf.bytes, expected);
+            buf_release(&buf);
+        }
+        if (power > UINT64_MAX / 10)
+            break;
+    }
+}
+
 static void reserving_gives_room_for_the_nul_too(void **state) {
     (void)state;
     for (size_t more = 0; more < 1200; more++) {
@@ -124,6 +140,26 @@ static void every_byte_below_space_is_escaped(void **state) {
     }
 }
 
+/* Among plain bytes, of which eight are looked at together. */
+static void escapes_are_found_wherever_they_stand(void **state) {
+    (void)state;
+    for (int byte = 0; byte < 256; byte++) {
+        for (size_t at = 0; at < 20; at++) {
+            bool plain = byte >= ' ' && byte != '"' && byte != '\\';
+            char text[20];
+            struct buf buf = BUF_INIT;
+            memset(text, at % 2 ? '!' : 0xc3, sizeof text);
+            text[at] = (char)byte;
+            json_quote(&buf, text, sizeof text);
+            assert_int_equal(buf.size, json_quoted_size(text, sizeof text));
+            assert_memory_equal(buf.bytes + 1, text, at);
+            assert_int_equal((uint8_t)buf.bytes[1 + at], plain ? byte : '\\');
+            assert_memory_equal(buf.bytes + buf.size - (sizeof text - at), text + at + 1, sizeof text - at - 1);
+            buf_release(&buf);
+        }
+    }
+}
+
 static void members_are_separated_by_commas(void **state) {
     (void)state;
     struct buf buf = BUF_INIT;
@@ -155,12 +191,14 @@ int main(void) {
         cmocka_unit_test(appending_keeps_the_bytes_and_a_nul),
         cmocka_unit_test(formatting_grows_the_buffer),
         cmocka_unit_test(numbers_and_hex),
+        cmocka_unit_test(numbers_of_any_length),
         cmocka_unit_test(reserving_gives_room_for_the_nul_too),
         cmocka_unit_test(a_failed_buffer_stays_failed_and_harmless),
         cmocka_unit_test(detaching_hands_the_bytes_over),
         cmocka_unit_test(json_strings_escape_what_must_be_escaped),
         cmocka_unit_test(json_strings_leave_the_rest_alone),
         cmocka_unit_test(every_byte_below_space_is_escaped),
+        cmocka_unit_test(escapes_are_found_wherever_they_stand),
         cmocka_unit_test(members_are_separated_by_commas),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/random.h"
+#include "db/sqlite_gather.h"
 #include "db/sqlite_log.h"
 
 #define PATH_BYTES 128
@@ -47,13 +48,15 @@ static void execute(sqlite3 *db, const char *sql) {
         fail_msg("%s: %s", sql, sqlite3_errmsg(db));
 }
 
-static sqlite3 *open_plainly(const char *path) {
+static sqlite3 *open_by(const char *vfs, const char *path) {
     sqlite3 *db = NULL;
-    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, vfs), SQLITE_OK);
     sqlite3_busy_timeout(db, 5000);
     execute(db, "PRAGMA wal_autocheckpoint=0");
     return db;
 }
+
+static sqlite3 *open_plainly(const char *path) { return open_by(NULL, path); }
 
 static int64_t number(sqlite3 *db, const char *sql) {
     sqlite3_stmt *statement = NULL;
@@ -85,8 +88,8 @@ static int set_up(void **state) {
     snprintf(place->folder, sizeof place->folder, "/tmp/parley-unit-XXXXXX");
     assert_non_null(mkdtemp(place->folder));
     snprintf(place->path, sizeof place->path, "%s/db", place->folder);
-    place->writer = open_plainly(place->path);
-    execute(place->writer, "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; PRAGMA synchronous=NORMAL; PRAGMA secure_delete=ON;"
+    place->writer = open_by(sqlite_gather_vfs(), place->path);
+    execute(place->writer, "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"
                            "CREATE TABLE item(id INTEGER PRIMARY KEY, version INTEGER, filler TEXT); CREATE TABLE total(n INTEGER);"
                            "INSERT INTO total VALUES (0)");
     place->log = sqlite_log_open(place->path, place->writer, &tiny);
