@@ -1,4 +1,5 @@
-/* The hub's state, shared by hub.c (thread, loop, the public functions), tail.c (following the log) and life.c (the life of streams). Nobody else includes it.
+/* The hub's state, shared by hub.c (thread, loop, the public functions), tail.c (following the log), life.c (the life of streams), harvest.c and whisper.c.
+ * Nobody else includes it.
  *
  * Everything but `inbox`, `replays` and `devices` belongs to the hub's thread.
  *

@@ -195,7 +195,7 @@ enum err index_install(struct index *index, struct listener *listener, const str
     if (listener->installed)
         return OK;
 
-    uint64_t closed_max = 0;
+    uint64_t closed_max = snapshot->blanked_id;
     for (size_t i = 0; i < snapshot->count; i++) {
         const struct stay *stay = &snapshot->stays[i];
         enum err err = OK;
@@ -224,6 +224,8 @@ void index_forget(struct index *index, struct listener *listener) {
 struct listener *index_next(const struct index *index, size_t *cursor) {
     return map_next(&index->listeners, cursor);
 }
+
+uint64_t index_chat_at(const struct listener *listener, uint32_t place) { return listener->links[place].chat->id; }
 
 /* ---- Events ---- */
 

@@ -9,6 +9,7 @@
 #include "core/id.h"
 #include "core/metrics.h"
 #include "core/random.h"
+#include "stream/harvest.h"
 
 #define REFUSED_RETRY_MS 30000
 #define DRAIN_RETRY_MIN_MS 1000
@@ -200,13 +201,27 @@ static struct replay_job *rob_job(struct hub *hub) {
     return NULL;
 }
 
+/* Whether the log has the id, as far as the ring can tell. */
+static bool is_known(const struct hub *hub, uint64_t id) { return id == hub->position || ring_knows(&hub->ring, id); }
+
+/* Whether only the listener's links are missing for the ring to serve the stream. That is so for all who come back soon: their stays are read, and
+ * no event. Should a stay have ended since, the next page brings what the ring must not (index.h). */
+static bool ring_may_do(const struct hub *hub, const struct stream *stream) {
+    return !stream->listener->installed && !stream->unsure_position && is_known(hub, stream->position);
+}
+
+static bool comes_with_token(const struct stream *stream) {
+    return stream->opening != NULL && stream->opening->request.start == START_AFTER;
+}
+
 static void start_reading(struct hub *hub, struct stream *stream, struct replay_job *job) {
+    bool stands_somewhere = stream->opening == NULL || comes_with_token(stream);
     job->busy = true;
     job->stream = stream;
     job->user_id = stream->listener->user_id;
     job->after_id = stream->position;
-    job->from_head = stream->opening != NULL && stream->opening->request.start != START_AFTER;
-    job->judges_token = stream->opening != NULL ? stream->opening->request.start == START_AFTER : stream->unsure_position;
+    job->wants_page = stands_somewhere && !ring_may_do(hub, stream);
+    job->judges_token = (comes_with_token(stream) && job->wants_page) || stream->unsure_position;
     job->device_id = stream->unsure_device ? stream->device_id : 0;
     job->wants_stays = !stream->listener->installed;
     /* No stream below the ring's start ever takes events from the ring, so stays that ended there need not be known. */
@@ -234,7 +249,7 @@ static enum err install(struct hub *hub, struct listener *listener, const struct
     if (listener->installed || !ring_reaches(&hub->ring, job->head_id))
         return OK;
 
-    struct snapshot_stays snapshot = { job->stays, job->stay_count, job->head_id };
+    struct snapshot_stays snapshot = { job->stays, job->stay_count, job->head_id, job->blanked_id };
     enum err err = index_install(&hub->index, listener, &snapshot);
     if (err != OK)
         return err;
@@ -251,7 +266,7 @@ static enum err install(struct hub *hub, struct listener *listener, const struct
 static enum reset reset_of_job(const struct stream *stream, const struct replay_job *job) {
     if (job->judges_token)
         return reset_of_token(job->token);
-    if (job->from_head)
+    if (stream->opening != NULL && !comes_with_token(stream))
         return stream->opening->request.start == START_RESET ? RESET_UNREADABLE : RESET_NONE;
     return job->after_id < job->floor_id ? RESET_EXPIRED : RESET_NONE;
 }
@@ -273,40 +288,9 @@ static bool send_page(struct hub *hub, struct stream *stream) {
     return true;
 }
 
-/* What one stream takes from the ring in one turn. */
-struct harvest {
-    struct frame *frames[LIMIT_WRITE_FRAMES]; /* borrowed from the ring */
-    size_t count;
-    uint64_t scanned_id; /* nothing else of the feed is up to here; 0: nothing was scanned */
-    bool forgotten;      /* the next one is only in the store */
-};
-
-static void harvest_ring(struct hub *hub, const struct stream *stream, struct harvest *harvest) {
-    uint64_t position = log_position(stream->position) + 1;
-    uint64_t end = ring_end(&hub->ring);
-    if (end > position + LIMIT_TURN_SCAN)
-        end = position + LIMIT_TURN_SCAN;
-
-    index_mark(&hub->index, stream->listener);
-    for (; position < end && harvest->count < LIMIT_WRITE_FRAMES; position++) {
-        const struct ring_slot *slot = ring_at(&hub->ring, position);
-        uint64_t joined_id;
-        bool wanted = index_wants(&hub->index, stream->listener, slot->owner_id, slot->id, &joined_id);
-        struct frame *frame = ring_shown(slot, hub->wall_ms);
-        harvest->forgotten = wanted && frame == NULL;
-        if (harvest->forgotten)
-            return;
-        if (wanted)
-            harvest->frames[harvest->count++] = index_form(frame, stream->listener->user_id, joined_id);
-        harvest->scanned_id = slot->id;
-    }
-    if (position >= ring_end(&hub->ring))
-        harvest->scanned_id = hub->position;
-}
-
 static void send_from_ring(struct hub *hub, struct stream *stream) {
-    struct harvest harvest = { .count = 0 };
-    harvest_ring(hub, stream, &harvest);
+    struct harvest harvest;
+    harvest_take(hub, stream, &harvest);
     if (!settle(hub, stream, socket_write(&hub->outlet, stream, harvest.frames, harvest.count)))
         return;
     if (harvest.scanned_id > stream->position)
@@ -690,8 +674,7 @@ static bool knows_standing(const struct hub *hub, const struct stream *stream) {
         return false;
     if (request->start != START_AFTER)
         return hub->position >= stream->listener->closed_max;
-    bool is_good = request->after_id == hub->position || ring_knows(&hub->ring, request->after_id);
-    return is_good && request->after_id >= stream->listener->closed_max;
+    return is_known(hub, request->after_id) && request->after_id >= stream->listener->closed_max;
 }
 
 void life_open(struct hub *hub, struct opening *opening) {
