@@ -14,6 +14,7 @@
  *     before anything of the other log, and those whose devices it does not have are closed (life_restart). */
 #pragma once
 
+#include "core/pool.h"
 #include "stream/devices.h"
 #include "stream/gate.h"
 #include "stream/inbox.h"
@@ -52,6 +53,7 @@ struct hub {
     struct index index;
     struct push push;
 
+    struct pool stream_pool;
     struct list_node streams[STREAM_STATES]; /* of struct stream, by state */
     size_t counts[STREAM_STATES];
     struct opening *openings; /* taken from the inbox, oldest first */

@@ -30,6 +30,7 @@
 #pragma once
 
 #include "core/map.h"
+#include "core/pool.h"
 #include "db/model.h"
 #include "stream/stream.h"
 
@@ -41,15 +42,19 @@ struct listener {
     struct listener_link *links; /* owned */
     uint32_t link_count;
     uint32_t link_capacity;
-    uint32_t stream_count;
-    bool installed;
-    bool broken; /* memory ran out while a link was added: its streams have to be closed */
+    uint32_t next; /* in its bucket: a number of the pool, or 0 */
+    uint32_t stream_count : 30;
+    uint32_t installed : 1;
+    uint32_t broken : 1; /* memory ran out while a link was added: its streams have to be closed */
 };
 
 struct index {
-    struct map listeners; /* user id → struct listener, owned */
-    struct map chats;     /* chat id → struct index_chat, owned */
-    uint64_t mark;        /* of the last index_mark() */
+    struct pool listeners;
+    uint32_t *buckets;     /* owned; by user id: the first listener, a number of the pool, or 0 */
+    uint32_t bucket_count; /* a power of two, at least listener_count; 0 at first */
+    uint32_t listener_count;
+    struct map chats; /* chat id → struct index_chat, owned */
+    uint64_t mark;    /* of the last index_mark() */
 };
 
 void index_init(struct index *index);
@@ -73,8 +78,8 @@ struct snapshot_stays {
 enum err index_install(struct index *index, struct listener *listener, const struct snapshot_stays *snapshot) MUST_USE;
 /* Forgets the links of a listener, which is then as if it had just been made; its streams stay. */
 void index_forget(struct index *index, struct listener *listener);
-/* The next listener, in no order; begin with `*cursor` 0. NULL: there is none. */
-struct listener *index_next(const struct index *index, size_t *cursor);
+/* The listener after `listener`, in no order, or the first for NULL. NULL: there is none. */
+struct listener *index_next(const struct index *index, const struct listener *listener);
 /* The chat of the listener's link at `place`, below link_count; in no order. */
 uint64_t index_chat_at(const struct listener *listener, uint32_t place);
 /* Applies one event to the links of one installed listener: what index_apply() would have done, had it been here. */

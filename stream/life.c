@@ -19,7 +19,7 @@ static struct stream *stream_of(struct list_node *in_state) { return LIST_ITEM(i
 static void enter(struct hub *hub, struct stream *stream, enum stream_state state) {
     hub->counts[stream->state]--;
     list_remove(&stream->in_state);
-    stream->state = (uint8_t)state;
+    stream->state = state & 0xf;
     list_append(&hub->streams[state], &stream->in_state);
     hub->counts[state]++;
 }
@@ -72,7 +72,7 @@ void life_bury(struct hub *hub) {
         struct stream *stream = stream_of(list_first(closed));
         list_remove(&stream->in_state);
         hub->counts[STREAM_CLOSED]--;
-        free(stream);
+        pool_give_back(&hub->stream_pool, stream);
     }
 }
 
@@ -419,7 +419,7 @@ static void restart_stream(struct hub *hub, struct stream *stream, uint64_t head
     stream->unsure_position = false;
     if (stream->opening != NULL)
         return;
-    stream->reset = (uint8_t)reset_at(hub, stream->position, head_id);
+    stream->reset = reset_at(hub, stream->position, head_id) & 0xf;
     if (stream->state != STREAM_BLOCKED)
         enter(hub, stream, STREAM_CATCHING_UP);
 }
@@ -442,8 +442,7 @@ static void restart_listener(struct hub *hub, struct listener *listener, uint64_
 }
 
 void life_restart(struct hub *hub, uint64_t head_id) {
-    size_t cursor = 0;
-    for (struct listener *listener; (listener = index_next(&hub->index, &cursor)) != NULL;)
+    for (struct listener *listener = NULL; (listener = index_next(&hub->index, listener)) != NULL;)
         restart_listener(hub, listener, head_id);
     ring_restart(&hub->ring, head_id);
     hub->position = head_id;
@@ -460,8 +459,7 @@ static void doubt_listener(struct hub *hub, struct listener *listener) {
 }
 
 void life_doubt(struct hub *hub) {
-    size_t cursor = 0;
-    for (struct listener *listener; (listener = index_next(&hub->index, &cursor)) != NULL;)
+    for (struct listener *listener = NULL; (listener = index_next(&hub->index, listener)) != NULL;)
         doubt_listener(hub, listener);
 }
 
@@ -520,11 +518,11 @@ void life_remove_device(struct hub *hub, uint64_t user_id, uint64_t device_id, e
 }
 
 static struct listener *find_broken(const struct hub *hub) {
-    size_t cursor = 0;
-    for (struct listener *listener; (listener = map_next(&hub->index.listeners, &cursor)) != NULL;)
-        if (listener->broken)
-            return listener;
-    return NULL;
+    struct listener *listener = NULL;
+    do
+        listener = index_next(&hub->index, listener);
+    while (listener != NULL && !listener->broken);
+    return listener;
 }
 
 void life_close_broken(struct hub *hub) {
@@ -563,10 +561,10 @@ static void set_timer(struct hub *hub, struct stream *stream, int64_t after_ms) 
 
 /* A device that only listens is in use. */
 static void touch_if_due(struct hub *hub, struct stream *stream) {
-    if (hub->wall_ms - stream->touched_ms < store_touch_interval_ms(hub->config))
+    if (hub->wall_ms - (int64_t)stream->touched_s * 1000 < store_touch_interval_ms(hub->config))
         return;
     if (store_touch_device(hub->store, stream->listener->user_id, stream->device_id, hub->wall_ms))
-        stream->touched_ms = hub->wall_ms;
+        stream->touched_s = (uint32_t)(hub->wall_ms / 1000);
 }
 
 void life_timer(struct hub *hub, struct stream *stream) {
@@ -574,7 +572,7 @@ void life_timer(struct hub *hub, struct stream *stream) {
     set_timer(hub, stream, left_ms > 0 ? left_ms : hub->config->heartbeat_ms);
     if (stream->state == STREAM_CLOSING)
         return;
-    if (stream->session_ends_ms != 0 && hub->wall_ms >= stream->session_ends_ms)
+    if (stream->session_ends_s != 0 && hub->wall_ms >= (int64_t)stream->session_ends_s * 1000)
         life_end(hub, stream, CLOSING_SESSION_EXPIRED);
     else if (stream->state == STREAM_LIVE && left_ms <= 0) {
         touch_if_due(hub, stream);
@@ -636,9 +634,12 @@ static enum err admit(struct hub *hub, struct stream *stream, const struct strea
     return err;
 }
 
+/* Rounded up; what is farther away than the field reaches (the year 2106) is never. */
+static uint32_t whole_seconds(int64_t ms) { return ms <= (int64_t)UINT32_MAX * 1000 ? (uint32_t)((ms + 999) / 1000) : 0; }
+
 static struct stream *stream_new(struct hub *hub, struct opening *opening) {
     const struct stream_request *request = &opening->request;
-    struct stream *stream = calloc(1, sizeof(*stream));
+    struct stream *stream = pool_take(&hub->stream_pool);
     if (stream == NULL)
         return NULL;
     *stream = (struct stream){
@@ -646,8 +647,8 @@ static struct stream *stream_new(struct hub *hub, struct opening *opening) {
         .position = request->start == START_AFTER ? request->after_id : 0,
         .device_id = request->device_id,
         .address_hash = request->address_hash,
-        .session_ends_ms = request->session_ends_ms,
-        .touched_ms = hub->wall_ms,
+        .session_ends_s = whole_seconds(request->session_ends_ms),
+        .touched_s = (uint32_t)(hub->wall_ms / 1000),
         .written_ms = hub->now_ms,
         .fd = request->fd,
         .state = STREAM_WAITING,
@@ -655,7 +656,7 @@ static struct stream *stream_new(struct hub *hub, struct opening *opening) {
         .named = request->named,
     };
     if (admit(hub, stream, request) != OK) {
-        free(stream);
+        pool_give_back(&hub->stream_pool, stream);
         return NULL;
     }
     list_init(&stream->in_state);

@@ -52,9 +52,9 @@ bool ring_knows(const struct ring *ring, uint64_t id) {
 
 /* ---- The events of an owner ---- */
 
-/* Ids differ in their upper bits above all, which the multiplication brings into all of the result's. */
+/* All bits of an id count: multiplication brings the lower ones into the upper half, which is why the upper ones are folded into the lower before. */
 static uint64_t *bucket_of(const struct ring *ring, uint64_t owner_id) {
-    return &ring->newest[(owner_id * UINT64_C(0x9e3779b97f4a7c15) >> 32) % ring->event_limit];
+    return &ring->newest[((owner_id ^ owner_id >> 32) * UINT64_C(0x9e3779b97f4a7c15) >> 32) % ring->event_limit];
 }
 
 static void link_slot(struct ring *ring, struct ring_slot *slot, uint64_t position) {

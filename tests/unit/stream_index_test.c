@@ -243,7 +243,7 @@ static void end_world(struct world *world) {
     for (size_t i = 0; i < STREAMS; i++)
         if (world->clients[i].stream.state != STREAM_CLOSED)
             close_client(world, &world->clients[i]);
-    assert_int_equal(world->index.listeners.count, 0);
+    assert_int_equal(world->index.listener_count, 0);
     assert_int_equal(world->index.chats.count, 0);
     index_release(&world->index);
     for (uint64_t position = 1; position <= EVENTS; position++)
