@@ -1,5 +1,5 @@
 /* Owns the cache of sessions, and the indexes from tokens and devices to its entries; all under one mutex. Entries lie densely in chunks that are
- * allocated as they are needed, so that a session costs its own bytes and no page of memory. Does not read the database. Threads: the loop finds,
+ * allocated as they are needed, and the indexes are chains of their numbers, so that a session costs little more than its own bytes. Does not read the database. Threads: the loop finds,
  * readers' results are remembered on the loop, the writer's thread forgets. */
 #include "api/auth.h"
 
@@ -9,28 +9,35 @@
 #include <string.h>
 
 #include "core/limits.h"
-#include "core/map.h"
 
 #define CHUNK_ENTRIES 256
 #define CHUNKS (LIMIT_SESSIONS_CACHED / CHUNK_ENTRIES)
 
 static_assert(LIMIT_SESSIONS_CACHED % CHUNK_ENTRIES == 0, "chunks are whole");
+static_assert(LIMIT_SESSIONS_CACHED < 1 << 30, "the number of an entry leaves room for a bit");
 
+/* Entries have numbers from 1 on; 0 is none. */
 struct entry {
     uint8_t token[SHA256_SIZE];
-    struct session session; /* user_id 0: free */
-    struct entry *next;     /* of the free ones */
-    bool recent;            /* used since the hand passed */
+    struct session session;       /* user_id 0: free */
+    uint32_t next_of_token;       /* in its bucket; of a free one: the next that is free */
+    uint32_t next_of_device : 31; /* in its bucket */
+    uint32_t recent : 1;          /* used since the hand passed */
+};
+
+/* The first entries whose token, or device, falls into it. */
+struct bucket {
+    uint32_t of_token, of_device;
 };
 
 struct auth {
     pthread_mutex_t mutex;
     struct entry *chunks[CHUNKS]; /* owned */
-    size_t count;                 /* entries in chunks, free ones included */
-    size_t hand;                  /* where the search for an entry to be given up goes on */
-    struct entry *free;
-    struct map by_token;  /* first 64 bits of the token's hash -> entry */
-    struct map by_device; /* device id -> entry */
+    uint32_t count;               /* entries in chunks, free ones included */
+    uint32_t hand;                /* where the search for an entry to be given up goes on */
+    uint32_t free;
+    struct bucket *buckets; /* owned */
+    size_t bucket_count;    /* a power of two, usually at least `count` */
     uint64_t generation;
 };
 
@@ -47,32 +54,107 @@ void auth_free(struct auth *auth) {
     if (auth == NULL)
         return;
     pthread_mutex_destroy(&auth->mutex);
-    map_release(&auth->by_token);
-    map_release(&auth->by_device);
+    free(auth->buckets);
     for (size_t i = 0; i < CHUNKS; i++)
         free(auth->chunks[i]);
     free(auth);
 }
 
-/* The hash is uniform already. Two tokens with the same first 64 bits take turns: what is found is compared whole. */
+/* ---- The indexes ---- */
+
+static struct entry *entry_at(const struct auth *auth, uint32_t number) {
+    return number != 0 ? &auth->chunks[(number - 1) / CHUNK_ENTRIES][(number - 1) % CHUNK_ENTRIES] : NULL;
+}
+
+/* The hash is uniform already. */
 static uint64_t token_key(const uint8_t token[SHA256_SIZE]) {
     uint64_t key;
     memcpy(&key, token, sizeof(key));
-    return key != 0 ? key : 1;
+    return key;
 }
 
-static struct entry *find(struct auth *auth, const uint8_t token[SHA256_SIZE]) {
-    struct entry *entry = map_get(&auth->by_token, token_key(token));
-    return entry != NULL && secret_equal(entry->token, token, SHA256_SIZE) ? entry : NULL;
+static uint32_t *bucket_of_token(const struct auth *auth, const uint8_t token[SHA256_SIZE]) {
+    return &auth->buckets[token_key(token) & (auth->bucket_count - 1)].of_token;
 }
 
-static void forget(struct auth *auth, struct entry *entry) {
-    if (entry == NULL)
+/* All bits of an id count: multiplication brings the lower ones into the upper half, which is why the upper ones are folded into the lower before. */
+static uint32_t *bucket_of_device(const struct auth *auth, uint64_t device_id) {
+    uint64_t mixed = (device_id ^ device_id >> 32) * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+    return &auth->buckets[mixed & (auth->bucket_count - 1)].of_device;
+}
+
+/* Both give the number, or 0. */
+static uint32_t find_token(const struct auth *auth, const uint8_t token[SHA256_SIZE]) {
+    uint32_t number = auth->count > 0 ? *bucket_of_token(auth, token) : 0;
+    while (number != 0 && !secret_equal(entry_at(auth, number)->token, token, SHA256_SIZE))
+        number = entry_at(auth, number)->next_of_token;
+    return number;
+}
+
+static uint32_t find_device(const struct auth *auth, uint64_t device_id) {
+    uint32_t number = auth->count > 0 ? *bucket_of_device(auth, device_id) : 0;
+    while (number != 0 && entry_at(auth, number)->session.device_id != device_id)
+        number = entry_at(auth, number)->next_of_device;
+    return number;
+}
+
+static void link_entry(struct auth *auth, uint32_t number) {
+    struct entry *entry = entry_at(auth, number);
+    uint32_t *of_token = bucket_of_token(auth, entry->token), *of_device = bucket_of_device(auth, entry->session.device_id);
+    entry->next_of_token = *of_token;
+    entry->next_of_device = *of_device & (UINT32_MAX >> 1);
+    *of_token = *of_device = number;
+}
+
+static void unlink_token(struct auth *auth, uint32_t number) {
+    uint32_t *first = bucket_of_token(auth, entry_at(auth, number)->token);
+    if (*first == number) {
+        *first = entry_at(auth, number)->next_of_token;
         return;
-    map_remove(&auth->by_token, token_key(entry->token));
-    map_remove(&auth->by_device, entry->session.device_id);
-    *entry = (struct entry){ .next = auth->free };
-    auth->free = entry;
+    }
+    struct entry *before = entry_at(auth, *first);
+    while (before->next_of_token != number)
+        before = entry_at(auth, before->next_of_token);
+    before->next_of_token = entry_at(auth, number)->next_of_token;
+}
+
+static void unlink_device(struct auth *auth, uint32_t number) {
+    uint32_t *first = bucket_of_device(auth, entry_at(auth, number)->session.device_id);
+    if (*first == number) {
+        *first = entry_at(auth, number)->next_of_device;
+        return;
+    }
+    struct entry *before = entry_at(auth, *first);
+    while (before->next_of_device != number)
+        before = entry_at(auth, before->next_of_device);
+    before->next_of_device = entry_at(auth, number)->next_of_device;
+}
+
+/* As many buckets as entries; without memory for them chains get longer. */
+static void grow_buckets(struct auth *auth, size_t entry_count) {
+    if (entry_count <= auth->bucket_count)
+        return;
+    size_t bucket_count = auth->bucket_count == 0 ? CHUNK_ENTRIES : auth->bucket_count * 2;
+    struct bucket *buckets = calloc(bucket_count, sizeof(*buckets));
+    if (buckets == NULL)
+        return;
+    free(auth->buckets);
+    auth->buckets = buckets;
+    auth->bucket_count = bucket_count;
+    for (uint32_t number = 1; number <= auth->count; number++)
+        if (entry_at(auth, number)->session.user_id != 0)
+            link_entry(auth, number);
+}
+
+/* ---- Forgetting ---- */
+
+static void forget(struct auth *auth, uint32_t number) {
+    if (number == 0)
+        return;
+    unlink_token(auth, number);
+    unlink_device(auth, number);
+    *entry_at(auth, number) = (struct entry){ .next_of_token = auth->free };
+    auth->free = number;
 }
 
 void auth_commit(void *context, uint64_t previous_id, struct frame *const *frames, size_t count) {
@@ -83,7 +165,7 @@ void auth_commit(void *context, uint64_t previous_id, struct frame *const *frame
             continue;
         pthread_mutex_lock(&auth->mutex);
         auth->generation++;
-        forget(auth, map_get(&auth->by_device, frames[i]->ref_id));
+        forget(auth, find_device(auth, frames[i]->ref_id));
         pthread_mutex_unlock(&auth->mutex);
     }
 }
@@ -97,9 +179,9 @@ uint64_t auth_generation(struct auth *auth) {
 
 bool auth_find(struct auth *auth, const uint8_t token[SHA256_SIZE], struct session *ret_session, uint64_t *ret_generation) {
     pthread_mutex_lock(&auth->mutex);
-    struct entry *entry = find(auth, token);
+    struct entry *entry = entry_at(auth, find_token(auth, token));
     if (entry != NULL) {
-        entry->recent = true;
+        entry->recent = 1;
         *ret_session = entry->session;
         *ret_generation = auth->generation;
     }
@@ -107,12 +189,10 @@ bool auth_find(struct auth *auth, const uint8_t token[SHA256_SIZE], struct sessi
     return entry != NULL;
 }
 
-static struct entry *entry_at(struct auth *auth, size_t index) { return &auth->chunks[index / CHUNK_ENTRIES][index % CHUNK_ENTRIES]; }
-
 static void forget_all(struct auth *auth) {
-    for (size_t i = 0; i < auth->count; i++)
-        if (entry_at(auth, i)->session.user_id != 0)
-            forget(auth, entry_at(auth, i));
+    for (uint32_t number = 1; number <= auth->count; number++)
+        if (entry_at(auth, number)->session.user_id != 0)
+            forget(auth, number);
 }
 
 void auth_break(void *context, enum log_break kind, uint64_t head_id) {
@@ -126,50 +206,50 @@ void auth_break(void *context, enum log_break kind, uint64_t head_id) {
 }
 
 static void add_chunk(struct auth *auth) {
-    struct entry *chunk = calloc(CHUNK_ENTRIES, sizeof(*chunk));
+    grow_buckets(auth, auth->count + CHUNK_ENTRIES);
+    struct entry *chunk = auth->bucket_count > 0 ? calloc(CHUNK_ENTRIES, sizeof(*chunk)) : NULL;
     if (chunk == NULL)
         return;
     auth->chunks[auth->count / CHUNK_ENTRIES] = chunk;
-    auth->count += CHUNK_ENTRIES;
-    for (size_t i = 0; i < CHUNK_ENTRIES; i++) {
-        chunk[i].next = auth->free;
-        auth->free = &chunk[i];
+    for (uint32_t i = 0; i < CHUNK_ENTRIES; i++) {
+        chunk[i].next_of_token = auth->free;
+        auth->free = ++auth->count;
     }
 }
 
 /* Second chance: the hand goes round and takes the first entry that was not used since it came by last. */
 static void give_one_up(struct auth *auth) {
-    while (auth->free == NULL && auth->count > 0) {
-        struct entry *entry = entry_at(auth, auth->hand);
-        auth->hand = (auth->hand + 1) % auth->count;
-        if (!entry->recent)
-            forget(auth, entry);
-        entry->recent = false;
+    while (auth->free == 0 && auth->count > 0) {
+        uint32_t number = auth->hand + 1;
+        auth->hand = number % auth->count;
+        if (!entry_at(auth, number)->recent)
+            forget(auth, number);
+        entry_at(auth, number)->recent = 0;
     }
 }
 
-/* A free entry; NULL when there is no memory for the first. */
-static struct entry *make_room(struct auth *auth) {
-    if (auth->free == NULL && auth->count < LIMIT_SESSIONS_CACHED)
+/* A free entry; 0 when there is no memory for the first. */
+static uint32_t make_room(struct auth *auth) {
+    if (auth->free == 0 && auth->count < LIMIT_SESSIONS_CACHED)
         add_chunk(auth);
     give_one_up(auth);
-    struct entry *entry = auth->free;
-    if (entry != NULL)
-        auth->free = entry->next;
-    return entry;
+    uint32_t number = auth->free;
+    if (number != 0)
+        auth->free = entry_at(auth, number)->next_of_token;
+    return number;
 }
 
 static void insert(struct auth *auth, const uint8_t token[SHA256_SIZE], const struct session *session) {
     /* A device has one token; should the cache know another, it is outdated. */
-    forget(auth, map_get(&auth->by_device, session->device_id));
-    forget(auth, map_get(&auth->by_token, token_key(token)));
-    struct entry *entry = make_room(auth);
-    if (entry == NULL)
+    forget(auth, find_device(auth, session->device_id));
+    forget(auth, find_token(auth, token));
+    uint32_t number = make_room(auth);
+    if (number == 0)
         return;
-    *entry = (struct entry){ .session = *session, .recent = true };
+    struct entry *entry = entry_at(auth, number);
+    *entry = (struct entry){ .session = *session, .recent = 1 };
     memcpy(entry->token, token, SHA256_SIZE);
-    if (map_put(&auth->by_token, token_key(token), entry) != OK || map_put(&auth->by_device, session->device_id, entry) != OK)
-        forget(auth, entry); /* what an index does not know could not be forgotten later */
+    link_entry(auth, number);
 }
 
 void auth_remember(struct auth *auth, const uint8_t token[SHA256_SIZE], const struct session *session, uint64_t generation) {
@@ -181,7 +261,7 @@ void auth_remember(struct auth *auth, const uint8_t token[SHA256_SIZE], const st
 
 void auth_touched(struct auth *auth, const uint8_t token[SHA256_SIZE], int64_t seen_ms) {
     pthread_mutex_lock(&auth->mutex);
-    struct entry *entry = find(auth, token);
+    struct entry *entry = entry_at(auth, find_token(auth, token));
     if (entry != NULL && entry->session.seen_ms < seen_ms)
         entry->session.seen_ms = seen_ms;
     pthread_mutex_unlock(&auth->mutex);

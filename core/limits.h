@@ -138,7 +138,7 @@
 #define KEY_RUN_PARTS_MAX 65536 /* of a run */
 
 /* Streams */
-#define LIMIT_RING_EVENTS 16384
+#define LIMIT_RING_EVENTS 65536
 #define LIMIT_RING_BYTES (32 * 1024 * 1024)
 #define LIMIT_REPLAY_EVENTS 256         /* events in one page of a replay */
 #define LIMIT_REPLAY_BYTES (256 * 1024) /* bytes after which a page ends */

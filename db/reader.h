@@ -262,3 +262,5 @@ void feed_page_release(struct feed_page *page); /* drops the frames still in it 
 /* All open stays of a user and the closed ones that ended above `after_id`. */
 enum err read_stays(struct reader *reader, uint64_t user_id, uint64_t after_id, struct arena *arena, struct stay **ret_stays,
                     size_t *ret_count) MUST_USE;
+/* The id up to which messages may have gone, in some chat that the user is in, because all had acknowledged them: no event says so. 0: none has. */
+enum err read_blanked(struct reader *reader, uint64_t user_id, uint64_t *ret_blanked_id) MUST_USE;

@@ -30,6 +30,8 @@ static const struct query members_of_chat = { "SELECT " STAY_COLUMNS " FROM stay
 static const struct query runners_of_channel = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL
                                                  " AND s.role >= 2 AND s.user_id + 0 > ?2 ORDER BY s.user_id + 0 LIMIT ?3" };
 static_assert(ROLE_ADMIN == 2, "the least role of those who run a channel");
+static const struct query blanked_of_user = { "SELECT max(d.blanked_id) FROM stay s {straight} delivery d ON d.chat_id = s.chat_id"
+                                              " WHERE s.user_id = ?1 AND s.left_id = " STAY_OPEN_SQL };
 static const struct query stays_of_user = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.user_id = ?1 AND s.left_id > ?2" };
 
 enum err reader_membership(struct reader *reader, uint64_t user_id, uint64_t chat_id, struct arena *arena, struct chat *ret_chat,
@@ -245,4 +247,15 @@ enum err read_stays(struct reader *reader, uint64_t user_id, uint64_t after_id, 
                     size_t *ret_count) {
     struct statement *statement = reader_query(reader, &stays_of_user, (uint64_t[]){ user_id, after_id }, 2);
     return take_stays(reader, statement, arena, ret_stays, ret_count);
+}
+
+enum err read_blanked(struct reader *reader, uint64_t user_id, uint64_t *ret_blanked_id) {
+    struct statement *statement = reader_query(reader, &blanked_of_user, (uint64_t[]){ user_id }, 1);
+    uint64_t blanked_id = 0;
+    enum err err = OK;
+    for (bool row; rows_next(reader->db, statement, &err, &row);)
+        blanked_id = reader->db->driver->column_id(statement, 0);
+    if (err == OK)
+        *ret_blanked_id = blanked_id;
+    return err;
 }

@@ -2,12 +2,18 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
-#include "core/map.h"
+#include "core/err.h"
 
+/* A device's id is there once for each of its streams. Open addressing, linear probing: eight bytes for a place. */
 struct devices {
     pthread_mutex_t mutex;
-    struct map counts; /* device id → how many streams */
+    uint64_t *ids;   /* owned; 0: free */
+    size_t capacity; /* a power of two */
+    size_t count;
 };
 
 void devices_init(struct devices *devices);

@@ -249,6 +249,7 @@ static void hub_free(struct hub *hub) {
     gate_release(&hub->gate);
     outlet_release(&hub->outlet);
     devices_release(&hub->devices);
+    pool_release(&hub->stream_pool);
     if (hub->epoll_fd >= 0)
         close(hub->epoll_fd);
     free(hub);
@@ -265,6 +266,7 @@ static void init_plain(struct hub *hub, struct store *store, const struct config
     for (size_t i = 0; i < LIMIT_REPLAYS_AT_ONCE; i++)
         replay_job_release(&hub->jobs[i]);
     replay_job_release(&hub->tail.job);
+    pool_init(&hub->stream_pool, sizeof(struct stream));
     index_init(&hub->index);
     outlet_init(&hub->outlet);
     devices_init(&hub->devices);

@@ -1,4 +1,5 @@
-/* The hub's state, shared by hub.c (thread, loop, the public functions), tail.c (following the log) and life.c (the life of streams). Nobody else includes it.
+/* The hub's state, shared by hub.c (thread, loop, the public functions), tail.c (following the log), life.c (the life of streams), harvest.c and whisper.c.
+ * Nobody else includes it.
  *
  * Everything but `inbox`, `replays` and `devices` belongs to the hub's thread.
  *
@@ -13,6 +14,7 @@
  *     before anything of the other log, and those whose devices it does not have are closed (life_restart). */
 #pragma once
 
+#include "core/pool.h"
 #include "stream/devices.h"
 #include "stream/gate.h"
 #include "stream/inbox.h"
@@ -51,6 +53,7 @@ struct hub {
     struct index index;
     struct push push;
 
+    struct pool stream_pool;
     struct list_node streams[STREAM_STATES]; /* of struct stream, by state */
     size_t counts[STREAM_STATES];
     struct opening *openings; /* taken from the inbox, oldest first */

@@ -8,6 +8,8 @@
 
 #include "stream/inbox.h"
 
+#define BUCKETS_MIN 64
+
 struct listener_link {
     struct index_chat *chat;
     uint32_t in_chat; /* place in the chat's array */
@@ -28,31 +30,91 @@ struct index_chat {
     uint32_t capacity;
 };
 
-void index_init(struct index *index) { *index = (struct index){ .listeners = MAP_INIT, .chats = MAP_INIT }; }
+void index_init(struct index *index) {
+    *index = (struct index){ .chats = MAP_INIT };
+    pool_init(&index->listeners, sizeof(struct listener));
+}
 
 static void chat_free(struct index_chat *chat) {
     free(chat->links);
     free(chat);
 }
 
-static void listener_free(struct listener *listener) {
-    free(listener->links);
-    free(listener);
-}
-
 void index_release(struct index *index) {
+    for (struct listener *listener = NULL; (listener = index_next(index, listener)) != NULL;)
+        free(listener->links);
     size_t cursor = 0;
-    for (struct listener *listener; (listener = map_next(&index->listeners, &cursor)) != NULL;)
-        listener_free(listener);
-    cursor = 0;
     for (struct index_chat *chat; (chat = map_next(&index->chats, &cursor)) != NULL;)
         chat_free(chat);
-    map_release(&index->listeners);
+    pool_release(&index->listeners);
+    free(index->buckets);
     map_release(&index->chats);
 }
 
+/* ---- Finding listeners ---- */
+
+static struct listener *listener_at(const struct index *index, uint32_t number) {
+    return number != 0 ? pool_at(&index->listeners, number) : NULL;
+}
+
+/* All bits of an id count: multiplication brings the lower ones into the upper half, which is why the upper ones are folded into the lower before. */
+static uint32_t bucket_of(const struct index *index, uint64_t user_id) {
+    return (uint32_t)((user_id ^ user_id >> 32) * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (index->bucket_count - 1);
+}
+
 struct listener *index_find(const struct index *index, uint64_t user_id) {
-    return map_get(&index->listeners, user_id);
+    if (index->listener_count == 0)
+        return NULL;
+    struct listener *listener = listener_at(index, index->buckets[bucket_of(index, user_id)]);
+    while (listener != NULL && listener->user_id != user_id)
+        listener = listener_at(index, listener->next);
+    return listener;
+}
+
+struct listener *index_next(const struct index *index, const struct listener *listener) {
+    uint32_t number = listener != NULL ? listener->next : 0;
+    uint32_t bucket = listener != NULL ? bucket_of(index, listener->user_id) + 1 : 0;
+    while (number == 0 && bucket < index->bucket_count)
+        number = index->buckets[bucket++];
+    return listener_at(index, number);
+}
+
+static void put_into_bucket(struct index *index, struct listener *listener, uint32_t number) {
+    uint32_t *first = &index->buckets[bucket_of(index, listener->user_id)];
+    listener->next = *first;
+    *first = number;
+}
+
+static void move_to_bucket(struct index *index, uint32_t number) {
+    while (number != 0) {
+        struct listener *listener = listener_at(index, number);
+        uint32_t next = listener->next;
+        put_into_bucket(index, listener, number);
+        number = next;
+    }
+}
+
+/* As many buckets as listeners, at least. */
+static enum err grow_buckets(struct index *index) {
+    if (index->listener_count < index->bucket_count)
+        return OK;
+    uint32_t old_count = index->bucket_count, *old = index->buckets;
+    uint32_t count = old_count == 0 ? BUCKETS_MIN : old_count * 2, *buckets = calloc(count, sizeof(*buckets));
+    if (buckets == NULL)
+        return ERR_NO_MEMORY;
+    index->buckets = buckets;
+    index->bucket_count = count;
+    for (uint32_t i = 0; i < old_count; i++)
+        move_to_bucket(index, old[i]);
+    free(old);
+    return OK;
+}
+
+static void take_from_bucket(struct index *index, const struct listener *listener) {
+    uint32_t *place = &index->buckets[bucket_of(index, listener->user_id)];
+    while (listener_at(index, *place) != listener)
+        place = &listener_at(index, *place)->next;
+    *place = listener->next;
 }
 
 /* ---- Links ---- */
@@ -156,15 +218,13 @@ static uint32_t find_link(const struct listener *listener, uint64_t chat_id) {
 /* ---- Listeners ---- */
 
 static struct listener *listener_make(struct index *index, uint64_t user_id) {
-    struct listener *listener = calloc(1, sizeof(*listener));
+    struct listener *listener = grow_buckets(index) == OK ? pool_take(&index->listeners) : NULL;
     if (listener == NULL)
         return NULL;
     listener->user_id = user_id;
     list_init(&listener->streams);
-    if (map_put(&index->listeners, user_id, listener) != OK) {
-        free(listener);
-        return NULL;
-    }
+    put_into_bucket(index, listener, pool_number(&index->listeners, listener));
+    index->listener_count++;
     return listener;
 }
 
@@ -187,15 +247,17 @@ void index_remove_stream(struct index *index, struct stream *stream) {
     if (--listener->stream_count > 0)
         return;
     end_all_links(index, listener);
-    map_remove(&index->listeners, listener->user_id);
-    listener_free(listener);
+    take_from_bucket(index, listener);
+    index->listener_count--;
+    free(listener->links);
+    pool_give_back(&index->listeners, listener);
 }
 
 enum err index_install(struct index *index, struct listener *listener, const struct snapshot_stays *snapshot) {
     if (listener->installed)
         return OK;
 
-    uint64_t closed_max = 0;
+    uint64_t closed_max = snapshot->blanked_id;
     for (size_t i = 0; i < snapshot->count; i++) {
         const struct stay *stay = &snapshot->stays[i];
         enum err err = OK;
@@ -221,9 +283,7 @@ void index_forget(struct index *index, struct listener *listener) {
     listener->installed = false;
 }
 
-struct listener *index_next(const struct index *index, size_t *cursor) {
-    return map_next(&index->listeners, cursor);
-}
+uint64_t index_chat_at(const struct listener *listener, uint32_t place) { return listener->links[place].chat->id; }
 
 /* ---- Events ---- */
 

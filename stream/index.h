@@ -16,6 +16,8 @@
  *    ring reaches. So for an event e of a chat, with closed_max < e <= m and e in the ring's reach: e is in F if and only if there is a link
  *    to its chat with joined <= e. For a stay with joined <= e <= left ended after closed_max, so it is still open, so it is a link; and
  *    a link with joined <= e is such a stay.
+ *    It is also at least the id up to which messages of u's chats had gone without an event, because all had acknowledged them (read_blanked), when u was
+ *    installed: the ring may still show those.
  *  - Hence the rule of life.c: a stream becomes LIVE, or takes events from the ring, only if its position is at least closed_max; below, it
  *    takes another page from the store, which knows all stays. Each event is skipped by the streams whose position has passed it.
  *  - A LIVE stream gets the event that ends a stay (links end after delivery) and nothing later of that chat. If its socket is full just then, its
@@ -28,6 +30,7 @@
 #pragma once
 
 #include "core/map.h"
+#include "core/pool.h"
 #include "db/model.h"
 #include "stream/stream.h"
 
@@ -39,15 +42,19 @@ struct listener {
     struct listener_link *links; /* owned */
     uint32_t link_count;
     uint32_t link_capacity;
-    uint32_t stream_count;
-    bool installed;
-    bool broken; /* memory ran out while a link was added: its streams have to be closed */
+    uint32_t next; /* in its bucket: a number of the pool, or 0 */
+    uint32_t stream_count : 30;
+    uint32_t installed : 1;
+    uint32_t broken : 1; /* memory ran out while a link was added: its streams have to be closed */
 };
 
 struct index {
-    struct map listeners; /* user id → struct listener, owned */
-    struct map chats;     /* chat id → struct index_chat, owned */
-    uint64_t mark;        /* of the last index_mark() */
+    struct pool listeners;
+    uint32_t *buckets;     /* owned; by user id: the first listener, a number of the pool, or 0 */
+    uint32_t bucket_count; /* a power of two, at least listener_count; 0 at first */
+    uint32_t listener_count;
+    struct map chats; /* chat id → struct index_chat, owned */
+    uint64_t mark;    /* of the last index_mark() */
 };
 
 void index_init(struct index *index);
@@ -65,13 +72,16 @@ struct snapshot_stays {
     const struct stay *stays;
     size_t count;
     uint64_t head_id;
+    uint64_t blanked_id; /* what is shown of messages up to here the store knows alone */
 };
-/* Gives a listener its links. It stays as it is when it has them already. ERR_NO_MEMORY: it is not installed. */
+/* Gives a listener its links; its closed_max is at least blanked_id. It stays as it is when it has them already. ERR_NO_MEMORY: it is not installed. */
 enum err index_install(struct index *index, struct listener *listener, const struct snapshot_stays *snapshot) MUST_USE;
 /* Forgets the links of a listener, which is then as if it had just been made; its streams stay. */
 void index_forget(struct index *index, struct listener *listener);
-/* The next listener, in no order; begin with `*cursor` 0. NULL: there is none. */
-struct listener *index_next(const struct index *index, size_t *cursor);
+/* The listener after `listener`, in no order, or the first for NULL. NULL: there is none. */
+struct listener *index_next(const struct index *index, const struct listener *listener);
+/* The chat of the listener's link at `place`, below link_count; in no order. */
+uint64_t index_chat_at(const struct listener *listener, uint32_t place);
 /* Applies one event to the links of one installed listener: what index_apply() would have done, had it been here. */
 void index_replay(struct index *index, struct listener *listener, const struct frame *frame);
 

@@ -9,6 +9,7 @@
 #include "core/id.h"
 #include "core/metrics.h"
 #include "core/random.h"
+#include "stream/harvest.h"
 
 #define REFUSED_RETRY_MS 30000
 #define DRAIN_RETRY_MIN_MS 1000
@@ -18,7 +19,7 @@ static struct stream *stream_of(struct list_node *in_state) { return LIST_ITEM(i
 static void enter(struct hub *hub, struct stream *stream, enum stream_state state) {
     hub->counts[stream->state]--;
     list_remove(&stream->in_state);
-    stream->state = (uint8_t)state;
+    stream->state = state & 0xf;
     list_append(&hub->streams[state], &stream->in_state);
     hub->counts[state]++;
 }
@@ -71,7 +72,7 @@ void life_bury(struct hub *hub) {
         struct stream *stream = stream_of(list_first(closed));
         list_remove(&stream->in_state);
         hub->counts[STREAM_CLOSED]--;
-        free(stream);
+        pool_give_back(&hub->stream_pool, stream);
     }
 }
 
@@ -200,13 +201,27 @@ static struct replay_job *rob_job(struct hub *hub) {
     return NULL;
 }
 
+/* Whether the log has the id, as far as the ring can tell. */
+static bool is_known(const struct hub *hub, uint64_t id) { return id == hub->position || ring_knows(&hub->ring, id); }
+
+/* Whether only the listener's links are missing for the ring to serve the stream. That is so for all who come back soon: their stays are read, and
+ * no event. Should a stay have ended since, the next page brings what the ring must not (index.h). */
+static bool ring_may_do(const struct hub *hub, const struct stream *stream) {
+    return !stream->listener->installed && !stream->unsure_position && is_known(hub, stream->position);
+}
+
+static bool comes_with_token(const struct stream *stream) {
+    return stream->opening != NULL && stream->opening->request.start == START_AFTER;
+}
+
 static void start_reading(struct hub *hub, struct stream *stream, struct replay_job *job) {
+    bool stands_somewhere = stream->opening == NULL || comes_with_token(stream);
     job->busy = true;
     job->stream = stream;
     job->user_id = stream->listener->user_id;
     job->after_id = stream->position;
-    job->from_head = stream->opening != NULL && stream->opening->request.start != START_AFTER;
-    job->judges_token = stream->opening != NULL ? stream->opening->request.start == START_AFTER : stream->unsure_position;
+    job->wants_page = stands_somewhere && !ring_may_do(hub, stream);
+    job->judges_token = (comes_with_token(stream) && job->wants_page) || stream->unsure_position;
     job->device_id = stream->unsure_device ? stream->device_id : 0;
     job->wants_stays = !stream->listener->installed;
     /* No stream below the ring's start ever takes events from the ring, so stays that ended there need not be known. */
@@ -234,7 +249,7 @@ static enum err install(struct hub *hub, struct listener *listener, const struct
     if (listener->installed || !ring_reaches(&hub->ring, job->head_id))
         return OK;
 
-    struct snapshot_stays snapshot = { job->stays, job->stay_count, job->head_id };
+    struct snapshot_stays snapshot = { job->stays, job->stay_count, job->head_id, job->blanked_id };
     enum err err = index_install(&hub->index, listener, &snapshot);
     if (err != OK)
         return err;
@@ -251,7 +266,7 @@ static enum err install(struct hub *hub, struct listener *listener, const struct
 static enum reset reset_of_job(const struct stream *stream, const struct replay_job *job) {
     if (job->judges_token)
         return reset_of_token(job->token);
-    if (job->from_head)
+    if (stream->opening != NULL && !comes_with_token(stream))
         return stream->opening->request.start == START_RESET ? RESET_UNREADABLE : RESET_NONE;
     return job->after_id < job->floor_id ? RESET_EXPIRED : RESET_NONE;
 }
@@ -273,40 +288,9 @@ static bool send_page(struct hub *hub, struct stream *stream) {
     return true;
 }
 
-/* What one stream takes from the ring in one turn. */
-struct harvest {
-    struct frame *frames[LIMIT_WRITE_FRAMES]; /* borrowed from the ring */
-    size_t count;
-    uint64_t scanned_id; /* nothing else of the feed is up to here; 0: nothing was scanned */
-    bool forgotten;      /* the next one is only in the store */
-};
-
-static void harvest_ring(struct hub *hub, const struct stream *stream, struct harvest *harvest) {
-    uint64_t position = log_position(stream->position) + 1;
-    uint64_t end = ring_end(&hub->ring);
-    if (end > position + LIMIT_TURN_SCAN)
-        end = position + LIMIT_TURN_SCAN;
-
-    index_mark(&hub->index, stream->listener);
-    for (; position < end && harvest->count < LIMIT_WRITE_FRAMES; position++) {
-        const struct ring_slot *slot = ring_at(&hub->ring, position);
-        uint64_t joined_id;
-        bool wanted = index_wants(&hub->index, stream->listener, slot->owner_id, slot->id, &joined_id);
-        struct frame *frame = ring_shown(slot, hub->wall_ms);
-        harvest->forgotten = wanted && frame == NULL;
-        if (harvest->forgotten)
-            return;
-        if (wanted)
-            harvest->frames[harvest->count++] = index_form(frame, stream->listener->user_id, joined_id);
-        harvest->scanned_id = slot->id;
-    }
-    if (position >= ring_end(&hub->ring))
-        harvest->scanned_id = hub->position;
-}
-
 static void send_from_ring(struct hub *hub, struct stream *stream) {
-    struct harvest harvest = { .count = 0 };
-    harvest_ring(hub, stream, &harvest);
+    struct harvest harvest;
+    harvest_take(hub, stream, &harvest);
     if (!settle(hub, stream, socket_write(&hub->outlet, stream, harvest.frames, harvest.count)))
         return;
     if (harvest.scanned_id > stream->position)
@@ -435,7 +419,7 @@ static void restart_stream(struct hub *hub, struct stream *stream, uint64_t head
     stream->unsure_position = false;
     if (stream->opening != NULL)
         return;
-    stream->reset = (uint8_t)reset_at(hub, stream->position, head_id);
+    stream->reset = reset_at(hub, stream->position, head_id) & 0xf;
     if (stream->state != STREAM_BLOCKED)
         enter(hub, stream, STREAM_CATCHING_UP);
 }
@@ -458,8 +442,7 @@ static void restart_listener(struct hub *hub, struct listener *listener, uint64_
 }
 
 void life_restart(struct hub *hub, uint64_t head_id) {
-    size_t cursor = 0;
-    for (struct listener *listener; (listener = index_next(&hub->index, &cursor)) != NULL;)
+    for (struct listener *listener = NULL; (listener = index_next(&hub->index, listener)) != NULL;)
         restart_listener(hub, listener, head_id);
     ring_restart(&hub->ring, head_id);
     hub->position = head_id;
@@ -476,8 +459,7 @@ static void doubt_listener(struct hub *hub, struct listener *listener) {
 }
 
 void life_doubt(struct hub *hub) {
-    size_t cursor = 0;
-    for (struct listener *listener; (listener = index_next(&hub->index, &cursor)) != NULL;)
+    for (struct listener *listener = NULL; (listener = index_next(&hub->index, listener)) != NULL;)
         doubt_listener(hub, listener);
 }
 
@@ -536,11 +518,11 @@ void life_remove_device(struct hub *hub, uint64_t user_id, uint64_t device_id, e
 }
 
 static struct listener *find_broken(const struct hub *hub) {
-    size_t cursor = 0;
-    for (struct listener *listener; (listener = map_next(&hub->index.listeners, &cursor)) != NULL;)
-        if (listener->broken)
-            return listener;
-    return NULL;
+    struct listener *listener = NULL;
+    do
+        listener = index_next(&hub->index, listener);
+    while (listener != NULL && !listener->broken);
+    return listener;
 }
 
 void life_close_broken(struct hub *hub) {
@@ -579,10 +561,10 @@ static void set_timer(struct hub *hub, struct stream *stream, int64_t after_ms) 
 
 /* A device that only listens is in use. */
 static void touch_if_due(struct hub *hub, struct stream *stream) {
-    if (hub->wall_ms - stream->touched_ms < store_touch_interval_ms(hub->config))
+    if (hub->wall_ms - (int64_t)stream->touched_s * 1000 < store_touch_interval_ms(hub->config))
         return;
     if (store_touch_device(hub->store, stream->listener->user_id, stream->device_id, hub->wall_ms))
-        stream->touched_ms = hub->wall_ms;
+        stream->touched_s = (uint32_t)(hub->wall_ms / 1000);
 }
 
 void life_timer(struct hub *hub, struct stream *stream) {
@@ -590,7 +572,7 @@ void life_timer(struct hub *hub, struct stream *stream) {
     set_timer(hub, stream, left_ms > 0 ? left_ms : hub->config->heartbeat_ms);
     if (stream->state == STREAM_CLOSING)
         return;
-    if (stream->session_ends_ms != 0 && hub->wall_ms >= stream->session_ends_ms)
+    if (stream->session_ends_s != 0 && hub->wall_ms >= (int64_t)stream->session_ends_s * 1000)
         life_end(hub, stream, CLOSING_SESSION_EXPIRED);
     else if (stream->state == STREAM_LIVE && left_ms <= 0) {
         touch_if_due(hub, stream);
@@ -652,9 +634,12 @@ static enum err admit(struct hub *hub, struct stream *stream, const struct strea
     return err;
 }
 
+/* Rounded up; what is farther away than the field reaches (the year 2106) is never. */
+static uint32_t whole_seconds(int64_t ms) { return ms <= (int64_t)UINT32_MAX * 1000 ? (uint32_t)((ms + 999) / 1000) : 0; }
+
 static struct stream *stream_new(struct hub *hub, struct opening *opening) {
     const struct stream_request *request = &opening->request;
-    struct stream *stream = calloc(1, sizeof(*stream));
+    struct stream *stream = pool_take(&hub->stream_pool);
     if (stream == NULL)
         return NULL;
     *stream = (struct stream){
@@ -662,8 +647,8 @@ static struct stream *stream_new(struct hub *hub, struct opening *opening) {
         .position = request->start == START_AFTER ? request->after_id : 0,
         .device_id = request->device_id,
         .address_hash = request->address_hash,
-        .session_ends_ms = request->session_ends_ms,
-        .touched_ms = hub->wall_ms,
+        .session_ends_s = whole_seconds(request->session_ends_ms),
+        .touched_s = (uint32_t)(hub->wall_ms / 1000),
         .written_ms = hub->now_ms,
         .fd = request->fd,
         .state = STREAM_WAITING,
@@ -671,7 +656,7 @@ static struct stream *stream_new(struct hub *hub, struct opening *opening) {
         .named = request->named,
     };
     if (admit(hub, stream, request) != OK) {
-        free(stream);
+        pool_give_back(&hub->stream_pool, stream);
         return NULL;
     }
     list_init(&stream->in_state);
@@ -690,8 +675,7 @@ static bool knows_standing(const struct hub *hub, const struct stream *stream) {
         return false;
     if (request->start != START_AFTER)
         return hub->position >= stream->listener->closed_max;
-    bool is_good = request->after_id == hub->position || ring_knows(&hub->ring, request->after_id);
-    return is_good && request->after_id >= stream->listener->closed_max;
+    return is_known(hub, request->after_id) && request->after_id >= stream->listener->closed_max;
 }
 
 void life_open(struct hub *hub, struct opening *opening) {

@@ -10,6 +10,11 @@ static enum err read_device(struct reader *reader, struct replay_job *job) {
     return err;
 }
 
+static enum err read_listener(struct reader *reader, struct replay_job *job) {
+    enum err err = read_stays(reader, job->user_id, job->stays_after, &job->arena, &job->stays, &job->stay_count);
+    return err == OK ? read_blanked(reader, job->user_id, &job->blanked_id) : err;
+}
+
 static enum err read_stream_page(struct reader *reader, struct replay_job *job) {
     enum err err = OK;
     if (job->judges_token)
@@ -17,8 +22,8 @@ static enum err read_stream_page(struct reader *reader, struct replay_job *job) 
     if (err == OK)
         err = read_device(reader, job);
     if (err == OK && job->wants_stays)
-        err = read_stays(reader, job->user_id, job->stays_after, &job->arena, &job->stays, &job->stay_count);
-    if (err == OK && !job->from_head && job->token == TOKEN_GOOD)
+        err = read_listener(reader, job);
+    if (err == OK && job->wants_page && job->token == TOKEN_GOOD)
         err = read_feed(reader, job->user_id, job->after_id, &job->page);
     return err;
 }

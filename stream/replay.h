@@ -21,9 +21,9 @@ struct replay_job {
     size_t sent; /* frames of the page that need no longer be looked at */
     /* What is asked: */
     bool is_log;        /* a page of the whole log after after_id, for the hub itself, if that is in the log */
-    bool from_head;     /* no token: the snapshot's head is enough, no page */
-    bool judges_token;  /* after_id is a client's; if it is not good, there is no page */
-    bool wants_stays;   /* of user_id: those that are open, and those that ended after stays_after */
+    bool wants_page;    /* of the feed after after_id */
+    bool judges_token;  /* after_id is a client's that nobody here knows; if it is not good, there is no page */
+    bool wants_stays;   /* of user_id: those that are open, those that ended after stays_after, and blanked_id */
     uint64_t device_id; /* of user_id: whether there is such a device; 0: not asked */
     uint64_t user_id;
     uint64_t after_id;
@@ -37,6 +37,7 @@ struct replay_job {
     struct arena arena; /* of the stays */
     struct stay *stays;
     size_t stay_count;
+    uint64_t blanked_id; /* read_blanked() */
     struct feed_page page;
 };
 

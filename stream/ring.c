@@ -19,13 +19,23 @@ static size_t cost_of(const struct frame *frame) {
 
 static bool is_change(enum event_type type) { return type == EVENT_MESSAGE_EDITED || type == EVENT_MESSAGE_DELETED; }
 
+static bool is_change_of_chat(enum event_type type) { return type == EVENT_CHAT_UPDATED || type == EVENT_CHAT_DELETED; }
+
 enum err ring_init(struct ring *ring, size_t event_limit, size_t byte_limit, uint64_t last_id) {
     struct ring_slot *slots = calloc(event_limit, sizeof(*slots));
-    if (slots == NULL)
+    uint64_t *newest = calloc(event_limit, sizeof(*newest));
+    if (slots == NULL || newest == NULL) {
+        free(slots);
+        free(newest);
         return ERR_NO_MEMORY;
-    *ring = (struct ring){
-        .slots = slots, .event_limit = event_limit, .byte_limit = byte_limit, .base = log_position(last_id) + 1, .edits = MAP_INIT
-    };
+    }
+    *ring = (struct ring){ .slots = slots,
+                           .newest = newest,
+                           .event_limit = event_limit,
+                           .byte_limit = byte_limit,
+                           .base = log_position(last_id) + 1,
+                           .before_id = last_id,
+                           .edits = MAP_INIT };
     return OK;
 }
 
@@ -37,8 +47,37 @@ bool ring_reaches(const struct ring *ring, uint64_t id) { return log_position(id
 
 bool ring_knows(const struct ring *ring, uint64_t id) {
     const struct ring_slot *slot = ring_at(ring, log_position(id));
-    return slot != NULL && slot->id == id;
+    return slot != NULL ? slot->id == id : id != 0 && id == ring->before_id;
 }
+
+/* ---- The events of an owner ---- */
+
+/* All bits of an id count: multiplication brings the lower ones into the upper half, which is why the upper ones are folded into the lower before. */
+static uint64_t *bucket_of(const struct ring *ring, uint64_t owner_id) {
+    return &ring->newest[((owner_id ^ owner_id >> 32) * UINT64_C(0x9e3779b97f4a7c15) >> 32) % ring->event_limit];
+}
+
+static void link_slot(struct ring *ring, struct ring_slot *slot, uint64_t position) {
+    uint64_t *newest = bucket_of(ring, slot->owner_id);
+    slot->before = *newest;
+    *newest = position;
+}
+
+/* The first of the owner's from `position` back along its bucket; 0: none. */
+static uint64_t find_of(const struct ring *ring, uint64_t position, uint64_t owner_id) {
+    while (holds(ring, position) && slot_of(ring, position)->owner_id != owner_id)
+        position = slot_of(ring, position)->before;
+    return holds(ring, position) ? position : 0;
+}
+
+uint64_t ring_newest_of(const struct ring *ring, uint64_t owner_id) { return find_of(ring, *bucket_of(ring, owner_id), owner_id); }
+
+uint64_t ring_older_of(const struct ring *ring, uint64_t position) {
+    const struct ring_slot *slot = slot_of(ring, position);
+    return find_of(ring, slot->before, slot->owner_id);
+}
+
+/* ---- Forgetting ---- */
 
 static void forget(struct ring *ring, struct ring_slot *slot) {
     if (slot->frame != NULL)
@@ -52,6 +91,7 @@ static void evict_oldest(struct ring *ring) {
     if (slot->message_id != 0 && map_get(&ring->edits, slot->message_id) == slot)
         map_remove(&ring->edits, slot->message_id);
     forget(ring, slot);
+    ring->before_id = slot->id;
     ring->base++;
     ring->count--;
 }
@@ -59,6 +99,8 @@ static void evict_oldest(struct ring *ring) {
 static void clear(struct ring *ring) {
     while (ring->count > 0)
         evict_oldest(ring);
+    /* What follows may be a log that gives the same positions again. */
+    memset(ring->newest, 0, ring->event_limit * sizeof(*ring->newest));
 }
 
 void ring_release(struct ring *ring) {
@@ -67,14 +109,18 @@ void ring_release(struct ring *ring) {
     clear(ring);
     map_release(&ring->edits);
     free(ring->slots);
+    free(ring->newest);
     ring->slots = NULL;
 }
 
 void ring_restart(struct ring *ring, uint64_t last_id) {
     clear(ring);
     ring->base = log_position(last_id) + 1;
+    ring->before_id = last_id;
     ring->floor_id = 0;
 }
+
+/* ---- What changes change ---- */
 
 static struct frame *with_object(const struct frame *old, const struct frame *changed) {
     uint32_t size = old->size - old->object_size + changed->object_size;
@@ -159,7 +205,8 @@ static void replace(struct ring *ring, struct ring_slot *slot, const struct fram
 
 /* The message's own slot, or NULL. */
 static struct ring_slot *created_slot(const struct ring *ring, uint64_t message_id) {
-    return ring_knows(ring, message_id) ? slot_of(ring, log_position(message_id)) : NULL;
+    bool is_here = holds(ring, log_position(message_id)) && slot_of(ring, log_position(message_id))->id == message_id;
+    return is_here ? slot_of(ring, log_position(message_id)) : NULL;
 }
 
 /* Replaces what the ring shows of a message by what `changed` says; NULL forgets it. Newest first; behind a forgotten edit there is nothing left to do. */
@@ -176,6 +223,13 @@ static void replace_message(struct ring *ring, uint64_t message_id, const struct
     }
 }
 
+bool ring_says_gone(const struct ring *ring, uint64_t message_id, int64_t now_ms) {
+    const struct ring_slot *created = created_slot(ring, message_id), *changed = map_get(&ring->edits, message_id);
+    if (message_id <= ring->floor_id || (created != NULL && ring_shown(created, now_ms) == NULL))
+        return true;
+    return changed != NULL && (changed->frame == NULL || changed->frame->type == EVENT_MESSAGE_DELETED);
+}
+
 /* Chains the newest edit before the older ones. One that cannot be found later must not show anything later. */
 static void note_change(struct ring *ring, struct ring_slot *slot, uint64_t message_id) {
     const struct ring_slot *older = map_get(&ring->edits, message_id);
@@ -185,14 +239,28 @@ static void note_change(struct ring *ring, struct ring_slot *slot, uint64_t mess
         forget(ring, slot);
 }
 
+/* The older ones are forgotten already from the last such event on. */
+static void forget_messages(struct ring *ring, uint64_t chat_id) {
+    for (uint64_t position = ring_newest_of(ring, chat_id); position != 0; position = ring_older_of(ring, position)) {
+        struct ring_slot *slot = slot_of(ring, position);
+        if (slot->frame != NULL && is_change_of_chat(slot->frame->type))
+            return;
+        if (slot->frame != NULL && (event_is_message(slot->frame->type) || event_is_about_message(slot->frame->type)))
+            forget(ring, slot);
+    }
+}
+
 void ring_append(struct ring *ring, struct frame *frame, int64_t now_ms) {
     uint64_t position = log_position(frame->id);
     if (position != ring_end(ring)) {
         clear(ring);
         ring->base = position;
+        ring->before_id = 0;
     }
     if (is_change(frame->type))
         replace_message(ring, frame->ref_id, frame);
+    if (is_change_of_chat(frame->type))
+        forget_messages(ring, frame->owner_id);
     while (ring->count > 0 && (ring->count == ring->event_limit || ring->bytes + cost_of(frame) > ring->byte_limit))
         evict_oldest(ring);
 
@@ -200,6 +268,7 @@ void ring_append(struct ring *ring, struct frame *frame, int64_t now_ms) {
     *slot = (struct ring_slot){ .frame = frame_hold(frame), .id = frame->id, .owner_id = frame->owner_id, .appended_ms = now_ms };
     ring->bytes += cost_of(frame);
     ring->count++;
+    link_slot(ring, slot, position);
     if (is_change(frame->type))
         note_change(ring, slot, frame->ref_id);
 }

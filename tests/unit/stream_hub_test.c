@@ -336,6 +336,59 @@ static void an_expired_message_is_replayed_without_its_text(void **state) {
     close_client(&second);
 }
 
+static void run_ok(struct world *world, struct command *command) {
+    assert_int_equal(store_run(world->fixture->store, command), OK);
+    command_release(command);
+}
+
+/* The ring still has it as it was committed. */
+static void what_one_has_deleted_for_oneself_is_not_replayed(void **state) {
+    struct world *world = *state;
+    uint64_t anna = make_user(world->fixture, "anna"), ben = make_user(world->fixture, "ben");
+    uint64_t chat = make_group(world->fixture, anna, &ben, 1), token = store_head(world->fixture->store);
+    struct client first = open_stream(world, ben, START_AFTER, token);
+    uint64_t secret_id = post_ok(world->fixture, anna, chat, "a secret");
+    post_ok(world->fixture, anna, chat, "no secret");
+    struct command hide = { .type = COMMAND_MESSAGE_HIDE,
+                            .actor_id = ben,
+                            .in.message_hide = { .chat_id = chat, .message_id = secret_id } };
+    run_ok(world, &hide);
+    wait_for(&first, "message.hidden");
+    struct client second = open_stream(world, ben, START_AFTER, token), other = open_stream(world, anna, START_AFTER, token);
+    wait_for(&second, "message.hidden");
+    wait_for(&other, "no secret");
+    check_feed(world, &second, true);
+    assert_true(has_seen(&first, "a secret") && has_seen(&other, "a secret"));
+    assert_false(has_seen(&second, "a secret"));
+    close_client(&first);
+    close_client(&second);
+    close_client(&other);
+}
+
+/* Somebody in many chats, and chats with much in them: more than is found by their chats, and more than one write takes. */
+static void who_comes_back_has_the_whole_feed_from_the_ring(void **state) {
+    struct world *world = *state;
+    uint64_t anna = make_user(world->fixture, "anna"), ben = make_user(world->fixture, "ben"), chats[40];
+    for (size_t i = 0; i < COUNT_OF(chats); i++)
+        chats[i] = make_group(world->fixture, anna, i % 2 == 0 ? &ben : NULL, i % 2 == 0);
+    uint64_t token = store_head(world->fixture->store);
+    struct client follower = open_stream(world, anna, START_AFTER, token);
+    for (int i = 0; i < LIMIT_TURN_SCAN + 400; i++)
+        post_ok(world->fixture, anna, chats[(size_t)rand() % COUNT_OF(chats)], "while both were away");
+    wait_for(&follower, "while both");
+    check_feed(world, &follower, true);
+    struct client all = open_stream(world, anna, START_AFTER, token), half = open_stream(world, ben, START_AFTER, token);
+    wait_for(&all, "while both");
+    wait_for(&half, "while both");
+    check_feed(world, &all, true);
+    check_feed(world, &half, true);
+    assert_int_equal(all.count, follower.count);
+    assert_in_range(half.count, 1, all.count - 1);
+    close_client(&follower);
+    close_client(&all);
+    close_client(&half);
+}
+
 /* ---- Trouble ---- */
 
 static void who_does_not_read_catches_up_later(void **state) {
@@ -830,6 +883,8 @@ int main(void) {
         HUB_TEST(a_head_request_gets_the_head_alone),
         HUB_TEST(tokens_that_are_not_good_are_reset),
         HUB_TEST(a_stream_resumes_after_its_token),
+        HUB_TEST(what_one_has_deleted_for_oneself_is_not_replayed),
+        HUB_TEST(who_comes_back_has_the_whole_feed_from_the_ring),
         HUB_TEST(an_expired_message_is_replayed_without_its_text),
         HUB_TEST(who_does_not_read_catches_up_later),
         HUB_TEST(what_the_hub_does_not_hear_it_reads),

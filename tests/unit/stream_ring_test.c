@@ -37,7 +37,9 @@ static void positions_are_dense_and_the_oldest_leave(void **state) {
         assert_int_equal(ring_at(&ring, position)->id, id_at(position));
     assert_false(ring_reaches(&ring, id_at(11)));
     assert_true(ring_reaches(&ring, id_at(12)));
-    assert_false(ring_knows(&ring, id_at(12)));
+    assert_false(ring_knows(&ring, id_at(11)));
+    assert_true(ring_knows(&ring, id_at(12))); /* whoever has this one has all that left */
+    assert_false(ring_knows(&ring, id_at(12) ^ 1));
     assert_true(ring_knows(&ring, id_at(13)));
     assert_false(ring_knows(&ring, id_at(13) ^ 1));
     ring_release(&ring);
@@ -65,6 +67,8 @@ static void what_does_not_continue_starts_anew(void **state) {
     assert_int_equal(ring.base, 5);
     assert_int_equal(ring.count, 1);
     assert_false(ring_reaches(&ring, id_at(1)));
+    assert_false(ring_knows(&ring, id_at(4)));
+    assert_false(ring_knows(&ring, 0));
     ring_release(&ring);
 }
 
@@ -299,6 +303,85 @@ static void the_ring_shows_each_message_as_it_is_now(void **state) {
     ring_release(&ring);
 }
 
+/* ---- The events of an owner ---- */
+
+static void check_owner(const struct ring *ring, uint64_t owner_id) {
+    uint64_t found = ring_newest_of(ring, owner_id);
+    for (uint64_t position = ring_end(ring); position-- > ring->base;) {
+        if (ring_at(ring, position)->owner_id != owner_id)
+            continue;
+        assert_int_equal(found, position);
+        found = ring_older_of(ring, found);
+    }
+    assert_int_equal(found, 0);
+}
+
+static void append_owned(struct ring *ring, uint64_t position, uint64_t owner_id) {
+    append(ring, plain_frame(EVENT_CHAT_UPDATED, position, owner_id, 0), 0);
+}
+
+static void an_owners_events_are_found_without_those_of_others(void **state) {
+    (void)state;
+    struct ring ring = new_ring(16, 1 << 20); /* fewer buckets than owners */
+    for (uint64_t position = 1; position <= 500; position++) {
+        append_owned(&ring, position, 100 + (uint64_t)(rand() % 24));
+        for (uint64_t owner_id = 99; owner_id < 125; owner_id++)
+            check_owner(&ring, owner_id);
+    }
+    ring_release(&ring);
+}
+
+static void positions_that_are_given_again_are_of_the_other_log(void **state) {
+    (void)state;
+    struct ring ring = new_ring(16, 1 << 20);
+    for (uint64_t position = 1; position <= 10; position++)
+        append_owned(&ring, position, 100 + position);
+    ring_restart(&ring, id_at(3));
+    assert_true(ring_knows(&ring, id_at(3)));
+    for (uint64_t position = 4; position <= 12; position++) {
+        append_owned(&ring, position, 200);
+        for (uint64_t owner_id = 101; owner_id <= 110; owner_id++)
+            check_owner(&ring, owner_id);
+        check_owner(&ring, 200);
+    }
+    ring_release(&ring);
+}
+
+static void the_ring_says_what_has_gone(void **state) {
+    (void)state;
+    struct ring ring = new_ring(16, 1 << 20);
+    for (uint64_t position = 1; position <= 3; position++)
+        append_message(&ring, position, "words");
+    append_edit(&ring, 4, 2, "other words");
+    append_edit(&ring, 5, 3, NULL);
+    assert_false(ring_says_gone(&ring, id_at(1), 0));
+    assert_false(ring_says_gone(&ring, id_at(2), 0));
+    assert_true(ring_says_gone(&ring, id_at(3), 0));
+    ring_trim(&ring, id_at(1), 0);
+    assert_true(ring_says_gone(&ring, id_at(1), 0));
+    assert_false(ring_says_gone(&ring, id_at(2), 0));
+    ring_release(&ring);
+}
+
+/* Who may see what of them is another question by then. */
+static void what_was_said_before_a_chat_changed_is_forgotten(void **state) {
+    (void)state;
+    struct ring ring = new_ring(16, 1 << 20);
+    append_message(&ring, 1, "words");
+    append_owned(&ring, 2, CHAT);
+    append_message(&ring, 3, "more words");
+    append(&ring, plain_frame(EVENT_MEMBER_ADDED, 4, CHAT, 9), 0);
+    append(&ring, message_frame(&(struct message_event){ EVENT_MESSAGE_CREATED, 5, CHAT + 1, 0, "elsewhere" }), 0);
+    append(&ring, plain_frame(EVENT_CHAT_DELETED, 6, CHAT, 0), 0);
+    append_message(&ring, 7, "words again");
+    static const bool is_there[] = { false, true, false, true, true, true, true };
+    for (uint64_t position = 1; position <= 7; position++)
+        assert_int_equal(ring_at(&ring, position)->frame != NULL, is_there[position - 1]);
+    append_edit(&ring, 8, 3, "other words");
+    assert_null(ring_at(&ring, 3)->frame);
+    ring_release(&ring);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(positions_are_dense_and_the_oldest_leave),
@@ -314,6 +397,10 @@ int main(void) {
         cmocka_unit_test(trimming_drops_what_is_too_old),
         cmocka_unit_test(what_is_past_its_time_is_not_shown),
         cmocka_unit_test(the_ring_shows_each_message_as_it_is_now),
+        cmocka_unit_test(an_owners_events_are_found_without_those_of_others),
+        cmocka_unit_test(positions_that_are_given_again_are_of_the_other_log),
+        cmocka_unit_test(the_ring_says_what_has_gone),
+        cmocka_unit_test(what_was_said_before_a_chat_changed_is_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
