@@ -31,6 +31,7 @@ static const struct scenario {
     { "deliveries", "events a second to many streams, each message once and in order", scenario_deliveries },
     { "direct", "from post to event over many direct chats, at a rate", scenario_direct },
     { "return", "streams that all come back at once", scenario_return },
+    { "network", "posts and streams from far away, with losses and cuts", scenario_network },
     { "history", "pages, start and posts with very many messages stored", scenario_history },
     { "idle", "memory and wake-ups of a server that nobody uses", scenario_idle },
     { "instructions", "instructions for a message and a delivery, by callgrind; only by name", scenario_instructions },
@@ -190,6 +191,7 @@ static bool parse_list(const char *text, uint32_t maximum, struct size_list *ret
 }
 
 static void options_set_quick(struct options *options) {
+    options->is_quick = true;
     options->seconds = 1;
     options->connections = (struct size_list){ 4, { 1, 128, 256, 384 } };
     options->streams = (struct size_list){ 2, { 100, 1000 } };

@@ -15,6 +15,9 @@ enum figure {
     FIGURE_SQLITE_ROWS,   /* a second, in durable batches */
     FIGURE_MARIADB_ROWS,
 
+    FIGURE_NETWORK_TCP_POSTS, /* a second, from far away: what TCP allows */
+    FIGURE_NETWORK_TCP_EVENTS,
+
     /* Peers. */
     FIGURE_EJABBERD_POSTS, /* a second, 256 connections */
     FIGURE_NCHAN_EVENTS_1000,
@@ -44,6 +47,9 @@ enum figure {
     FIGURE_IDLE_WAKEUPS, /* a second */
     FIGURE_GROWTH,       /* posts/s with many messages stored over those with few */
     FIGURE_STALL_MAX_MS,
+    FIGURE_NETWORK_POSTS, /* a second, from far away */
+    FIGURE_NETWORK_EVENTS,
+    FIGURE_NETWORK_WRONG, /* lost, doubled, out of order */
     FIGURE_COUNT
 };
 

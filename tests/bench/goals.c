@@ -46,6 +46,9 @@ static const struct goal {
     { "idle server, wake-ups a second", FIGURE_IDLE_WAKEUPS, UNIT_RATIO, AT_MOST, 12, FIGURE_NONE, "" },
     { "growth: posts/s in a large over a small database", FIGURE_GROWTH, UNIT_RATIO, AT_LEAST, 0.9, FIGURE_NONE, "" },
     { "longest stall at half the maximum rate", FIGURE_STALL_MAX_MS, UNIT_MS, AT_MOST, 250, FIGURE_NONE, "" },
+    { "from far away, with losses: posts", FIGURE_NETWORK_POSTS, UNIT_PER_SECOND, AT_LEAST, 0.8, FIGURE_NETWORK_TCP_POSTS, "TCP alone" },
+    { "from far away, with losses: events", FIGURE_NETWORK_EVENTS, UNIT_PER_SECOND, AT_LEAST, 0.8, FIGURE_NETWORK_TCP_EVENTS, "TCP alone" },
+    { "lost, doubled or out of order there", FIGURE_NETWORK_WRONG, UNIT_COUNT, AT_MOST, 0, FIGURE_NONE, "" },
 };
 #define GOAL_COUNT (sizeof goals / sizeof goals[0])
 static_assert(GOAL_COUNT <= TABLE_ROWS_MAX, "a row for each goal");

@@ -33,12 +33,14 @@ struct load_plan {
     int expected_status;
     const struct load_driver *driver;
     void *context;
+    int repeated_status; /* of the answer to a request that had arrived before; 0: one whose connection is cut is an error, and not sent again */
 };
 
 struct load_result {
     uint64_t answered;   /* as expected */
     uint64_t unexpected; /* another status or body */
     uint64_t broken;     /* connections refused, cut in an answer, or not HTTP */
+    uint64_t repeated;   /* requests that were sent again because their connection had ended */
     uint64_t unanswered; /* after BENCH_ANSWER_LIMIT_NS; their latency counts as far as it got */
     uint64_t start_ns;
     uint64_t end_ns;         /* of the last answer */

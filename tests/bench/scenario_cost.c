@@ -246,12 +246,12 @@ static enum outcome run_load(const struct load_plan *plan, struct load_result *r
 }
 
 static enum outcome run_posts(struct cost *cost) {
-    const struct load_plan plan = { cost->server.port, 1, cost->round_ns, POST_RATE, 201, &post_driver, cost };
+    const struct load_plan plan = { cost->server.port, 1, cost->round_ns, POST_RATE, 201, &post_driver, cost, 0 };
     return run_load(&plan, &cost->result, "posts");
 }
 
 static enum outcome fill_list(struct cost *cost) {
-    const struct load_plan plan = { cost->server.port, 64, NS_PER_SECOND, 2 * LIST_CHATS, 201, &fill_driver, cost };
+    const struct load_plan plan = { cost->server.port, 64, NS_PER_SECOND, 2 * LIST_CHATS, 201, &fill_driver, cost, 0 };
     cost->chat = 0;
     return run_load(&plan, &cost->result, "posts into the chats of the list");
 }
@@ -263,7 +263,7 @@ static void wait_for_marks(void) { nanosleep(&(struct timespec){ MARKS_NS / NS_P
 
 static void *acknowledge(void *context) {
     struct cost *cost = context;
-    const struct load_plan plan = { cost->server.port, ACK_CONNECTIONS, cost->round_ns, ACK_RATE, 204, &ack_driver, cost };
+    const struct load_plan plan = { cost->server.port, ACK_CONNECTIONS, cost->round_ns, ACK_RATE, 204, &ack_driver, cost, 0 };
     return run_load(&plan, &cost->ack_result, "acknowledgements") ? cost : NULL;
 }
 

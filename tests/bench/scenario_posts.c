@@ -44,28 +44,6 @@ static size_t posts_write_request(void *context, uint32_t connection, uint64_t t
 
 static const struct load_driver posts_driver = { .write_request = posts_write_request };
 
-/* ---- What is stored ---- */
-
-static enum outcome posts_count_stored(const struct posts *posts, uint64_t *ret_stored) {
-    const struct population *population = &posts->population;
-    uint64_t stored = 0;
-    for (uint32_t chat = 0; chat < population->shape.chat_count; chat++) {
-        char path[64], body[4096];
-        uint64_t last_seq = 0;
-        snprintf(path, sizeof path, "/v1/chats/%s", population->chat_ids[chat]);
-        const char *token = population->tokens[population_member(&population->shape, chat, 0)];
-        if (http_get(posts->server.port, path, token, body, sizeof body))
-            return OUTCOME_FAILED;
-        if (!body_number(body, sizeof body, "last_seq", &last_seq)) {
-            complain("GET %s answered no last_seq: %s", path, body);
-            return OUTCOME_FAILED;
-        }
-        stored += last_seq;
-    }
-    *ret_stored = stored;
-    return OUTCOME_OK;
-}
-
 /* ---- Rows ---- */
 
 static void posts_add_goal(struct posts *posts, uint32_t connections) {
@@ -143,7 +121,7 @@ static enum outcome posts_run_row(struct posts *posts, uint32_t connections) {
         return OUTCOME_FAILED;
     posts->answered += posts->result.answered;
     enum outcome outcome = posts_judge_answers(posts, connections);
-    if (posts_count_stored(posts, &stored))
+    if (population_count_stored(&posts->population, posts->server.port, &stored))
         return OUTCOME_FAILED;
     posts_add_row(posts, connections, stored);
     posts_note_figures(posts, connections);
