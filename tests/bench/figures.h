@@ -15,6 +15,13 @@ enum figure {
     FIGURE_SQLITE_ROWS,   /* a second, in durable batches */
     FIGURE_MARIADB_ROWS,
 
+    FIGURE_SINGLE_P50_MS, /* fdatasync and an empty answer, one after the other */
+    FIGURE_SINGLE_P99_MS,
+    FIGURE_PROCESSORS_SQLITE, /* posts a second, if processors were never idle and a post cost them what it does */
+    FIGURE_PROCESSORS_MARIADB,
+    FIGURE_RETURN_ASKED_S,    /* until the bench itself had asked for all streams */
+    FIGURE_MAPPED_MB,         /* resident of an idle server: pages of the program and its libraries */
+    FIGURE_MACHINE_PAUSE_MS,  /* the longest while stalls were looked for */
     FIGURE_NETWORK_TCP_POSTS, /* a second, from far away: what TCP allows */
     FIGURE_NETWORK_TCP_EVENTS,
 

@@ -145,6 +145,7 @@ static enum outcome report_return(struct back *back, uint32_t stream_count) {
     table_count(&back->table, errors);
     table_cell(&back->table, "%u", differing);
     figure_set(FIGURE_RETURN_S, (double)back->took.live_ns / NS_PER_SECOND);
+    figure_set(FIGURE_RETURN_ASKED_S, (double)back->took.asked_ns / NS_PER_SECOND);
     figure_set(FIGURE_RETURN_REFUSED, (double)load_errors(&back->result));
     figure_set(FIGURE_RETURN_POST_P99_MS, histogram_percentile_ms(&back->result.latency, 990000));
     if (errors > 0 || differing > 0)
