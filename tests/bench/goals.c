@@ -87,7 +87,7 @@ static void write_value(enum unit unit, double value, char out[VALUE_BYTES]) {
         snprintf(out, VALUE_BYTES, "%.32s/s", count);
         return;
     case UNIT_MS:
-        snprintf(out, VALUE_BYTES, "%.3g ms", value);
+        snprintf(out, VALUE_BYTES, value < 1000 ? "%.3g ms" : "%.0f ms", value);
         return;
     case UNIT_SECONDS:
         snprintf(out, VALUE_BYTES, "%.2f s", value);

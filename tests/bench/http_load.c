@@ -146,13 +146,11 @@ static void load_send_due(struct load *load) {
 /* ---- Receiving ---- */
 
 static void load_note_latency(struct load *load, uint64_t due_ns) {
-    struct load_result *result = load->result;
-    uint64_t latency_ns = result->end_ns - due_ns;
-    if (latency_ns > result->latency.max_ns) {
-        result->slowest_due_ns = due_ns;
-        result->slowest_end_ns = result->end_ns;
-    }
-    histogram_record(&result->latency, latency_ns);
+    const struct load_driver *driver = load->plan->driver;
+    uint64_t end_ns = load->result->end_ns;
+    histogram_record(&load->result->latency, end_ns - due_ns);
+    if (driver->on_slow && end_ns - due_ns >= LOAD_SLOW_NS)
+        driver->on_slow(load->plan->context, due_ns, end_ns);
 }
 
 static void load_count_answer(struct load *load, const struct connection *connection, const struct http_answer *answer) {

@@ -73,8 +73,8 @@ static bool back_on_answer(void *context, const char *body, size_t len) {
 
 static bool back_may_send(void *context) { return ((struct back *)context)->remaining > 0; }
 
-static const struct load_driver filling_driver = { back_write_request, back_may_send, back_on_answer };
-static const struct load_driver posting_driver = { back_write_request, NULL, back_on_answer };
+static const struct load_driver filling_driver = { back_write_request, back_may_send, back_on_answer, NULL };
+static const struct load_driver posting_driver = { back_write_request, NULL, back_on_answer, NULL };
 
 static enum outcome run_posts(struct back *back, const struct load_driver *driver, uint32_t rate_per_second) {
     const struct load_plan plan = {
