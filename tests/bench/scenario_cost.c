@@ -14,6 +14,7 @@
 
 #include "bench.h"
 #include "http_load.h"
+#include "plot.h"
 #include "population.h"
 #include "post.h"
 #include "report.h"
@@ -39,13 +40,14 @@ static const struct row {
     uint32_t chat; /* of cost->chat_ids; 0 is one of two members */
     uint32_t streams;
     bool acknowledges;
+    bool is_drawn;
 } rows[] = {
-    { "group of 2", 0, 0, false },
-    { "group of 100", 1, 0, false },
-    { "group of 1,000", 2, 0, false },
-    { "channel, 100 listen", 3, LISTENERS, false },
-    { "group of 1,000, all listen", 2, PEOPLE, false },
-    { "the same, and all acknowledge", 2, PEOPLE, true },
+    { "group of 2", 0, 0, false, true },
+    { "group of 100", 1, 0, false, true },
+    { "group of 1,000", 2, 0, false, true },
+    { "channel, 100 listen", 3, LISTENERS, false, true },
+    { "group of 1,000, all listen", 2, PEOPLE, false, false },
+    { "the same, and all acknowledge", 2, PEOPLE, true, false },
 };
 #define ROW_COUNT (sizeof rows / sizeof *rows)
 
@@ -385,6 +387,10 @@ static double microseconds(uint64_t ns, uint64_t count) { return count ? (double
 
 static double writer_of(const struct figures *figures) { return microseconds(figures->writer_ns, figures->posts); }
 
+static uint32_t size_of(const struct cost *cost, uint32_t chat) {
+    return chat == 0 ? 2 : chat == CHATS ? cost->options->followers : members_of(chat);
+}
+
 static void add_row(struct cost *cost, size_t row) {
     const struct figures *figures = &cost->figures[row], *least = &cost->figures[0];
     double ratio = writer_of(figures) / writer_of(least);
@@ -398,6 +404,8 @@ static void add_row(struct cost *cost, size_t row) {
     table_cell(table, "%.3f", (double)p50_ns / NS_PER_MS);
     table_cell(table, "%.2f", p50_ratio);
     table_cell(table, "%.0f", microseconds(figures->hub_ns, figures->posts));
+    if (rows[row].is_drawn)
+        plot_add(PLOT_SIZE, "members", size_of(cost, rows[row].chat), writer_of(figures));
     const char *p50_goal = p50_ratio <= TOLERATED_RATIO ? "met" : "not met";
     if (rows[row].acknowledges)
         table_cell(table, "within 20%%: p50 %s", p50_goal);
