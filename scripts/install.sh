@@ -62,10 +62,10 @@ packages_to_fuzz() {
     echo clang libclang-rt-dev
 }
 
-# What the load generator compares with: Nchan, ejabberd on MariaDB, Pushpin, Mosquitto. It starts its own.
+# What the load generator compares with: Nchan, ejabberd on MariaDB, Pushpin, Mosquitto. It starts its own. iproute2 makes it a network of its own.
 packages_to_bench() {
     packages_to_run
-    echo mariadb-server nginx-light libnginx-mod-nchan ejabberd erlang-p1-mysql pushpin mosquitto valgrind python3
+    echo iproute2 mariadb-server nginx-light libnginx-mod-nchan ejabberd erlang-p1-mysql pushpin mosquitto valgrind python3
 }
 
 is_installed() {

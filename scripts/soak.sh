@@ -1,5 +1,5 @@
 #!/bin/bash
-# The long repetitions: the verifier with many kills, the API tests under the sanitizers again and again, and the bench's memory and instructions.
+# The long repetitions: the verifier with many kills, the API tests under the sanitizers again and again, and the bench's memory, networks and instructions.
 # All programs are built already (make binaries).
 set -u
 cd "$(dirname "$0")/.."
@@ -46,6 +46,7 @@ suite api-tsan-all api_tests build/parley-tsan tests/api/*.test.mjs
 FUZZ_SECONDS=300 suite fuzz-long scripts/fuzz.sh build/fuzz
 WEB_HISTORY=100000 suite web-long node_tests tests/web/messenger.test.mjs
 suite bench-memory build/bench memory
+suite bench-network build/bench network
 suite bench-instructions build/bench instructions
 
 summary

@@ -31,6 +31,7 @@ static const struct scenario {
     { "deliveries", "events a second to many streams, each message once and in order", scenario_deliveries },
     { "direct", "from post to event over many direct chats, at a rate", scenario_direct },
     { "return", "streams that all come back at once", scenario_return },
+    { "network", "posts and streams from far away, with losses and cuts", scenario_network },
     { "history", "pages, start and posts with very many messages stored", scenario_history },
     { "idle", "memory and wake-ups of a server that nobody uses", scenario_idle },
     { "instructions", "instructions for a message and a delivery, by callgrind; only by name", scenario_instructions },
@@ -160,7 +161,7 @@ static void print_help(void) {
            "  --direct N           direct: chats (10000)\n"
            "  --direct-rate N      direct: posts a second (5000)\n"
            "  --stored N           history: messages in the database (10000000)\n"
-           "  --stall-seconds N    stalls: of load (600)\n");
+           "  --stall-seconds N    stalls: of load on each number of connections (600)\n");
 }
 
 static bool parse_number(const char *text, uint32_t minimum, uint32_t maximum, uint32_t *ret_number) {
@@ -190,6 +191,7 @@ static bool parse_list(const char *text, uint32_t maximum, struct size_list *ret
 }
 
 static void options_set_quick(struct options *options) {
+    options->is_quick = true;
     options->seconds = 1;
     options->connections = (struct size_list){ 4, { 1, 128, 256, 384 } };
     options->streams = (struct size_list){ 2, { 100, 1000 } };
@@ -201,7 +203,7 @@ static void options_set_quick(struct options *options) {
     options->direct_chats = 500;
     options->direct_rate = 1000;
     options->stored_messages = 200000;
-    options->stall_seconds = 6;
+    options->stall_seconds = 2;
     options->idle_seconds = 2;
     options->followers = 20000;
 }
@@ -288,7 +290,7 @@ static bool option_take(struct options *options, int code, const char *value) {
     case OPTION_STORED:
         return parse_single(value, 20000, 100000000, &options->stored_messages);
     case OPTION_STALL:
-        return parse_single(value, 3, 86400, &options->stall_seconds);
+        return parse_single(value, 1, 86400, &options->stall_seconds);
     case OPTION_FOLLOWERS:
         return parse_single(value, 1, 10000000, &options->followers);
     default:

@@ -35,6 +35,7 @@ struct options {
     const char *data_parent; /* the servers' data folders are made in it */
     const char *scenario_names[BENCH_SIZES_MAX];
     size_t scenario_count; /* 0: all */
+    bool is_quick;         /* what takes long is left out */
     uint32_t seconds;      /* of load, each row */
     uint32_t text_bytes;
     uint32_t settle_seconds; /* without any event before the rest counts as lost */
@@ -77,6 +78,7 @@ enum outcome scenario_history(const struct options *options) MUST_USE;
 enum outcome scenario_instructions(const struct options *options) MUST_USE;
 enum outcome scenario_rates(const struct options *options) MUST_USE;
 enum outcome scenario_peers_mqtt(const struct options *options) MUST_USE;
+enum outcome scenario_network(const struct options *options) MUST_USE;
 enum outcome scenario_idle(const struct options *options) MUST_USE;
 enum outcome scenario_stalls(const struct options *options) MUST_USE;
 enum outcome scenario_cost(const struct options *options) MUST_USE;

@@ -58,6 +58,8 @@ enum outcome fanout_run(const struct fanout *fanout, struct load_result *result,
     if (streams_start_reader(fanout->streams))
         return OUTCOME_FAILED;
     enum outcome outcome = http_load_run(&plan, result);
+    ret_result->posting_events = streams_received(fanout->streams) - gate.received_before;
+    ret_result->posting_ns = now_ns() - result->start_ns;
     settle(&gate, result->answered);
     streams_stop_reader(fanout->streams);
     ret_result->cpu_ns = process_read_group_cpu_ns(fanout->server_pid) - cpu_before_ns;

@@ -19,9 +19,11 @@ struct fanout {
 };
 
 struct fanout_result {
-    uint64_t events;      /* that came */
-    uint64_t cpu_ns;      /* that the server's processes had meanwhile */
-    uint64_t duration_ns; /* from the first post to the last event */
+    uint64_t events;         /* that came */
+    uint64_t cpu_ns;         /* that the server's processes had meanwhile */
+    uint64_t duration_ns;    /* from the first post to the last event */
+    uint64_t posting_events; /* those that came while posts went on */
+    uint64_t posting_ns;
 };
 
 /* `result` is the load's, as of http_load_run. */

@@ -15,6 +15,16 @@ enum figure {
     FIGURE_SQLITE_ROWS,   /* a second, in durable batches */
     FIGURE_MARIADB_ROWS,
 
+    FIGURE_SINGLE_P50_MS, /* fdatasync and an empty answer, one after the other */
+    FIGURE_SINGLE_P99_MS,
+    FIGURE_PROCESSORS_SQLITE, /* posts a second, if processors were never idle and a post cost them what it does */
+    FIGURE_PROCESSORS_MARIADB,
+    FIGURE_RETURN_ASKED_S,    /* until the bench itself had asked for all streams */
+    FIGURE_MAPPED_MB,         /* resident of an idle server: pages of the program and its libraries */
+    FIGURE_MACHINE_PAUSE_MS,  /* the longest while stalls were looked for */
+    FIGURE_NETWORK_TCP_POSTS, /* a second, from far away: what TCP allows */
+    FIGURE_NETWORK_TCP_EVENTS,
+
     /* Peers. */
     FIGURE_EJABBERD_POSTS, /* a second, 256 connections */
     FIGURE_NCHAN_EVENTS_1000,
@@ -44,6 +54,9 @@ enum figure {
     FIGURE_IDLE_WAKEUPS, /* a second */
     FIGURE_GROWTH,       /* posts/s with many messages stored over those with few */
     FIGURE_STALL_MAX_MS,
+    FIGURE_NETWORK_POSTS, /* a second, from far away */
+    FIGURE_NETWORK_EVENTS,
+    FIGURE_NETWORK_WRONG, /* lost, doubled, out of order */
     FIGURE_COUNT
 };
 

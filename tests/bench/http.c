@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -14,6 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define LISTEN_BACKLOG 4096
+
 /* The port is chosen at connect(), where it only has to be unique for this destination. */
 static bool bind_source(int fd, unsigned source) {
     int on = 1;
@@ -22,19 +23,54 @@ static bool bind_source(int fd, unsigned source) {
            bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
 }
 
-int http_connect(uint16_t port, unsigned source) {
+int http_connect_begin(uint16_t port, unsigned source) {
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     int on = 1;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -1;
     if ((source > 0 && !bind_source(fd, source)) || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) ||
-        connect(fd, (const struct sockaddr *)&address, sizeof address) || fcntl(fd, F_SETFL, O_NONBLOCK)) {
+        (connect(fd, (const struct sockaddr *)&address, sizeof address) && errno != EINPROGRESS)) {
         int error = errno;
         close(fd);
         errno = error;
         return -1;
     }
+    return fd;
+}
+
+bool http_connect_end(int fd) {
+    struct pollfd ready = { .fd = fd, .events = POLLOUT };
+    int error = ETIMEDOUT;
+    socklen_t len = sizeof error;
+    if (poll(&ready, 1, BENCH_ANSWER_LIMIT_NS / NS_PER_MS) > 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len))
+        error = errno;
+    errno = error;
+    return error == 0;
+}
+
+int http_connect(uint16_t port, unsigned source) {
+    int fd = http_connect_begin(port, source);
+    if (fd < 0 || http_connect_end(fd))
+        return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+int http_listen(uint16_t *ret_port) {
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) || listen(fd, LISTEN_BACKLOG) ||
+        getsockname(fd, (struct sockaddr *)&address, &len)) {
+        complain("cannot listen on 127.0.0.1: %s", strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    *ret_port = ntohs(address.sin_port);
     return fd;
 }
 

@@ -16,9 +16,11 @@ enum connection_state { CONNECTION_DEAD, CONNECTION_IDLE, CONNECTION_WAITING };
 
 struct connection {
     enum connection_state state;
-    int fd;          /* -1 when dead */
-    uint64_t due_ns; /* of the request that waits for its answer */
-    size_t received_len;
+    int fd;           /* -1 when dead */
+    uint64_t due_ns;  /* of the request that waits for its answer */
+    bool is_repeated; /* the request was sent more than once */
+    size_t request_len, received_len;
+    char request[HTTP_REQUEST_BYTES_MAX];
     char received[HTTP_ANSWER_BYTES_MAX];
 };
 
@@ -47,26 +49,44 @@ static void load_make_idle(struct load *load, uint32_t index) {
     load->idle[load->idle_count++] = index;
 }
 
-static bool connection_open(struct load *load, uint32_t index) {
+/* Only when it is connected it is watched: before that, epoll would call it hung up. */
+static bool connection_take(struct load *load, uint32_t index, int fd) {
     struct connection *connection = &load->connections[index];
     connection->received_len = 0;
     connection->state = CONNECTION_DEAD;
-    connection->fd = http_connect(load->plan->port, 0);
-    return connection->fd >= 0 && http_watch(load->epoll_fd, connection->fd, index);
+    connection->fd = fd;
+    return fd >= 0 && http_connect_end(fd) && http_watch(load->epoll_fd, fd, index);
 }
 
-/* Closed by one side: an answer that was still due is lost, and a connection that cannot be made again is dead for the rest. */
+static bool connection_open(struct load *load, uint32_t index) {
+    return connection_take(load, index, http_connect_begin(load->plan->port, 0));
+}
+
+/* One that cannot be sent, for the new connection has ended as well, is sent once more when that is seen. */
+static void connection_repeat(struct load *load, struct connection *connection) {
+    connection->state = CONNECTION_WAITING;
+    connection->is_repeated = true;
+    load->waiting_count++;
+    load->result->repeated++;
+    (void)!send(connection->fd, connection->request, connection->request_len, MSG_NOSIGNAL);
+}
+
+/* Closed by one side: an answer that was still due is lost, unless its request may be repeated, and a connection that cannot be made again is dead for the rest. */
 static void connection_reopen(struct load *load, uint32_t index, const char *why) {
     struct connection *connection = &load->connections[index];
-    bool was_idle = connection->state == CONNECTION_IDLE;
+    bool was_idle = connection->state == CONNECTION_IDLE, repeats = false;
     if (connection->state == CONNECTION_WAITING) {
         load->waiting_count--;
-        load->result->broken++;
-        note_problem(load, why, errno, connection->received, connection->received_len);
+        repeats = load->plan->repeated_status > 0;
+        load->result->broken += !repeats;
+        if (!repeats)
+            note_problem(load, why, errno, connection->received, connection->received_len);
     }
     close(connection->fd);
     if (connection_open(load, index)) {
-        if (was_idle)
+        if (repeats)
+            connection_repeat(load, connection);
+        else if (was_idle)
             connection->state = CONNECTION_IDLE;
         else
             load_make_idle(load, index);
@@ -97,13 +117,14 @@ static bool load_next_due(struct load *load, uint64_t now, uint64_t *ret_due_ns)
 
 static void connection_send(struct load *load, uint32_t index, uint64_t due_ns, uint64_t now) {
     struct connection *connection = &load->connections[index];
-    char request[HTTP_REQUEST_BYTES_MAX];
-    size_t len = load->plan->driver->write_request(load->plan->context, index, load->plan->rate_per_second ? due_ns : now, request);
+    uint64_t time_ns = load->plan->rate_per_second ? due_ns : now;
+    connection->request_len = load->plan->driver->write_request(load->plan->context, index, time_ns, connection->request);
     connection->due_ns = due_ns;
+    connection->is_repeated = false;
     connection->state = CONNECTION_WAITING;
     load->waiting_count++;
     /* The socket's buffer is empty, so a request goes as a whole or the connection is gone. */
-    if (send(connection->fd, request, len, MSG_NOSIGNAL) != (ssize_t)len)
+    if (send(connection->fd, connection->request, connection->request_len, MSG_NOSIGNAL) != (ssize_t)connection->request_len)
         connection_reopen(load, index, "cannot send: errno");
 }
 
@@ -125,13 +146,11 @@ static void load_send_due(struct load *load) {
 /* ---- Receiving ---- */
 
 static void load_note_latency(struct load *load, uint64_t due_ns) {
-    struct load_result *result = load->result;
-    uint64_t latency_ns = result->end_ns - due_ns;
-    if (latency_ns > result->latency.max_ns) {
-        result->slowest_due_ns = due_ns;
-        result->slowest_end_ns = result->end_ns;
-    }
-    histogram_record(&result->latency, latency_ns);
+    const struct load_driver *driver = load->plan->driver;
+    uint64_t end_ns = load->result->end_ns;
+    histogram_record(&load->result->latency, end_ns - due_ns);
+    if (driver->on_slow && end_ns - due_ns >= LOAD_SLOW_NS)
+        driver->on_slow(load->plan->context, due_ns, end_ns);
 }
 
 static void load_count_answer(struct load *load, const struct connection *connection, const struct http_answer *answer) {
@@ -139,7 +158,7 @@ static void load_count_answer(struct load *load, const struct connection *connec
     const char *body = connection->received + answer->head_len;
     load->result->end_ns = now_ns();
     load_note_latency(load, connection->due_ns);
-    bool expected = answer->status == plan->expected_status &&
+    bool expected = (answer->status == plan->expected_status || (connection->is_repeated && answer->status == plan->repeated_status)) &&
                     (!plan->driver->on_answer || plan->driver->on_answer(plan->context, body, answer->body_len));
     if (expected) {
         load->result->answered++;
@@ -263,9 +282,12 @@ static bool load_allocate(struct load *load) {
     return load->epoll_fd >= 0 && load->connections && load->idle;
 }
 
+/* All are begun before the first is waited for. */
 static enum outcome load_open(struct load *load) {
+    for (uint32_t i = 0; i < load->plan->connection_count; i++)
+        load->connections[i].fd = http_connect_begin(load->plan->port, 0);
     for (uint32_t i = 0; i < load->plan->connection_count; i++) {
-        if (!connection_open(load, i)) {
+        if (!connection_take(load, i, load->connections[i].fd)) {
             complain("cannot open connection %u: %s", i, strerror(errno));
             return OUTCOME_FAILED;
         }

@@ -13,6 +13,7 @@
 #include "http.h"
 
 #define LOAD_PROBLEM_BYTES 256
+#define LOAD_SLOW_NS (50 * NS_PER_MS)
 
 /* Who makes the requests. Callbacks must not wait. */
 struct load_driver {
@@ -23,6 +24,8 @@ struct load_driver {
     bool (*may_send)(void *context);
     /* Sees each answer of the expected status; false counts it as unexpected. NULL: none is looked at. */
     bool (*on_answer)(void *context, const char *body, size_t len);
+    /* Hears of each answer that took LOAD_SLOW_NS or longer, from when its request was due. NULL: none is of interest. */
+    void (*on_slow)(void *context, uint64_t due_ns, uint64_t end_ns);
 };
 
 struct load_plan {
@@ -33,17 +36,17 @@ struct load_plan {
     int expected_status;
     const struct load_driver *driver;
     void *context;
+    int repeated_status; /* of the answer to a request that had arrived before; 0: one whose connection is cut is an error, and not sent again */
 };
 
 struct load_result {
     uint64_t answered;   /* as expected */
     uint64_t unexpected; /* another status or body */
     uint64_t broken;     /* connections refused, cut in an answer, or not HTTP */
+    uint64_t repeated;   /* requests that were sent again because their connection had ended */
     uint64_t unanswered; /* after BENCH_ANSWER_LIMIT_NS; their latency counts as far as it got */
     uint64_t start_ns;
-    uint64_t end_ns;         /* of the last answer */
-    uint64_t slowest_due_ns; /* of the answer that took longest */
-    uint64_t slowest_end_ns;
+    uint64_t end_ns; /* of the last answer */
     struct histogram latency;
     char problem[LOAD_PROBLEM_BYTES]; /* the first, in words; empty when there was none */
 };

@@ -43,6 +43,10 @@ static struct drawing {
                     .title = "One chat: the server's processor time for an event",
                     .x_name = "streams",
                     .y_name = "µs" },
+    [PLOT_SIZE] = { .path = "build/bench-size.svg",
+                    .title = "A post: processor time up to its commit against size",
+                    .x_name = "members of the chat (posted alone), or messages stored (256 connections)",
+                    .y_name = "µs" },
 };
 
 /* ---- Points ---- */

@@ -7,6 +7,7 @@ enum plot {
     PLOT_LATENCY, /* of posts against their rate */
     PLOT_EVENTS,  /* a second, against streams */
     PLOT_COST,    /* the server's processor time for an event, against streams */
+    PLOT_SIZE,    /* the writer's processor time for a post, against members of the chat and messages stored */
     PLOT_COUNT
 };
 

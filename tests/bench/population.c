@@ -112,3 +112,21 @@ void population_release(struct population *population) {
     free(population->chat_ids);
     *population = (struct population){ 0 };
 }
+
+enum outcome population_count_stored(const struct population *population, uint16_t port, uint64_t *ret_stored) {
+    uint64_t stored = 0;
+    for (uint32_t chat = 0; chat < population->shape.chat_count; chat++) {
+        char path[64], body[4096];
+        uint64_t last_seq = 0;
+        snprintf(path, sizeof path, "/v1/chats/%s", population->chat_ids[chat]);
+        if (http_get(port, path, population->tokens[population_member(&population->shape, chat, 0)], body, sizeof body))
+            return OUTCOME_FAILED;
+        if (!body_number(body, sizeof body, "last_seq", &last_seq)) {
+            complain("GET %s answered no last_seq: %s", path, body);
+            return OUTCOME_FAILED;
+        }
+        stored += last_seq;
+    }
+    *ret_stored = stored;
+    return OUTCOME_OK;
+}

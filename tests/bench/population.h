@@ -34,3 +34,5 @@ enum outcome population_create_direct(const struct server *server, const struct 
 void population_release(struct population *population);
 /* The index of the user who is member `member` of chat `chat`. */
 uint32_t population_member(const struct population_shape *shape, uint32_t chat, uint32_t member);
+/* The sum of the chats' `last_seq`: the messages that are stored. */
+enum outcome population_count_stored(const struct population *population, uint16_t port, uint64_t *ret_stored) MUST_USE;

@@ -14,6 +14,7 @@
 
 #include "bench.h"
 #include "http_load.h"
+#include "plot.h"
 #include "population.h"
 #include "post.h"
 #include "report.h"
@@ -39,13 +40,14 @@ static const struct row {
     uint32_t chat; /* of cost->chat_ids; 0 is one of two members */
     uint32_t streams;
     bool acknowledges;
+    bool is_drawn;
 } rows[] = {
-    { "group of 2", 0, 0, false },
-    { "group of 100", 1, 0, false },
-    { "group of 1,000", 2, 0, false },
-    { "channel, 100 listen", 3, LISTENERS, false },
-    { "group of 1,000, all listen", 2, PEOPLE, false },
-    { "the same, and all acknowledge", 2, PEOPLE, true },
+    { "group of 2", 0, 0, false, true },
+    { "group of 100", 1, 0, false, true },
+    { "group of 1,000", 2, 0, false, true },
+    { "channel, 100 listen", 3, LISTENERS, false, true },
+    { "group of 1,000, all listen", 2, PEOPLE, false, false },
+    { "the same, and all acknowledge", 2, PEOPLE, true, false },
 };
 #define ROW_COUNT (sizeof rows / sizeof *rows)
 
@@ -246,12 +248,12 @@ static enum outcome run_load(const struct load_plan *plan, struct load_result *r
 }
 
 static enum outcome run_posts(struct cost *cost) {
-    const struct load_plan plan = { cost->server.port, 1, cost->round_ns, POST_RATE, 201, &post_driver, cost };
+    const struct load_plan plan = { cost->server.port, 1, cost->round_ns, POST_RATE, 201, &post_driver, cost, 0 };
     return run_load(&plan, &cost->result, "posts");
 }
 
 static enum outcome fill_list(struct cost *cost) {
-    const struct load_plan plan = { cost->server.port, 64, NS_PER_SECOND, 2 * LIST_CHATS, 201, &fill_driver, cost };
+    const struct load_plan plan = { cost->server.port, 64, NS_PER_SECOND, 2 * LIST_CHATS, 201, &fill_driver, cost, 0 };
     cost->chat = 0;
     return run_load(&plan, &cost->result, "posts into the chats of the list");
 }
@@ -263,7 +265,7 @@ static void wait_for_marks(void) { nanosleep(&(struct timespec){ MARKS_NS / NS_P
 
 static void *acknowledge(void *context) {
     struct cost *cost = context;
-    const struct load_plan plan = { cost->server.port, ACK_CONNECTIONS, cost->round_ns, ACK_RATE, 204, &ack_driver, cost };
+    const struct load_plan plan = { cost->server.port, ACK_CONNECTIONS, cost->round_ns, ACK_RATE, 204, &ack_driver, cost, 0 };
     return run_load(&plan, &cost->ack_result, "acknowledgements") ? cost : NULL;
 }
 
@@ -385,6 +387,10 @@ static double microseconds(uint64_t ns, uint64_t count) { return count ? (double
 
 static double writer_of(const struct figures *figures) { return microseconds(figures->writer_ns, figures->posts); }
 
+static uint32_t size_of(const struct cost *cost, uint32_t chat) {
+    return chat == 0 ? 2 : chat == CHATS ? cost->options->followers : members_of(chat);
+}
+
 static void add_row(struct cost *cost, size_t row) {
     const struct figures *figures = &cost->figures[row], *least = &cost->figures[0];
     double ratio = writer_of(figures) / writer_of(least);
@@ -398,6 +404,8 @@ static void add_row(struct cost *cost, size_t row) {
     table_cell(table, "%.3f", (double)p50_ns / NS_PER_MS);
     table_cell(table, "%.2f", p50_ratio);
     table_cell(table, "%.0f", microseconds(figures->hub_ns, figures->posts));
+    if (rows[row].is_drawn)
+        plot_add(PLOT_SIZE, "members", size_of(cost, rows[row].chat), writer_of(figures));
     const char *p50_goal = p50_ratio <= TOLERATED_RATIO ? "met" : "not met";
     if (rows[row].acknowledges)
         table_cell(table, "within 20%%: p50 %s", p50_goal);

@@ -5,6 +5,7 @@
 #include "bench.h"
 #include "figures.h"
 #include "http_load.h"
+#include "plot.h"
 #include "population.h"
 #include "post.h"
 #include "report.h"
@@ -12,6 +13,7 @@
 #include "stored.h"
 
 #define FEW_MESSAGES 10000
+#define BETWEEN_PART 10 /* of all messages: how many are stored between few and all */
 #define FIRST_CHAT_PART 10
 #define CONNECTIONS 256
 #define WARM_UP_NS (NS_PER_SECOND / 2)
@@ -89,6 +91,12 @@ static void add_row(struct history *history, const char *what, uint64_t stored) 
     table_count(&history->table, stored);
     table_count(&history->table, load_rate(&history->result));
     table_latencies(&history->table, &history->result.latency);
+}
+
+static void end_row(struct history *history, uint64_t writer_ns, uint64_t checkpoint_ns) {
+    double posts = (double)history->result.answered;
+    table_cell(&history->table, writer_ns ? "%.1f" : "-", (double)writer_ns / 1e3 / posts);
+    table_cell(&history->table, writer_ns ? "%.1f" : "-", (double)checkpoint_ns / 1e3 / posts);
     table_count(&history->table, load_errors(&history->result));
 }
 
@@ -99,14 +107,20 @@ static enum outcome measure_pages(struct history *history, bool oldest, uint64_t
     if (run_load(history, &page_driver, 1, WARM_UP_NS) || run_load(history, &page_driver, 1, history->options->seconds * NS_PER_SECOND))
         return OUTCOME_FAILED;
     add_row(history, oldest ? "the oldest page of 50" : "the newest page of 50", stored);
+    end_row(history, 0, 0);
     figure_set(oldest ? FIGURE_FIRST_PAGE_P99_MS : FIGURE_LAST_PAGE_P99_MS, histogram_percentile_ms(&history->result.latency, 990000));
     return OUTCOME_OK;
 }
 
 static enum outcome measure_posts(struct history *history, uint64_t stored, uint64_t *ret_rate) {
+    uint64_t writer_ns = server_thread_ns(&history->server, "parley-writer"), mover_ns = server_thread_ns(&history->server, "checkpoint");
     if (run_load(history, &post_driver, CONNECTIONS, history->options->seconds * NS_PER_SECOND))
         return OUTCOME_FAILED;
+    writer_ns = server_thread_ns(&history->server, "parley-writer") - writer_ns;
+    mover_ns = server_thread_ns(&history->server, "checkpoint") - mover_ns;
     add_row(history, "posts on 256 connections", stored);
+    end_row(history, writer_ns, mover_ns);
+    plot_add(PLOT_SIZE, "stored", (double)stored, (double)(writer_ns + mover_ns) / 1e3 / (double)history->result.answered);
     *ret_rate = load_rate(&history->result);
     return OUTCOME_OK;
 }
@@ -133,10 +147,17 @@ static enum outcome stop(struct history *history) {
     return outcome;
 }
 
-static enum outcome run(struct history *history) {
-    uint64_t stored = history->options->stored_messages, few_rate, many_rate;
+/* Posts alone, on a server and a database of their own. */
+static enum outcome measure_posts_with(struct history *history, uint64_t stored, uint64_t *ret_rate) {
     double seconds;
-    if (start_with(history, FEW_MESSAGES, &seconds) || measure_posts(history, FEW_MESSAGES, &few_rate) || stop(history))
+    return start_with(history, stored, &seconds) || measure_posts(history, stored, ret_rate) || stop(history) ? OUTCOME_FAILED : OUTCOME_OK;
+}
+
+static enum outcome run(struct history *history) {
+    uint64_t stored = history->options->stored_messages, few_rate, between_rate, many_rate;
+    double seconds;
+    if (measure_posts_with(history, FEW_MESSAGES, &few_rate) ||
+        (!history->options->is_quick && measure_posts_with(history, stored / BETWEEN_PART, &between_rate)))
         return OUTCOME_FAILED;
     if (start_with(history, stored, &seconds))
         return OUTCOME_FAILED;
@@ -149,7 +170,9 @@ static enum outcome run(struct history *history) {
 }
 
 enum outcome scenario_history(const struct options *options) {
-    static const char *const columns[] = { "what", "stored", "a second", TABLE_LATENCY_COLUMNS, "errors", NULL };
+    static const char *const columns[] = {
+        "what", "stored", "a second", TABLE_LATENCY_COLUMNS, "writer us", "checkpoint us", "errors", NULL
+    };
     struct history *history = calloc(1, sizeof *history);
     if (!history)
         return OUTCOME_FAILED;

@@ -60,6 +60,7 @@ static enum outcome measure(const struct options *options, const struct server *
     table_cell(table, "%u", options->idle_seconds);
     figure_set(FIGURE_IDLE_MB, (double)memory.resident_bytes / 1e6);
     figure_set(FIGURE_IDLE_WAKEUPS, wakeups);
+    figure_set(FIGURE_MAPPED_MB, (double)(memory.resident_bytes - memory.anonymous_bytes) / 1e6);
     return OUTCOME_OK;
 }
 

@@ -95,10 +95,10 @@ static void add_row(struct limits *limits, const char *what, uint64_t per_second
     table_cell(&limits->table, "%s", note);
 }
 
-static enum outcome load_empty(struct limits *limits) {
+static enum outcome load_empty(struct limits *limits, uint32_t connections, const char *what, const char *note) {
     const struct load_plan plan = {
         .port = limits->port,
-        .connection_count = CONNECTIONS,
+        .connection_count = connections,
         .duration_ns = limits->options->seconds * NS_PER_SECOND,
         .expected_status = 201,
         .driver = &limits_driver,
@@ -106,9 +106,27 @@ static enum outcome load_empty(struct limits *limits) {
     };
     if (http_load_run(&plan, &limits->result))
         return OUTCOME_FAILED;
-    add_row(limits, "libmicrohttpd, empty 201", load_rate(&limits->result), &limits->result.latency,
-            "120 connections, the requests of posts");
+    add_row(limits, what, load_rate(&limits->result), &limits->result.latency, note);
+    return OUTCOME_OK;
+}
+
+/* What a post alone waits for, besides everything that a server does about it: its commit, and the way there and back. */
+static void note_single(const struct histogram *answer) {
+    double sync_p50_ms, sync_p99_ms;
+    double p50_ms = histogram_percentile_ms(answer, 500000), p99_ms = histogram_percentile_ms(answer, 990000);
+    if (figure_get(FIGURE_FDATASYNC_P50_MS, &sync_p50_ms))
+        figure_set(FIGURE_SINGLE_P50_MS, sync_p50_ms + p50_ms);
+    if (figure_get(FIGURE_FDATASYNC_P99_MS, &sync_p99_ms))
+        figure_set(FIGURE_SINGLE_P99_MS, sync_p99_ms + p99_ms);
+}
+
+static enum outcome load_all_empty(struct limits *limits) {
+    if (load_empty(limits, CONNECTIONS, "libmicrohttpd, empty 201", "120 connections, the requests of posts"))
+        return OUTCOME_FAILED;
     figure_set(FIGURE_EMPTY_ANSWERS, (double)load_rate(&limits->result));
+    if (load_empty(limits, 1, "libmicrohttpd, one at a time", "the same on one connection"))
+        return OUTCOME_FAILED;
+    note_single(&limits->result.latency);
     return OUTCOME_OK;
 }
 
@@ -125,7 +143,7 @@ static enum outcome measure_empty(struct limits *limits) {
     close(fds[1]);
     bool serves = pid > 0 && read(fds[0], &limits->port, sizeof limits->port) == sizeof limits->port && limits->port > 0;
     close(fds[0]);
-    enum outcome outcome = serves ? load_empty(limits) : OUTCOME_FAILED;
+    enum outcome outcome = serves ? load_all_empty(limits) : OUTCOME_FAILED;
     if (pid > 0) {
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);

@@ -1,9 +1,7 @@
 /* The machine's own limits, without any server: what the disk and the loopback network allow at most, to compare with. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +23,6 @@
 #define APPEND_BYTES 4096
 #define EVENT_BYTES 128
 #define DISK_SECONDS_MAX 2u
-#define LISTEN_BACKLOG 4096
 #define EPOLL_EVENTS 512
 
 /* ---- The disk ---- */
@@ -89,22 +86,6 @@ static _Noreturn void receiver_main(uint16_t port, uint32_t count) {
     }
 }
 
-static int listen_on_loopback(uint16_t *ret_port) {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t len = sizeof address;
-    struct timeval limit = { .tv_sec = BENCH_ANSWER_LIMIT_NS / NS_PER_SECOND };
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) || listen(fd, LISTEN_BACKLOG) ||
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) || getsockname(fd, (struct sockaddr *)&address, &len)) {
-        complain("cannot listen on 127.0.0.1: %s", strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return -1;
-    }
-    *ret_port = ntohs(address.sin_port);
-    return fd;
-}
-
 static enum outcome accept_all(int listener, int *sockets, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         sockets[i] = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -151,8 +132,9 @@ static enum outcome measure_sends(const struct options *options, uint32_t count,
     uint16_t port;
     uint64_t per_second = 0;
     complain("machine: send() to %u sockets", count);
-    int listener = listen_on_loopback(&port);
-    if (listener < 0)
+    struct timeval limit = { .tv_sec = BENCH_ANSWER_LIMIT_NS / NS_PER_SECOND };
+    int listener = http_listen(&port);
+    if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit))
         return OUTCOME_FAILED;
     pid_t receiver = fork();
     if (receiver == 0) {

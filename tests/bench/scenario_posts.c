@@ -1,12 +1,14 @@
 /* Durable posts: how many a second, how long each takes, and whether all that were answered are there. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "bench.h"
 #include "figures.h"
 #include "http_load.h"
 #include "population.h"
 #include "post.h"
+#include "processors.h"
 #include "report.h"
 #include "server.h"
 
@@ -20,6 +22,8 @@ struct posts {
     uint64_t random_state;
     uint64_t answered; /* over all rows of the server */
     struct load_result result;
+    struct processors before, after; /* the load of GOAL_CONNECTIONS */
+    uint64_t counted;                /* posts between these two; 0: no such row */
     struct table table;
 };
 
@@ -44,34 +48,16 @@ static size_t posts_write_request(void *context, uint32_t connection, uint64_t t
 
 static const struct load_driver posts_driver = { .write_request = posts_write_request };
 
-/* ---- What is stored ---- */
-
-static enum outcome posts_count_stored(const struct posts *posts, uint64_t *ret_stored) {
-    const struct population *population = &posts->population;
-    uint64_t stored = 0;
-    for (uint32_t chat = 0; chat < population->shape.chat_count; chat++) {
-        char path[64], body[4096];
-        uint64_t last_seq = 0;
-        snprintf(path, sizeof path, "/v1/chats/%s", population->chat_ids[chat]);
-        const char *token = population->tokens[population_member(&population->shape, chat, 0)];
-        if (http_get(posts->server.port, path, token, body, sizeof body))
-            return OUTCOME_FAILED;
-        if (!body_number(body, sizeof body, "last_seq", &last_seq)) {
-            complain("GET %s answered no last_seq: %s", path, body);
-            return OUTCOME_FAILED;
-        }
-        stored += last_seq;
-    }
-    *ret_stored = stored;
-    return OUTCOME_OK;
-}
-
 /* ---- Rows ---- */
+
+static bool posts_has_goal(const struct posts *posts, uint32_t connections) {
+    return connections == GOAL_CONNECTIONS && posts->options->rate_per_second == 0;
+}
 
 static void posts_add_goal(struct posts *posts, uint32_t connections) {
     const struct load_result *result = &posts->result;
     const char *latency = result->latency.max_ns < BENCH_MAX_LATENCY_NS ? "met" : "not met";
-    if (connections != GOAL_CONNECTIONS || posts->options->rate_per_second)
+    if (!posts_has_goal(posts, connections))
         table_cell(&posts->table, "max < 1 s: %s", latency);
     else
         table_cell(&posts->table, ">= %d,000/s: %s, max < 1 s: %s", GOAL_POSTS_PER_SECOND / 1000,
@@ -89,6 +75,32 @@ static void posts_note_figures(const struct posts *posts, uint32_t connections) 
         figure_set(FIGURE_POST_P50_MS, histogram_percentile_ms(&result->latency, 500000));
         figure_set(FIGURE_POST_P99_MS, histogram_percentile_ms(&result->latency, 990000));
     }
+}
+
+static enum outcome posts_run_load(struct posts *posts, const struct load_plan *plan) {
+    struct processors before;
+    processors_read(posts->server.pid, &before);
+    if (http_load_run(plan, &posts->result))
+        return OUTCOME_FAILED;
+    if (!posts_has_goal(posts, plan->connection_count))
+        return OUTCOME_OK;
+    processors_read(posts->server.pid, &posts->after);
+    posts->before = before;
+    posts->counted = posts->result.answered;
+    return OUTCOME_OK;
+}
+
+/* What a post costs all processors together says how many they could do if none were ever idle. */
+static void posts_print_processors(const struct posts *posts) {
+    bool is_sqlite = !getenv("PARLEY_DB");
+    char title[160];
+    if (posts->counted == 0)
+        return;
+    snprintf(title, sizeof title, "posts: where a post's processor time goes, on %d connections, %s", GOAL_CONNECTIONS,
+             is_sqlite ? "SQLite" : "MariaDB, which is among all else");
+    double cost_us = processors_print(title, &posts->before, &posts->after, posts->counted);
+    if (cost_us > 0)
+        figure_set(is_sqlite ? FIGURE_PROCESSORS_SQLITE : FIGURE_PROCESSORS_MARIADB, 1e6 * (double)sysconf(_SC_NPROCESSORS_ONLN) / cost_us);
 }
 
 static void posts_add_row(struct posts *posts, uint32_t connections, uint64_t stored) {
@@ -139,11 +151,11 @@ static enum outcome posts_run_row(struct posts *posts, uint32_t connections) {
     };
     uint64_t stored;
     complain("posts: %u connections", connections);
-    if (http_load_run(&plan, &posts->result))
+    if (posts_run_load(posts, &plan))
         return OUTCOME_FAILED;
     posts->answered += posts->result.answered;
     enum outcome outcome = posts_judge_answers(posts, connections);
-    if (posts_count_stored(posts, &stored))
+    if (population_count_stored(&posts->population, posts->server.port, &stored))
         return OUTCOME_FAILED;
     posts_add_row(posts, connections, stored);
     posts_note_figures(posts, connections);
@@ -202,6 +214,7 @@ enum outcome scenario_posts(const struct options *options) {
     table_start(&posts->table, title, columns);
     enum outcome outcome = posts_run(posts);
     table_print(&posts->table);
+    posts_print_processors(posts);
     population_release(&posts->population);
     server_release(&posts->server);
     free(posts);

@@ -73,8 +73,8 @@ static bool back_on_answer(void *context, const char *body, size_t len) {
 
 static bool back_may_send(void *context) { return ((struct back *)context)->remaining > 0; }
 
-static const struct load_driver filling_driver = { back_write_request, back_may_send, back_on_answer };
-static const struct load_driver posting_driver = { back_write_request, NULL, back_on_answer };
+static const struct load_driver filling_driver = { back_write_request, back_may_send, back_on_answer, NULL };
+static const struct load_driver posting_driver = { back_write_request, NULL, back_on_answer, NULL };
 
 static enum outcome run_posts(struct back *back, const struct load_driver *driver, uint32_t rate_per_second) {
     const struct load_plan plan = {
@@ -145,6 +145,7 @@ static enum outcome report_return(struct back *back, uint32_t stream_count) {
     table_count(&back->table, errors);
     table_cell(&back->table, "%u", differing);
     figure_set(FIGURE_RETURN_S, (double)back->took.live_ns / NS_PER_SECOND);
+    figure_set(FIGURE_RETURN_ASKED_S, (double)back->took.asked_ns / NS_PER_SECOND);
     figure_set(FIGURE_RETURN_REFUSED, (double)load_errors(&back->result));
     figure_set(FIGURE_RETURN_POST_P99_MS, histogram_percentile_ms(&back->result.latency, 990000));
     if (errors > 0 || differing > 0)

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "http.h"
+
 #define POLL_INTERVAL_MS 10
 
 static void path_in_folder(const struct server *server, const char *name, char out[PATH_MAX]) {
@@ -188,6 +190,27 @@ void server_release(struct server *server) {
 
 enum outcome server_read_memory(const struct server *server, struct process_memory *ret_memory) {
     return process_read_memory(server->pid, ret_memory);
+}
+
+/* ---- Metrics ---- */
+
+static double metric_value(const char *page, const char *name) {
+    size_t len = strlen(name);
+    for (const char *line = page; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, name, len) == 0 && line[len] == ' ')
+            return strtod(line + len, NULL);
+    }
+    return 0;
+}
+
+enum outcome server_read_metrics(const struct server *server, const char *const *names, size_t count, double *ret_values) {
+    static char page[HTTP_ANSWER_BYTES_MAX];
+    if (http_get(server->port, "/metrics", "", page, sizeof page))
+        return OUTCOME_FAILED;
+    for (size_t i = 0; i < count; i++)
+        ret_values[i] = metric_value(page, names[i]);
+    return OUTCOME_OK;
 }
 
 /* ---- Processors ---- */

@@ -47,7 +47,10 @@ struct stream_set {
     int epoll_fd;
     uint32_t capacity;
     uint32_t sample_stride;
-    uint32_t opened;             /* streams that were begun */
+    uint32_t opened; /* streams that were begun */
+    bool lets_return;
+    const struct population *population; /* whose tokens they have; NULL for a peer's */
+    uint64_t returned, bytes;
     uint64_t received_at_return; /* messages, when streams_come_back began */
     uint32_t ready;              /* of those, the ones that had their `ready` */
     struct stream *streams;
@@ -152,7 +155,7 @@ static void stream_take_frame(struct stream_set *set, struct stream *stream, con
         note_problem(set, stream, &set->problems.reset, "got", frame->data, frame->data_len);
     else if (frame_is(frame, "closing"))
         stream_break(set, stream, &set->problems.closed, "got", frame->data, frame->data_len);
-    else
+    else if (!set->lets_return || !frame_is(frame, "receipt")) /* coming back tells the others what has arrived */
         note_problem(set, stream, &set->problems.other_events, "got", frame->data, frame->data_len);
 }
 
@@ -225,15 +228,36 @@ static void stream_keep_partial(struct stream_set *set, struct stream *stream, c
     stream->partial_len = (uint32_t)len;
 }
 
+static const char *stream_token(const struct stream_set *set, uint32_t index) {
+    return set->population ? set->population->tokens[index % set->population->shape.user_count] : "";
+}
+
+static bool stream_open(struct stream_set *set, uint32_t index, const char *token);
+
+/* Its connection ended. */
+static void stream_end(struct stream_set *set, struct stream *stream) {
+    uint32_t index = (uint32_t)(stream - set->streams);
+    if (!set->lets_return) {
+        stream_break(set, stream, &set->problems.closed, "was closed", "", 0);
+        return;
+    }
+    set->ready -= stream->state == STREAM_OPEN;
+    set->returned++;
+    stream_close(stream);
+    if (!stream_open(set, index, stream_token(set, index)))
+        note_problem(set, stream, &set->problems.closed, "could not come back:", strerror(errno), strlen(strerror(errno)));
+}
+
 static void stream_receive(struct stream_set *set, struct stream *stream) {
     size_t kept = stream->partial_len;
     ssize_t got = recv(stream->fd, set->scratch + kept, SCRATCH_BYTES - kept, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (got <= 0) {
-        stream_break(set, stream, &set->problems.closed, "was closed", "", 0);
+        stream_end(set, stream);
         return;
     }
+    set->bytes += (uint64_t)got;
     if (kept > 0)
         memcpy(set->scratch, stream->partial, kept);
     size_t len = kept + (size_t)got;
@@ -295,11 +319,12 @@ static enum outcome streams_open_failed(const struct stream_set *set, const char
 
 enum outcome streams_open_to(struct stream_set *set, const struct population *population, uint32_t count) {
     uint64_t last_ready_ns = now_ns();
+    set->population = population;
     while (set->ready < count) {
         uint32_t ready = set->ready;
         while (set->opened < count && set->opened - set->ready < (set->peer_path ? PEER_STREAMS_OPENING_MAX : STREAMS_OPENING_MAX)) {
             uint32_t index = set->opened++;
-            if (!stream_open(set, index, population ? population->tokens[index % population->shape.user_count] : ""))
+            if (!stream_open(set, index, stream_token(set, index)))
                 return streams_open_failed(set, strerror(errno));
         }
         streams_poll(set, WAIT_MS);
@@ -312,6 +337,12 @@ enum outcome streams_open_to(struct stream_set *set, const struct population *po
     }
     return OUTCOME_OK;
 }
+
+void streams_let_return(struct stream_set *set) { set->lets_return = true; }
+
+uint64_t streams_returned(const struct stream_set *set) { return set->returned; }
+
+uint64_t streams_bytes(const struct stream_set *set) { return set->bytes; }
 
 void streams_close(struct stream_set *set) {
     for (uint32_t i = 0; i < set->opened; i++)

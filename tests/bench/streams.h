@@ -43,6 +43,12 @@ void streams_free(struct stream_set *set);
 enum outcome streams_open_to(struct stream_set *set, const struct population *population, uint32_t count) MUST_USE;
 /* True when one stream could be opened and was answered as it should; says nothing when not. For a set without streams. */
 bool streams_try_one(struct stream_set *set);
+/* From now on a stream whose connection ends is no problem, but opened again at once, from its last id on. */
+void streams_let_return(struct stream_set *set);
+/* How often that happened. */
+uint64_t streams_returned(const struct stream_set *set);
+/* Bytes that came in all; not while the reader runs. */
+uint64_t streams_bytes(const struct stream_set *set);
 /* Closes every stream; each remembers its last id. */
 void streams_close(struct stream_set *set);
 /* How long streams_come_back took. */
