@@ -178,6 +178,12 @@ enum err keys_refresh(struct keys *keys, struct db *db, int64_t now_ms) {
     return err;
 }
 
+/* ---- Ids ---- */
+
+/* As in the log, behind a number is the commit's tag: of two writers at different servers of a cluster, who go on from the same row, one is refused because of
+ * the head (db/store_head.h), and not because its row is there already. */
+static uint64_t next_id(const struct state *state, uint64_t last_id) { return log_id(log_position(last_id) + 1, state->tag); }
+
 /* ---- Looking up ---- */
 
 static uint64_t block_id(uint64_t run_id, size_t part) { return run_id * KEY_RUN_PARTS_MAX + part; }
@@ -250,7 +256,7 @@ static bool start_run(struct state *state, struct db *db, struct run *ret_run) {
                              .filter = arena_alloc(state->arena, bits / 8),
                              .bit_count = bits };
     for (size_t part = 0; ret_run->parts && part < parts; part++)
-        ret_run->parts[part].id = block_id(state->keys->run_id + 1, part);
+        ret_run->parts[part].id = block_id(state->keys_written.run_id, part);
     return ret_run->parts && ret_run->filter && key_filters_reserve(&state->keys->filters, bits) == OK;
 }
 
@@ -308,7 +314,7 @@ static enum err write_run(struct state *state, struct db *db, const struct run *
     if (err != OK)
         return err;
     struct statement *statement = db_query(db, &insert_run);
-    db->driver->bind_id(statement, 1, keys->run_id + 1);
+    db->driver->bind_id(statement, 1, state->keys_written.run_id);
     db->driver->bind_id(statement, 2, keys->period);
     db->driver->bind_id(statement, 3, keys->row_id);
     db->driver->bind_blob(statement, 4, run->filter, run->bit_count / 8);
@@ -317,6 +323,9 @@ static enum err write_run(struct state *state, struct db *db, const struct run *
 
 static enum err make_run(struct state *state, struct db *db) {
     struct run run;
+    struct keys_written *written = &state->keys_written;
+    written->run_id = next_id(state, state->keys->run_id);
+    written->run_period = state->keys->period;
     if (!start_run(state, db, &run))
         return ERR_NO_MEMORY;
     count_keys(state->keys, &run);
@@ -324,9 +333,6 @@ static enum err make_run(struct state *state, struct db *db) {
         return ERR_NO_MEMORY;
     fill_parts(state->keys, &run);
     drop_empty_parts(&run);
-    struct keys_written *written = &state->keys_written;
-    written->run_id = state->keys->run_id + 1;
-    written->run_period = state->keys->period;
     written->filter = run.filter;
     written->bit_count = run.bit_count;
     return write_run(state, db, &run);
@@ -372,6 +378,6 @@ enum err keys_write(struct state *state, struct db *db) {
         put_entry(entries + i * KEY_ENTRY_BYTES, entry->user_id, entry->key, entry->result_id, entry->request);
     }
     memcpy(written->row_end, entries + size - KEY_ENTRY_BYTES, KEY_ENTRY_BYTES);
-    written->row_id = state->keys->row_id + 1;
+    written->row_id = next_id(state, state->keys->row_id);
     return write_recent(state, db, entries, size);
 }

@@ -49,6 +49,12 @@ async function takeMessages(stream, count) {
   return messages;
 }
 
+// A node that has not noticed yet what the database lost may show that first, as it did to those who listened.
+async function resetReason(stream) {
+  const event = await stream.next();
+  return event.message ? resetReason(stream) : event.reason;
+}
+
 const idsOf = (messages) => messages.map((message) => message.id);
 
 // A chat of two with some messages, kept in the older copy.
@@ -100,7 +106,7 @@ test('a token of what was lost is answered with reset, on every node', { skip },
 
   const resume = async (node, lastEventId) => {
     const stream = await openReadyFor(t, node, { token: bob.token, lastEventId });
-    return (await stream.next()).reason;
+    return resetReason(stream);
   };
   for (const node of nodes) {
     assert.equal(await resume(node, lost[0].id), 'future');
