@@ -228,8 +228,8 @@ static void start_reading(struct hub *hub, struct stream *stream, struct replay_
     job->stays_after = log_id(hub->ring.base - 1, 0);
     stream->replay = job;
     enter(hub, stream, STREAM_READING);
+    metric_add(COUNTER_REPLAY_PAGES, job->wants_page);
     replay_submit(&hub->replays, job);
-    metric_add(COUNTER_REPLAY_PAGES, 1);
 }
 
 void life_grant_slots(struct hub *hub) {

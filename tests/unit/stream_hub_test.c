@@ -11,6 +11,7 @@
 
 #include "core/clock.h"
 #include "core/id.h"
+#include "core/metrics.h"
 #include "core/random.h"
 #include "db/reader.h"
 #include "tests/unit/db_support.h"
@@ -377,6 +378,7 @@ static void who_comes_back_has_the_whole_feed_from_the_ring(void **state) {
         post_ok(world->fixture, anna, chats[(size_t)rand() % COUNT_OF(chats)], "while both were away");
     wait_for(&follower, "while both");
     check_feed(world, &follower, true);
+    uint64_t pages = metric_get(COUNTER_REPLAY_PAGES);
     struct client all = open_stream(world, anna, START_AFTER, token), half = open_stream(world, ben, START_AFTER, token);
     wait_for(&all, "while both");
     wait_for(&half, "while both");
@@ -384,6 +386,7 @@ static void who_comes_back_has_the_whole_feed_from_the_ring(void **state) {
     check_feed(world, &half, true);
     assert_int_equal(all.count, follower.count);
     assert_in_range(half.count, 1, all.count - 1);
+    assert_int_equal(metric_get(COUNTER_REPLAY_PAGES), pages);
     close_client(&follower);
     close_client(&all);
     close_client(&half);
