@@ -46,7 +46,7 @@ bool http_connect_end(int fd) {
     if (poll(&ready, 1, BENCH_ANSWER_LIMIT_NS / NS_PER_MS) > 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len))
         error = errno;
     errno = error;
-    return error == 0;
+    return error == 0 || error == ECONNRESET;
 }
 
 int http_connect(uint16_t port, unsigned source) {

@@ -26,7 +26,8 @@ enum http_progress {
 /* A connected, non-blocking socket to 127.0.0.1:`port` without Nagle's delay, or -1 with errno. `source` spreads connections over local
  * addresses, because one address has only some 28,000 ports: 0 is 127.0.0.1, 1 is 127.0.0.2, and so on to 200. */
 int http_connect(uint16_t port, unsigned source);
-/* The same, without waiting for the other side, which on a long way takes its time: http_connect_end() waits, false with errno when there is no connection. */
+/* The same, without waiting for the other side, which on a long way takes its time: http_connect_end() waits, false with errno when there is no connection. There was one
+ * that has been cut since: whoever reads it will see. */
 int http_connect_begin(uint16_t port, unsigned source);
 bool http_connect_end(int fd);
 /* A listening socket on 127.0.0.1 at a free port; -1 when it cannot be had, and says why. */
