@@ -762,7 +762,7 @@ enum err http_open(struct server *server, struct http **ret_http, char *problem,
     pthread_condattr_destroy(&attributes);
     enum err err = open_parts(http, problem, problem_size);
     if (err != OK) {
-        http_close(http);
+        http_free(http);
         return err;
     }
     *ret_http = http;
@@ -808,7 +808,7 @@ static void free_spares(struct http *http) {
     }
 }
 
-bool http_close(struct http *http) {
+bool http_stop(struct http *http) {
     if (http == NULL)
         return true;
     if (http->started) {
@@ -818,10 +818,14 @@ bool http_close(struct http *http) {
         http->ended = true;
     }
     /* A daemon with suspended connections must not be stopped: then it is left to the end of the process. */
-    if (http->running > 0) {
+    if (http->running > 0)
         log_event(LOG_WARN, "requests_abandoned", "count=%zu", http->running);
-        return false;
-    }
+    return http->running == 0;
+}
+
+void http_free(struct http *http) {
+    if (http == NULL)
+        return;
     if (http->daemon != NULL)
         MHD_stop_daemon(http->daemon);
     farewell_free(http->farewell);
@@ -830,5 +834,4 @@ bool http_close(struct http *http) {
     pthread_cond_destroy(&http->idle);
     pthread_mutex_destroy(&http->mutex);
     free(http);
-    return true;
 }

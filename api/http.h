@@ -17,9 +17,11 @@ const char *http_address(const struct http *http);
 void http_quiesce(struct http *http);
 /* After http_quiesce(): returns when no request runs, or after LIMIT_DRAIN_MS. Any thread but the loop's. */
 void http_drain(struct http *http);
-/* Waits for running requests, ends the loop's thread if it was started, and frees everything; NULL is fine. False when some requests never came back:
- * then what they may still touch, here and in the server, has to stay until the process ends. */
-bool http_close(struct http *http);
+/* Waits for running requests and ends the loop's thread if it was started; NULL is fine. False when some requests never came back: then what they may
+ * still touch, here and in the server, has to stay until the process ends. */
+bool http_stop(struct http *http);
+/* After http_stop(), and after the threads that complete requests have ended: the loop may take a request before http_complete() of it has returned. */
+void http_free(struct http *http);
 
 /* Gives a request back to the loop, which then calls dispatch_continue(). Any thread, also the loop's. */
 void http_complete(struct http *http, struct request *request);

@@ -20,11 +20,12 @@
 #include "api/workers.h"
 
 static void release(struct server *server) {
-    if (!http_close(server->http))
+    if (!http_stop(server->http))
         return;
     workers_stop(server->readers);
     workers_stop(server->hashers);
     workers_stop(server->storers);
+    http_free(server->http);
     rate_shared_stop(server->rate_shared);
     rate_free(server->rate);
     auth_free(server->auth);
