@@ -37,7 +37,11 @@ async function saveDatabase(database, nodes) {
   await answers(nodes);
 }
 
-function loseDatabase(database) {
+const areLive = async (node) => /^parley_streams_behind 0$/m.test(await (await fetch(`${node.origin}/metrics`)).text());
+
+// Not while a node reads events for a stream: that one would be closed, and its client would come back.
+async function loseDatabase(database, nodes) {
+  await eventually(async () => (await Promise.all(nodes.map(areLive))).every(Boolean), 'all streams have all there is');
   database.kill();
   database.restore('older');
   database.restart();
@@ -76,7 +80,7 @@ test('streams of every node are reset when the database is an older one', { skip
   const lost = [];
   for (let i = 0; i < 10; i++) lost.push(await postMessage(on(nodes[i % 2], alice), chat, `lost ${i}`));
   for (const stream of streams) assert.deepEqual(idsOf(await takeMessages(stream, lost.length)), idsOf(lost));
-  loseDatabase(database);
+  await loseDatabase(database, nodes);
 
   for (const stream of streams) {
     const reset = await stream.next('reset');
@@ -101,7 +105,7 @@ test('a token of what was lost is answered with reset, on every node', { skip },
   const lost = await postMany(alice, chat, 6, 'lost');
   const page = await on(nodes[1], bob).get(`/v1/chats/${chat.id}/messages`);
   const asOf = expectStatus(page, 200).as_of ?? lost.at(-1).id;
-  loseDatabase(database);
+  await loseDatabase(database, nodes);
   await answers(nodes);
 
   const resume = async (node, lastEventId) => {
@@ -130,7 +134,7 @@ test('a node that was frozen meanwhile notices that its positions were used agai
   await takeMessages(stream, lost.length);
 
   nodes[1].signal('SIGSTOP');
-  loseDatabase(database);
+  await loseDatabase(database, [nodes[0]]);
   const after = [];
   for (let i = 0; i < 9; i++) after.push(await postEventually(alice, chat, `after ${i}`));
   nodes[1].signal('SIGCONT');
@@ -162,7 +166,7 @@ test('users, devices and members that the older database does not have are nobod
   const lost = await postMessage(alice, chat, 'lost');
   // A node may tell first what it had not heard of when the stream was opened.
   for (const stream of [...streams, staying]) await stream.until((event) => event.message?.id === lost.id, 'what will be lost');
-  loseDatabase(database);
+  await loseDatabase(database, nodes);
 
   for (const stream of streams) {
     await stream.until((event) => event.type === 'reset', 'reset');
@@ -183,7 +187,7 @@ test('a node notices by its own post, long before it would ask the database', { 
   const stream = await openReadyFor(t, nodes[0], { token: bob.token });
   const lost = await postMany(alice, chat, 4, 'lost');
   await takeMessages(stream, lost.length);
-  loseDatabase(database);
+  await loseDatabase(database, nodes);
 
   const first = await postEventually(alice, chat, 'after');
   const reset = await stream.next('reset');
@@ -201,7 +205,7 @@ test('a member that was removed in what was lost is a member again, and the othe
   expectStatus(await alice.delete(`/v1/chats/${chat.id}/members/${bob.id}`), 204);
   const other = await createGroup(alice, [bob]);
   for (const stream of streams) await stream.until((event) => event.type === 'chat.created', 'the other chat');
-  loseDatabase(database);
+  await loseDatabase(database, nodes);
 
   for (const stream of streams) await stream.next('reset');
   const message = await postEventually(alice, chat, 'welcome back');
