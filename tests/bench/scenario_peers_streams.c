@@ -14,6 +14,7 @@
 #include "report.h"
 #include "streams.h"
 
+#define NCHAN_IDLE_MAX 18000 /* it needs descriptors besides, and closes what it has no room for */
 #define SAMPLED_STREAMS 64
 #define CHANCES 3
 #define PUSHPIN_STREAMS_MAX 1000 /* it takes seconds for each message to more */
@@ -253,6 +254,8 @@ static enum outcome measure_memory(struct peers *peers, uint32_t count) {
 static enum outcome measure_nchan_memory(struct peers *peers) {
     const struct size_list *sizes = &peers->options->idle_streams;
     uint32_t count = bench_streams_possible(sizes->values[sizes->count - 1]);
+    if (count > NCHAN_IDLE_MAX)
+        count = NCHAN_IDLE_MAX;
     if (!is_there(&nchan))
         return OUTCOME_OK;
     peers->kind = &nchan;
