@@ -20,7 +20,7 @@
 #else
 #define MACHINE "x86_64"
 #endif
-#define CONNECTIONS 256
+#define CONNECTIONS 32 /* of many more it leaves some unanswered until a time-out of 15 seconds */
 #define USERS 64
 #define ROWS_PER_MESSAGE 2 /* in the archives of the sender and of the receiver */
 #define SCHEMA "/usr/share/ejabberd/sql/mysql.sql"
