@@ -8,7 +8,9 @@
 #include "db/state.h"
 
 static const struct query read_runs = { "SELECT id, period, until_id, filter FROM key_run WHERE id > ?1 ORDER BY id" };
-static const struct query read_recent = { "SELECT id, run_id, period, entries FROM recent_key WHERE id > ?1 ORDER BY id" };
+/* The last column is of the whole table: a node of an earlier version may still be writing there. */
+static const struct query read_recent = { "SELECT id, run_id, period, entries, EXISTS(SELECT 1 FROM idempotency) FROM recent_key"
+                                          " WHERE id > ?1 ORDER BY id" };
 static const struct query read_block = { "SELECT entries FROM key_block WHERE id = ?1" };
 static const struct query read_older = { "SELECT 1 FROM idempotency LIMIT 1" };
 static const struct query insert_recent = { "INSERT INTO recent_key(id, run_id, period, entries) VALUES(?1,?2,?3,?4)" };
@@ -56,7 +58,7 @@ static enum err take_run(struct keys *keys, struct db *db, struct statement *row
     const uint8_t *filter = db->driver->column_bytes(row, 3, &size);
     if (period < first_period)
         return OK;
-    enum err err = key_filters_reserve(&keys->filters, size * 8);
+    enum err err = size >= key_filter_size(0) / 8 ? key_filters_reserve(&keys->filters, size * 8) : ERR_INTERNAL;
     if (err == OK)
         key_filters_add(&keys->filters, keys->run_id, period, filter, size * 8);
     return err;
@@ -148,6 +150,7 @@ static enum err read_others(struct keys *keys, struct db *db, uint64_t first_per
     *ret_others = keys->row_id ? OTHERS_PARTED : OTHERS_READ;
     enum err err = OK;
     for (bool row; rows_next(db, statement, &err, &row);) {
+        keys->has_older = keys->has_older || db->driver->column_id(statement, 4);
         if (*ret_others == OTHERS_PARTED)
             *ret_others = is_known_row(keys, db, statement) ? OTHERS_READ : OTHERS_PARTED;
         else if (db->driver->column_id(statement, 1) != keys->run_id)

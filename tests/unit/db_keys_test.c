@@ -243,6 +243,25 @@ static void a_writer_forgets_what_the_database_forgot(void **state) {
     store_close(other.fixture.store);
 }
 
+/* A node of an earlier version still writes to its own table while newer ones are there already. */
+static void a_writer_learns_of_keys_of_earlier_versions(void **state) {
+    struct fixture *fixture = *state;
+    char sql[256];
+    skip_without_mariadb();
+    uint64_t ann = make_user(fixture, "gus"), chat = make_group(fixture, ann, NULL, 0);
+    uint64_t id = post_key(fixture, ann, chat, 1, false);
+    struct db *db = open_database(fixture->url, DB_WRITER);
+    snprintf(sql, sizeof sql,
+             "INSERT INTO idempotency(period, user_id, idempotency_key, request, result_id) VALUES(%lld, %llu, 5, %s, %llu)",
+             (long long)(atomic_load(&wall_ms) / IDEMPOTENCY_PERIOD_MS), (unsigned long long)ann, "x'6d000000000000000000000000000000'",
+             (unsigned long long)id);
+    assert_int_equal(db->driver->execute(db, sql), OK);
+    assert_int_equal(db->driver->execute(db, "UPDATE meta SET bytes = 'another' WHERE name = 'head'"), OK);
+    db_close(db);
+    post_key(fixture, ann, chat, 2, false);
+    assert_int_equal(post_key(fixture, ann, chat, 5, true), id);
+}
+
 int main(void) {
     alarm(120);
     const struct CMUnitTest tests[] = {
@@ -252,6 +271,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(keys_end_with_their_period, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(keys_of_earlier_versions_hold, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(writers_know_each_others_keys, fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_writer_learns_of_keys_of_earlier_versions, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_writer_forgets_what_the_database_forgot, fixture_set_up, fixture_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
