@@ -92,8 +92,10 @@ static void keep_stay(struct cache *cache, const struct stay_entry *entry) {
     *stay = entry->stay;
 }
 
+bool cache_is_full(const struct cache *cache) { return cache->chats.count + cache->stays.count > LIMIT_CACHED_ROWS; }
+
 void cache_trim(struct cache *cache) {
-    if (cache->chats.count + cache->stays.count > LIMIT_CACHED_ROWS)
+    if (cache_is_full(cache))
         cache_release(cache);
 }
 

@@ -17,7 +17,9 @@ struct cache {
 
 /* Forgets everything. */
 void cache_release(struct cache *cache);
-/* Forgets everything when it has become too much; between batches. */
+/* Whether it has become too much. */
+bool cache_is_full(const struct cache *cache);
+/* Then forgets everything; while no batch points into it. */
 void cache_trim(struct cache *cache);
 /* NULL when not remembered. Both are valid until cache_keep() or cache_trim(). */
 const struct chat *cache_chat(const struct cache *cache, uint64_t chat_id);

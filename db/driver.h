@@ -90,8 +90,16 @@ struct db_driver {
     enum err (*checkpoint)(struct db *db, enum db_checkpoint when);
 };
 
+/* What the writer's thread does while a commit waits for the disk or the network. Neither may use the connection. */
+struct db_meanwhile {
+    bool (*wanted)(void *context); /* whether there is enough to do; NULL: there is nothing */
+    bool (*work)(void *context);   /* does a part of it. False: nothing is left to do */
+    void *context;
+};
+
 struct db {
     const struct db_driver *driver;
+    struct db_meanwhile meanwhile; /* for commits */
     bool in_cluster;      /* its server is one of several that commit together, and may be wrong about what became of a transaction */
     uint64_t connections; /* how often a server was connected to: when it changes, that may be another, or have forgotten something */
 };
@@ -113,3 +121,4 @@ enum err db_run(struct db *db, struct statement *statement) MUST_USE;
 const char *db_column_text(struct db *db, struct statement *statement, int column, struct arena *arena, size_t *ret_size);
 /* Exactly `size` bytes of a column; zeroes when it has another length. */
 void db_column_blob(struct db *db, struct statement *statement, int column, void *out, size_t size);
+static inline bool db_is_busy_meanwhile(const struct db *db) { return db->meanwhile.wanted && db->meanwhile.wanted(db->meanwhile.context); }

@@ -68,6 +68,8 @@ const struct known_key *keys_recent(const struct keys *keys, uint64_t user_id, u
 enum err keys_load(struct keys *keys, struct db *db, int64_t now_ms) MUST_USE;
 /* Within the writer's transaction, before it decides: reads what others have written, when `doubted`; everything, when memory and disk have parted. */
 enum err keys_refresh(struct keys *keys, struct db *db, int64_t now_ms) MUST_USE;
+/* Of those that are to be looked up, drops what is new by what memory knows of the disk: nearly all. */
+void keys_drop_new(struct state *state);
 /* Looks the batch's keys up that are not among the recent ones. */
 enum err keys_find(struct state *state, struct db *db) MUST_USE;
 /* Writes the batch's new keys; what became of that is in state->keys_written. */

@@ -15,6 +15,7 @@
 #include <mysqld_error.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -501,6 +502,22 @@ static enum err mariadb_begin(struct db *base) {
     return err;
 }
 
+static bool has_answer(struct mariadb_db *db) {
+    struct pollfd answer = { .fd = mysql_get_socket(db->handle), .events = POLLIN };
+    return poll(&answer, 1, 0) != 0;
+}
+
+static enum err run_commit(struct mariadb_db *db) {
+    const struct db_meanwhile *meanwhile = &db->base.meanwhile;
+    if (!db_is_busy_meanwhile(&db->base))
+        return run_text(db, "COMMIT");
+    if (mysql_send_query(db->handle, "COMMIT", strlen("COMMIT")) != 0)
+        return connection_error(db);
+    while (!has_answer(db) && meanwhile->work(meanwhile->context))
+        ;
+    return mysql_read_query_result(db->handle) == 0 ? OK : connection_error(db);
+}
+
 /* Only of a deadlock (in a cluster: of a write set that lost) is it certain that nothing was kept. What a reader commits is nothing. */
 static enum err commit_error(struct mariadb_db *db, enum err err) {
     if (err == OK || err == ERR_DATABASE_BUSY || db->mode == DB_READER)
@@ -515,7 +532,7 @@ static enum err mariadb_commit(struct db *base) {
         return fail(db, ERR_INTERNAL, "a commit without a transaction");
     if (db->broken != OK)
         return db->broken;
-    enum err err = run_text(db, "COMMIT");
+    enum err err = run_commit(db);
     db->in_transaction = false;
     return commit_error(db, err);
 }

@@ -233,7 +233,12 @@ static enum err sqlite_begin(struct db *base) {
     return db_run(base, sqlite_query(base, db->mode == DB_WRITER ? &begin_writing : &begin_reading));
 }
 
-static enum err sqlite_commit(struct db *base) { return db_run(base, sqlite_query(base, &commit)); }
+static enum err sqlite_commit(struct db *base) {
+    const struct sqlite_db *db = (struct sqlite_db *)base;
+    if (base->meanwhile.wanted)
+        sqlite_gather_for(db->handle, base);
+    return db_run(base, sqlite_query(base, &commit));
+}
 
 static bool sqlite_is_null(struct statement *statement, int column) {
     return sqlite3_column_type(statement->handle, column) == SQLITE_NULL;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/limits.h"
+#include "db/sqlite_syncer.h"
 
 /* SQLite's own VFS writes less than 128 KiB at once. Of 4 KiB pages these are 31 frames. */
 #define BUFFER_BYTES (127 * 1024)
@@ -21,6 +22,8 @@ struct log_file {
     sqlite3_int64 end;      /* of all that was written, */
     sqlite3_int64 length;   /* and of the file: what lies between was never used */
     bool gathers;
+    const struct db *db;   /* whose commits these are, once sqlite_gather_for() has said so */
+    struct syncer *syncer; /* owned; NULL: it was of no use yet */
     sqlite3_file below[];
 };
 
@@ -86,6 +89,7 @@ static int log_write(sqlite3_file *file, const void *bytes, int size, sqlite3_in
 static int log_close(sqlite3_file *file) {
     struct log_file *log = (struct log_file *)file;
     free(log->waiting);
+    syncer_stop(log->syncer);
     return below(file)->pMethods->xClose(below(file));
 }
 
@@ -101,13 +105,30 @@ static int log_truncate(sqlite3_file *file, sqlite3_int64 size) {
     return code == SQLITE_OK ? below(file)->pMethods->xTruncate(below(file), size) : code;
 }
 
+static bool has_syncer(struct log_file *log) {
+    if (!log->syncer)
+        log->syncer = syncer_start();
+    return log->syncer;
+}
+
+/* On this thread, unless there is something to do on it meanwhile. */
+static int sync_below(struct log_file *log, int flags) {
+    if (!log->db || !db_is_busy_meanwhile(log->db) || !has_syncer(log))
+        return log->below->pMethods->xSync(log->below, flags);
+    const struct db_meanwhile *meanwhile = &log->db->meanwhile;
+    syncer_begin(log->syncer, log->below, flags);
+    while (!syncer_is_done(log->syncer) && meanwhile->work(meanwhile->context))
+        ;
+    return syncer_end(log->syncer);
+}
+
 static int log_sync(sqlite3_file *file, int flags) {
     struct log_file *log = (struct log_file *)file;
     int code = write_out(log);
     if (code != SQLITE_OK)
         return code;
     make_longer(log);
-    return below(file)->pMethods->xSync(below(file), flags);
+    return sync_below(log, flags);
 }
 
 static int log_size(sqlite3_file *file, sqlite3_int64 *ret_size) {
@@ -233,4 +254,10 @@ const char *sqlite_gather_vfs(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, register_once);
     return registered ? gather_vfs.zName : NULL;
+}
+
+void sqlite_gather_for(sqlite3 *handle, const struct db *db) {
+    sqlite3_file *file = NULL;
+    if (sqlite3_file_control(handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) == SQLITE_OK && file && file->pMethods == &log_methods)
+        ((struct log_file *)file)->db = db;
 }

@@ -13,8 +13,16 @@
  * Besides, the file is made longer ahead of the log, LIMIT_WAL_EMPTY_BYTES at once: a sync that has only overwritten something takes half as long as one after
  * which the file system has to remember that the file has grown, too. A log may end before its file does: SQLite goes by the frames, and zeros are none.
  *
+ * And while a commit's sync lasts the connection's thread can do something else (struct db_meanwhile): then the sync has a thread of its own.
+ *
  * Files have the threads of their connections; sqlite_gather_vfs() may be called by any. */
 #pragma once
 
+#include <sqlite3.h>
+
+#include "db/driver.h"
+
 /* Its name for sqlite3_open_v2(); it is over the VFS that is the default when this is called first. NULL, which stands for that default: it could not be made. */
 const char *sqlite_gather_vfs(void);
+/* The log of `handle`, where it is one of this VFS, goes by the `meanwhile` of `db` from now on. */
+void sqlite_gather_for(sqlite3 *handle, const struct db *db);

@@ -115,19 +115,22 @@ uint64_t state_mix(uint64_t a, uint64_t b) {
     return mixed ? mixed : 1;
 }
 
+/* NULL: there is none. */
+static void *find_pair(const struct state *state, enum need kind, uint64_t a, uint64_t b) {
+    struct pair_link *link = map_get(&state->entries[kind], state_mix(a, b));
+    while (link && (*number_at(link, kinds[kind].a) != a || *number_at(link, kinds[kind].b) != b))
+        link = link->next;
+    return link;
+}
+
 /* Made where there is none yet: `*ret_made`. */
-static void *find_pair(struct state *state, enum need kind, uint64_t a, uint64_t b, bool *ret_made) {
+static void *pair_of(struct state *state, enum need kind, uint64_t a, uint64_t b, bool *ret_made) {
     uint64_t key = state_mix(a, b);
-    struct pair_link *first = map_get(&state->entries[kind], key);
+    struct pair_link *link = find_pair(state, kind, a, b);
     *ret_made = false;
-    for (struct pair_link *link = first; link; link = link->next) {
-        if (*number_at(link, kinds[kind].a) == a && *number_at(link, kinds[kind].b) == b)
-            return link;
-    }
-    struct pair_link *link = state_alloc(state, kinds[kind].size);
-    if (!link)
-        return NULL;
-    link->next = first;
+    if (link || !(link = state_alloc(state, kinds[kind].size)))
+        return link;
+    link->next = map_get(&state->entries[kind], key);
     *number_at(link, kinds[kind].a) = a;
     *number_at(link, kinds[kind].b) = b;
     put(state, &state->entries[kind], key, link);
@@ -138,7 +141,7 @@ static void *find_pair(struct state *state, enum need kind, uint64_t a, uint64_t
 /* The same by two numbers. */
 static void *entry_of_pair(struct state *state, enum need kind, uint64_t a, uint64_t b) {
     bool made;
-    void *entry = find_pair(state, kind, a, b, &made);
+    void *entry = pair_of(state, kind, a, b, &made);
     if (made)
         need_pair(&state->need[kind], a, b);
     return entry;
@@ -148,14 +151,39 @@ struct user_entry *state_user(struct state *state, uint64_t user_id) {
     return user_id ? entry_of(state, NEED_USERS, user_id) : state_alloc(state, sizeof(struct user_entry));
 }
 
+static const char *copy_text(struct state *state, const char *text) {
+    const char *copy = text ? arena_string(state->arena, text) : NULL;
+    if (text && !copy)
+        state->failed = true;
+    return copy;
+}
+
+/* Of the batch that is being committed: what cache_keep() will make of it. The cache's texts may be others by then. */
+static bool copy_chat(struct state *state, const struct chat_entry *from, struct chat_entry *entry) {
+    if (!from->found || from->chat.deleted_ms)
+        return false;
+    entry->chat = from->chat;
+    entry->chat.title = copy_text(state, from->chat.title);
+    entry->chat.description = copy_text(state, from->chat.description);
+    return true;
+}
+
+static bool know_chat(struct state *state, struct chat_entry *entry) {
+    const struct chat_entry *before = state->before ? map_get(&state->before->entries[NEED_CHATS], entry->chat.id) : NULL;
+    if (before)
+        return copy_chat(state, before, entry);
+    const struct chat *known = cache_chat(state->cache, entry->chat.id);
+    if (known)
+        entry->chat = *known;
+    return known;
+}
+
 struct chat_entry *state_chat(struct state *state, uint64_t chat_id) {
     struct chat_entry *entry = map_get(&state->entries[NEED_CHATS], chat_id);
     if (entry || !(entry = make_entry(state, NEED_CHATS, chat_id)))
         return entry;
-    const struct chat *known = cache_chat(state->cache, chat_id);
-    if (known)
-        *entry = (struct chat_entry){ .chat = *known, .found = true };
-    else
+    entry->found = know_chat(state, entry);
+    if (!entry->found)
         need_id(&state->need[NEED_CHATS], chat_id);
     return entry;
 }
@@ -176,12 +204,19 @@ struct scheduled_entry *state_scheduled(struct state *state, uint64_t scheduled_
     return entry_of(state, NEED_SCHEDULED, scheduled_id);
 }
 
+static const struct stay *known_stay(const struct state *state, uint64_t chat_id, uint64_t user_id) {
+    const struct stay_entry *before = state->before ? find_pair(state->before, NEED_STAYS, chat_id, user_id) : NULL;
+    if (before)
+        return before->found ? &before->stay : NULL;
+    return cache_stay(state->cache, chat_id, user_id);
+}
+
 struct stay_entry *state_stay(struct state *state, uint64_t chat_id, uint64_t user_id) {
     bool made;
-    struct stay_entry *entry = find_pair(state, NEED_STAYS, chat_id, user_id, &made);
+    struct stay_entry *entry = pair_of(state, NEED_STAYS, chat_id, user_id, &made);
     if (!made)
         return entry;
-    const struct stay *known = cache_stay(state->cache, chat_id, user_id);
+    const struct stay *known = known_stay(state, chat_id, user_id);
     if (known)
         entry->stay = *known;
     else
@@ -200,18 +235,22 @@ static void seek_key(struct state *state, struct key_entry *entry) {
         need_pair(&state->need[NEED_KEYS], entry->user_id, entry->key);
 }
 
+static bool know_key(const struct state *state, struct key_entry *entry) {
+    const struct key_entry *before = state->before ? find_pair(state->before, NEED_KEYS, entry->user_id, entry->key) : NULL;
+    const struct known_key *known = keys_recent(state->keys, entry->user_id, entry->key, state->now_ms);
+    bool is_before = before && before->result_id;
+    if (!is_before && !known)
+        return false;
+    entry->result_id = is_before ? before->result_id : known->result_id;
+    memcpy(entry->request, is_before ? before->request : known->request, sizeof entry->request);
+    return true;
+}
+
 struct key_entry *state_key(struct state *state, uint64_t user_id, uint64_t key) {
     bool made;
-    struct key_entry *entry = find_pair(state, NEED_KEYS, user_id, key, &made);
-    if (!made)
-        return entry;
-    const struct known_key *known = keys_recent(state->keys, user_id, key, state->now_ms);
-    if (known) {
-        entry->result_id = known->result_id;
-        memcpy(entry->request, known->request, sizeof entry->request);
-    } else {
+    struct key_entry *entry = pair_of(state, NEED_KEYS, user_id, key, &made);
+    if (made && !know_key(state, entry))
         seek_key(state, entry);
-    }
     return entry;
 }
 
@@ -323,4 +362,19 @@ void state_need_attached(struct state *state, uint64_t message_id) {
     struct message_entry *entry = state_message(state, message_id);
     if (entry && ask(&entry->needed, NEED_ATTACHED))
         need_id(&state->need[NEED_ATTACHED], message_id);
+}
+
+/* ---- Without the database ---- */
+
+bool state_needs_nothing(struct state *state) {
+    keys_drop_new(state);
+    bool needs_nothing = !state->failed && state->sought_keys.count == 0;
+    for (enum need i = 0; needs_nothing && i < NEED_KINDS; i++)
+        needs_nothing = state->need[i].size == 0;
+    return needs_nothing;
+}
+
+void state_forget_needs(struct state *state) {
+    for (enum need i = 0; i < NEED_KINDS; i++)
+        buf_clear(&state->need[i]);
 }

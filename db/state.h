@@ -317,12 +317,13 @@ struct ticket_row {
 struct state {
     struct arena *arena;
     const struct config *config;
-    const struct cache *cache; /* what earlier batches knew */
-    struct keys *keys;         /* likewise; the batch only makes room there */
-    struct id_generator *ids;  /* NULL: none can be made now */
-    int64_t now_ms;            /* never before the last event's time */
-    uint64_t last_id;          /* of the log, the batch's events included */
-    uint16_t tag;              /* of this commit */
+    const struct cache *cache;  /* what earlier batches knew */
+    struct keys *keys;          /* likewise; the batch only makes room there */
+    const struct state *before; /* of the batch that is being committed, which is in neither of them yet; NULL: none is */
+    struct id_generator *ids;   /* NULL: none can be made now */
+    int64_t now_ms;             /* never before the last event's time */
+    uint64_t last_id;           /* of the log, the batch's events included */
+    uint16_t tag;               /* of this commit */
     bool failed;
 
     struct map entries[NEED_ENTRY_KINDS], names;
@@ -387,6 +388,10 @@ struct contact_entry *state_contact(struct state *state, uint64_t user_id, uint6
 void state_need_people_counts(struct state *state, uint64_t user_id);
 struct sight_entry *state_sight(struct state *state, uint64_t media_id, uint64_t user_id);
 
+/* Whether memory alone has said all that was asked for. False, too, when failed. */
+bool state_needs_nothing(struct state *state) MUST_USE;
+/* What was asked for will not be loaded. */
+void state_forget_needs(struct state *state);
 /* Loads all that was asked for: a constant number of statements. Call again after asking for more. */
 enum err state_load(struct state *state, struct db *db) MUST_USE;
 /* The longest-serving admin, else, but not in channels, member of a chat besides `leaving_id`; 0 when there is nobody. */

@@ -227,6 +227,22 @@ static enum err find_one(const struct state *state, struct db *db, struct key_en
     return err;
 }
 
+static bool may_be_on_disk(const struct state *state, const struct key_entry *entry) {
+    struct key_search search = { 0 };
+    struct key_match match;
+    return key_filters_next(&state->keys->filters, entry->user_id, entry->key, keys_first_period(state->now_ms), &search, &match);
+}
+
+void keys_drop_new(struct state *state) {
+    struct vec *sought = &state->sought_keys;
+    size_t left = 0;
+    for (size_t i = 0; i < sought->count; i++) {
+        if (may_be_on_disk(state, sought->items[i]))
+            sought->items[left++] = sought->items[i];
+    }
+    sought->count = left;
+}
+
 enum err keys_find(struct state *state, struct db *db) {
     enum err err = OK;
     for (size_t i = 0; err == OK && i < state->sought_keys.count; i++)

@@ -12,37 +12,25 @@
 #include "core/log.h"
 #include "core/metrics.h"
 #include "core/random.h"
+#include "db/batch.h"
 #include "db/bus.h"
-#include "db/decide.h"
 #include "db/follow.h"
 #include "db/store_head.h"
 #include "db/store_trial.h"
 
 #define ACK_BEFORE_COMMIT_MS 30 /* how long the fault leaves between answer and commit */
+#define AHEAD_MIN 16            /* commands that wait, before it is worth while to begin with them ahead of their turn */
+#define AHEAD_PART 8            /* of them, between two looks at whether the commit is done */
 #define RETRY_PAUSE_MS 20       /* at most, before a batch is run again */
 #define QUIET_MS 1000           /* with fewer than LIMIT_QUIET_COMMITS in it, nobody is kept waiting */
 #define RESIDUE_PART 4          /* of the time in which the cleanup keeps its promise: so long the log may go without being truncated */
 #define SETTLE_PAUSE_MS 100     /* at most, before the database is asked again */
 
-struct batch {
-    struct slot slots[LIMIT_BATCH_COMMANDS + 1]; /* marks go behind a full one, too */
-    size_t count;
-    struct arena arena;
-    struct state state;
-    struct sweep_place place;
-    uint64_t log_number;          /* of the log when it began */
-    uint64_t previous_id;         /* the log's last before it */
-    struct frame **frames;        /* of the state's events, in the arena */
-    uint8_t tag[COMMIT_TAG_SIZE]; /* of its commit, where others write, too */
-    bool early;                   /* the fault ack_before_commit: answers have left */
-    bool truncate;                /* a cleanup ends with this: what was deleted shall leave the write-ahead log, too */
-};
-
 /* Whether the next command must wait for the next batch. */
-static bool ends_batch(const struct command *next, const uint64_t *list_keys, size_t list_key_count, size_t count, size_t bytes) {
-    if (count == 0)
+static bool ends_batch(const struct batch *batch, const struct command *next, const uint64_t *list_keys, size_t list_key_count) {
+    if (batch->count == 0)
         return false;
-    if (count == LIMIT_BATCH_COMMANDS || bytes + next->bytes > LIMIT_BATCH_BYTES || next->type == COMMAND_SWEEP)
+    if (batch->count == LIMIT_BATCH_COMMANDS || batch->bytes + next->bytes > LIMIT_BATCH_BYTES || next->type == COMMAND_SWEEP)
         return true;
     uint64_t key = decide_list_key(next);
     for (size_t i = 0; key && i < list_key_count; i++) {
@@ -52,26 +40,31 @@ static bool ends_batch(const struct command *next, const uint64_t *list_keys, si
     return false;
 }
 
-/* Moves commands from the queue into the batch, in order. Under the mutex. */
+/* Moves the queue's first command into the batch. Under the mutex. */
+static struct command *take_first(struct store *store, struct batch *batch) {
+    struct command *command = store->first;
+    batch->slots[batch->count++] = (struct slot){ .command = command };
+    batch->bytes += command->bytes;
+    store->first = command->next;
+    if (!store->first)
+        store->last = NULL;
+    store->queued--;
+    store->queued_bytes -= command->bytes;
+    return command;
+}
+
+/* Moves commands from the queue into the batch, in order; what is there ahead of its turn are posts. Under the mutex. */
 static void fill_from_queue(struct store *store, struct batch *batch) {
     uint64_t list_keys[LIMIT_BATCH_COMMANDS];
-    size_t list_key_count = 0, bytes = 0;
-    batch->count = 0;
-    while (store->first && !ends_batch(store->first, list_keys, list_key_count, batch->count, bytes)) {
-        struct command *command = store->first;
+    size_t list_key_count = 0;
+    bool is_sweep = false;
+    while (store->first && !is_sweep && !ends_batch(batch, store->first, list_keys, list_key_count)) {
+        const struct command *command = take_first(store, batch);
         uint64_t key = decide_list_key(command);
         if (key)
             list_keys[list_key_count++] = key;
-        bytes += command->bytes;
-        batch->slots[batch->count++] = (struct slot){ .command = command };
-        store->first = command->next;
-        if (command->type == COMMAND_SWEEP)
-            break;
+        is_sweep = command->type == COMMAND_SWEEP;
     }
-    if (!store->first)
-        store->last = NULL;
-    store->queued -= batch->count;
-    store->queued_bytes -= bytes;
     metric_set(GAUGE_WRITER_QUEUE_LENGTH, (int64_t)store->queued);
 }
 
@@ -121,8 +114,7 @@ static bool add_marks_before_sweep(struct store *store, struct batch *batch) {
 
 /* Under the mutex. The store stops with nothing left to do, marks included. */
 static void fill(struct store *store, struct batch *batch) {
-    batch->count = 0;
-    if (add_marks_before_sweep(store, batch))
+    if (batch->count == 0 && add_marks_before_sweep(store, batch))
         return;
     fill_from_queue(store, batch);
     bool is_sweep = batch->count > 0 && batch->slots[0].command->type == COMMAND_SWEEP;
@@ -146,143 +138,15 @@ static void wait_for_work(struct store *store) {
     }
 }
 
-/* False when the store stops and nothing is left to do. The batch is empty when it is time for a trial. */
+/* Adds what waits to what was taken ahead, if anything was. False when the store stops and nothing is left to do. The batch is empty when it is time for a trial. */
 static bool take_batch(struct store *store, struct batch *batch) {
     pthread_mutex_lock(&store->mutex);
-    wait_for_work(store);
+    if (batch->count == 0)
+        wait_for_work(store);
     fill(store, batch);
     bool goes_on = batch->count > 0 || !store->stopping;
     pthread_mutex_unlock(&store->mutex);
     return goes_on;
-}
-
-static enum err load_invite(struct batch *batch, struct db *db, struct slot *slot) {
-    slot->invite = state_alloc(&batch->state, sizeof *slot->invite);
-    if (!slot->invite)
-        return ERR_NO_MEMORY;
-    slot->invite->invite = slot->command->in.user_create.invite;
-    return state_load_invite(&batch->state, db, slot->invite);
-}
-
-static enum err load_lease(struct batch *batch, struct db *db, struct slot *slot) {
-    slot->lease = state_alloc(&batch->state, sizeof *slot->lease);
-    if (!slot->lease)
-        return ERR_NO_MEMORY;
-    slot->lease->name = slot->command->in.lease.name;
-    return state_load_lease(&batch->state, db, slot->lease);
-}
-
-static enum err load_reports(struct batch *batch, struct db *db, struct slot *slot) {
-    const struct command *command = slot->command;
-    uint64_t report_id = command->type == COMMAND_REPORT_CLOSE ? command->in.report_close.report_id : 0;
-    slot->reporting = state_alloc(&batch->state, sizeof *slot->reporting);
-    return slot->reporting ? state_load_reports(&batch->state, db, command->actor_id, report_id, slot->reporting) : ERR_NO_MEMORY;
-}
-
-static enum err load_successor(struct batch *batch, struct db *db, struct slot *slot) {
-    uint64_t chat_id = slot->command->in.member_remove.chat_id, user_id = slot->command->in.member_remove.user_id;
-    const struct chat_entry *chat = state_chat(&batch->state, chat_id);
-    const struct stay_entry *leaving = state_stay(&batch->state, chat_id, user_id);
-    if (!chat || !leaving)
-        return ERR_NO_MEMORY;
-    return needs_successor(chat, leaving) ? state_load_successor(&batch->state, db, &chat->chat, user_id, &slot->successor) : OK;
-}
-
-/* What cannot be loaded as a set; all are rare. */
-static enum err load_singles(struct batch *batch, struct db *db) {
-    enum err err = OK;
-    for (size_t i = 0; err == OK && i < batch->count; i++) {
-        struct slot *slot = &batch->slots[i];
-        const struct command *command = slot->command;
-        if (command->type == COMMAND_MEMBER_REMOVE)
-            err = load_successor(batch, db, slot);
-        if (command->type == COMMAND_USER_CREATE && command->in.user_create.invite)
-            err = load_invite(batch, db, slot);
-        if (command->type == COMMAND_LEASE)
-            err = load_lease(batch, db, slot);
-        if (command->type == COMMAND_REPORT_CREATE || command->type == COMMAND_REPORT_CLOSE)
-            err = load_reports(batch, db, slot);
-    }
-    return err;
-}
-
-static enum err load(struct batch *batch, struct db *db) {
-    for (size_t i = 0; i < batch->count; i++)
-        decide_needs(&batch->state, &batch->slots[i]);
-    enum err err = state_load(&batch->state, db);
-    if (err != OK)
-        return err;
-    for (size_t i = 0; i < batch->count; i++)
-        decide_needs_of_loaded(&batch->state, &batch->slots[i]);
-    err = state_load(&batch->state, db);
-    return err == OK ? load_singles(batch, db) : err;
-}
-
-/* A command may be decided a second time when its batch was rolled back. */
-static void forget_outcome(struct slot *slot) {
-    command_release(slot->command);
-    memset(&slot->command->out, 0, sizeof slot->command->out);
-    slot->command->refusal = (struct refusal){ .err = OK };
-    *slot = (struct slot){ .command = slot->command };
-}
-
-/* Without a number for them, those that would make ids are refused. */
-static enum err take_place(struct store *store, struct batch *batch) {
-    bool makes_ids = false;
-    for (size_t i = 0; i < batch->count; i++)
-        makes_ids = makes_ids || decide_makes_ids(batch->slots[i].command);
-    enum err err = makes_ids ? place_take(&store->place, store->db, batch->state.now_ms) : OK;
-    if (err != ERR_OVERLOADED)
-        return err;
-    batch->state.ids = NULL;
-    return OK;
-}
-
-static enum err decide(struct batch *batch) {
-    for (size_t i = 0; i < batch->count; i++)
-        decide_command(&batch->state, &batch->slots[i]);
-    return batch->state.failed ? ERR_NO_MEMORY : OK;
-}
-
-static enum err make_frames(struct batch *batch) {
-    batch->frames = arena_alloc(&batch->arena, (batch->state.events.count + 1) * sizeof(struct frame *));
-    if (!batch->frames)
-        return ERR_NO_MEMORY;
-    for (size_t i = 0; i < batch->state.events.count; i++) {
-        struct event_entry *entry = batch->state.events.items[i];
-        entry->frame = frame_new(&entry->event);
-        bool whole = entry->frame;
-        if (whole && event_has_withheld(entry->event.type))
-            whole = frame_set_withheld(entry->frame, &entry->event);
-        if (whole && entry->event.hidden_from)
-            whole = frame_set_hidden(entry->frame, &entry->event);
-        if (whole && entry->members)
-            whole = frame_set_members(entry->frame, entry->members, entry->member_count);
-        if (!whole)
-            return ERR_NO_MEMORY;
-        batch->frames[i] = entry->frame;
-    }
-    return OK;
-}
-
-static enum err answer_with_frame(struct slot *slot) {
-    if (slot->answer) {
-        slot->command->out.frame = frame_hold(slot->answer->frame);
-    } else if (slot->repeated) {
-        const struct message *message = &slot->repeated->message;
-        slot->command->out.id = message->id;
-        slot->command->out.frame = frame_new(
-            &(struct event){ .id = message->id, .type = EVENT_MESSAGE_CREATED, .owner_id = message->chat_id, .message = *message });
-        return slot->command->out.frame ? OK : ERR_NO_MEMORY;
-    }
-    return buf_ok(&slot->command->out.json) ? OK : ERR_NO_MEMORY;
-}
-
-static enum err make_answers(struct batch *batch) {
-    enum err err = make_frames(batch);
-    for (size_t i = 0; err == OK && i < batch->count; i++)
-        err = answer_with_frame(&batch->slots[i]);
-    return err;
 }
 
 static void answer_all(struct batch *batch) {
@@ -300,18 +164,71 @@ static bool acks_early(const struct batch *batch) {
     return true;
 }
 
+/* ---- Ahead of its turn ---- */
+
+struct ahead {
+    struct store *store;
+    const struct batch *before; /* is being committed */
+    struct batch *batch;
+};
+
+/* Whether memory is as the batch before leaves it, and stays so until the next one's turn. */
+static bool knows_enough(const struct ahead *ahead) {
+    const struct store *store = ahead->store;
+    return ahead->batch->count == 0 && !cache_is_full(&store->cache) && store->keys.whole && !store->keys.doubted && store_healthy(store);
+}
+
+static bool is_worth_while(void *context) {
+    const struct ahead *ahead = context;
+    struct store *store = ahead->store;
+    pthread_mutex_lock(&store->mutex);
+    bool waits = store->queued >= AHEAD_MIN && store->first->type == COMMAND_MESSAGE_POST;
+    pthread_mutex_unlock(&store->mutex);
+    return waits && knows_enough(ahead);
+}
+
+static bool take_posts(struct store *store, struct batch *batch) {
+    size_t count = batch->count, end = count + AHEAD_PART;
+    pthread_mutex_lock(&store->mutex);
+    while (batch->count < end && store->first && store->first->type == COMMAND_MESSAGE_POST && !ends_batch(batch, store->first, NULL, 0))
+        take_first(store, batch);
+    pthread_mutex_unlock(&store->mutex);
+    return batch->count > count;
+}
+
+/* What cannot be decided yet waits in the batch for its turn. */
+static bool decide_some(void *context) {
+    const struct ahead *ahead = context;
+    struct batch *batch = ahead->batch;
+    if (!take_posts(ahead->store, batch))
+        return false;
+    if (!batch->started)
+        batch_start(batch, ahead->store, ahead->before);
+    size_t decided = batch->decided;
+    if (!batch_decide_ahead(batch))
+        return false;
+    metric_add(COUNTER_COMMANDS_AHEAD, batch->decided - decided);
+    return true;
+}
+
+static enum err commit(struct store *store, struct batch *batch) {
+    struct ahead ahead = { store, batch, batch->next };
+    if (batch->next && batch->slots[0].command->type != COMMAND_SWEEP)
+        store->db->meanwhile = (struct db_meanwhile){ is_worth_while, decide_some, &ahead };
+    enum err err = head_commit(store, batch->tag);
+    store->db->meanwhile = (struct db_meanwhile){ .wanted = NULL };
+    return err;
+}
+
+/* Not when the commit before failed, or others have written since. */
+static bool still_holds(const struct store *store, const struct batch *batch) {
+    return batch->previous_id == store->last_id && store->keys.whole && !store->keys.doubted;
+}
+
+/* ---- In its turn ---- */
+
 static enum err run_in_transaction(struct store *store, struct batch *batch) {
-    enum err err;
-    if (batch->slots[0].command->type == COMMAND_SWEEP)
-        err = sweep(&batch->state, store->db, batch->slots[0].command, &batch->place);
-    else
-        err = load(batch, store->db);
-    if (err == OK)
-        err = take_place(store, batch);
-    if (err == OK)
-        err = decide(batch);
-    if (err == OK)
-        err = make_answers(batch);
+    enum err err = batch_decide(batch, store);
     if (err == OK)
         err = state_write(&batch->state, store->db);
     if (err == OK && store->db->driver->is_shared)
@@ -323,23 +240,7 @@ static enum err run_in_transaction(struct store *store, struct batch *batch) {
     }
     if (err == OK)
         fault_freeze_at("freeze_before_commit");
-    return err == OK ? head_commit(store, batch->tag) : err;
-}
-
-static void start_state(struct store *store, struct batch *batch) {
-    int64_t now_ms = clock_now_ms();
-    arena_init(&batch->arena, LIMIT_BATCH_ARENA_BYTES);
-    cache_trim(&store->cache);
-    state_init(&batch->state, &batch->arena, store->config, &store->cache, &store->keys, &store->place.ids);
-    batch->state.now_ms = now_ms > store->last_ms ? now_ms : store->last_ms;
-    batch->previous_id = store->last_id;
-    batch->state.last_id = batch->previous_id;
-    batch->state.tag = (uint16_t)random_u64();
-    if (store->db->driver->is_shared)
-        random_bytes(batch->tag, sizeof batch->tag);
-    batch->place = (struct sweep_place){ store_floor(store), store->delivery_chat_id, store->swept_id };
-    for (size_t i = 0; i < batch->count; i++)
-        forget_outcome(&batch->slots[i]);
+    return err == OK ? commit(store, batch) : err;
 }
 
 /* Where others write, too, in turn with what they wrote. */
@@ -483,7 +384,10 @@ static enum err attempt(struct store *store, struct batch *batch) {
     int64_t started_us = clock_monotonic_us();
     batch->log_number = atomic_load(&store->log_number);
     enum err err = head_begin(store);
-    start_state(store, batch);
+    if (!still_holds(store, batch))
+        batch_stop(batch);
+    if (!batch->started)
+        batch_start(batch, store, NULL);
     if (err == OK)
         err = keys_refresh(&store->keys, store->db, batch->state.now_ms);
     if (err == OK)
@@ -500,9 +404,10 @@ static enum err attempt(struct store *store, struct batch *batch) {
         store->db->driver->rollback(store->db);
         place_doubt(&store->place);
         metric_add(COUNTER_BATCHES_FAILED, 1);
+        if (batch->next)
+            batch_stop(batch->next);
     }
-    state_release(&batch->state);
-    arena_release(&batch->arena);
+    batch_stop(batch);
     return err;
 }
 
@@ -518,19 +423,19 @@ static enum err attempt_often(struct store *store, struct batch *batch) {
 }
 
 static void refuse_all(struct batch *batch, enum err err) {
-    for (size_t i = 0; i < batch->count; i++) {
-        forget_outcome(&batch->slots[i]);
+    batch_forget(batch);
+    for (size_t i = 0; i < batch->count; i++)
         refuse(batch->slots[i].command, err, NULL, NULL);
-    }
 }
 
 static void run_batch(struct store *store, struct batch *batch);
 
 /* One of them breaks a constraint: run each in a batch of its own, so that only that one is refused. */
 static void run_one_by_one(struct store *store, const struct batch *batch) {
-    struct batch single = { .count = 1 };
+    struct batch single = { .next = NULL };
     for (size_t i = 0; i < batch->count; i++) {
         single.slots[0] = (struct slot){ .command = batch->slots[i].command };
+        single.count = 1;
         run_batch(store, &single);
     }
 }
@@ -559,26 +464,31 @@ static void run_batch(struct store *store, struct batch *batch) {
     batch->early = false;
     batch->truncate = false;
     enum err err = attempt_often(store, batch);
-    if ((err == ERR_CONFLICT || err == ERR_INTERNAL) && batch->count > 1)
-        return run_one_by_one(store, batch);
-    if (err != OK)
-        refuse_all(batch, err);
-    truncate_log(store, batch);
-    answer_all(batch);
+    if ((err == ERR_CONFLICT || err == ERR_INTERNAL) && batch->count > 1) {
+        run_one_by_one(store, batch);
+    } else {
+        if (err != OK)
+            refuse_all(batch, err);
+        truncate_log(store, batch);
+        answer_all(batch);
+    }
+    batch->count = batch->bytes = 0;
 }
 
 void *writer_main(void *context) {
     struct store *store = context;
-    struct batch batch = { .count = 0 }; /* 60 KB of this thread's stack */
+    struct batch batches[2] = { { .next = &batches[1] }, { .next = &batches[0] } }; /* 120 KB of this thread's stack */
+    struct batch *batch = &batches[0];
     pthread_setname_np(pthread_self(), "parley-writer");
-    while (take_batch(store, &batch)) {
-        if (batch.count == 0) {
+    while (take_batch(store, batch)) {
+        if (batch->count == 0) {
             if (!store_healthy(store))
                 note_health(store, store_trial(store));
             continue;
         }
-        run_batch(store, &batch);
+        run_batch(store, batch);
         (void)checkpoint(store, CHECKPOINT_LARGE); /* off the commits' path: the answers have left */
+        batch = batch->next;
     }
     place_give_back(store);
     return NULL;
