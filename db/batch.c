@@ -32,7 +32,7 @@ void batch_start(struct batch *batch, struct store *store, const struct batch *b
     if (!before)
         cache_trim(&store->cache);
     arena_init(&batch->arena, LIMIT_BATCH_ARENA_BYTES);
-    state_init(&batch->state, &batch->arena, store->config, &store->cache, &store->keys, &store->place.ids);
+    state_init(&batch->state, &batch->arena, store->config, &store->cache, &store->keys, &store->owner_index, &store->place.ids);
     set_time(batch, before ? before->state.now_ms : store->last_ms);
     batch->state.before = before ? &before->state : NULL;
     batch->previous_id = before ? before->state.last_id : store->last_id;

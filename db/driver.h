@@ -2,8 +2,8 @@
  *
  * SQL is written once, in db/, with placeholders that a driver turns into its dialect. Three are tables made from the JSON array bound at ?1, and need an
  * alias: `{ids}` has one column `id`, of numbers; `{names}` has one column `id`, of texts of at most 255 characters; `{pairs}` has columns `a` and `b`, from
- * two-element arrays of numbers. `{straight}` is a join that keeps the order: a look-up on its right side for each row of its left. Values are
- * always bound, never pasted.
+ * two-element arrays of numbers. `{straight}` is a join that keeps the order: a look-up on its right side for each row of its left. `{by_owner}`
+ * is where the numbers of events are found by their owner (db/owner_index.h): owner_id, is_message, id. Values are always bound, never pasted.
  *
  * Numbers are 64 bits, bound and read as such and compared as signed. Texts are UTF-8 and compared byte by byte.
  *

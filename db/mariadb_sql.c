@@ -15,6 +15,7 @@ static const struct {
     { "{names}", "JSON_TABLE(?1, '$[*]' COLUMNS(id VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin PATH '$'))" },
     { "{pairs}", "JSON_TABLE(?1, '$[*]' COLUMNS(a BIGINT PATH '$[0]', b BIGINT PATH '$[1]'))" },
     { "{straight}", "STRAIGHT_JOIN" },
+    { "{by_owner}", "event" },
 };
 
 static enum err translate(const char *text, struct mariadb_sql *sql, struct buf *out);

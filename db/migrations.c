@@ -4,8 +4,8 @@
  * MariaDB commits after each statement that changes the schema. So its steps can be repeated (IF NOT EXISTS), because a program may end within one. Its
  * columns are as long as core/ says, and its texts are compared byte by byte.
  *
- * Indexes are few, because what a message costs is what its rows and indexes make the disk write: a message touches the end of `event`, its
- * chat's place in event_by_owner, its chat's row, and its sender's place in `idempotency`. */
+ * Indexes are few, because what a message costs is what its rows and indexes make the disk write: a message touches the ends of `event` and `recent_key`,
+ * its chat's row, and at some time its chat's place in event_of_owner. */
 #include "db/migrations.h"
 
 #include <stdio.h>
@@ -370,11 +370,19 @@ static const char mariadb_12[] =
     " filter MEDIUMBLOB NOT NULL)" INNODB
     "CREATE TABLE IF NOT EXISTS key_block(id BIGINT NOT NULL PRIMARY KEY, entries MEDIUMBLOB NOT NULL)" INNODB;
 
+/* What db/owner_index.h has in place of an index. MariaDB keeps its own. */
+#define FILL_EVENT_OF_OWNER \
+    "INSERT OR IGNORE INTO event_of_owner SELECT owner_id, is_message, id FROM event ORDER BY owner_id, is_message, id;"
+static const char sqlite_13[] = "CREATE TABLE event_of_owner(owner_id BIGINT NOT NULL, is_message INTEGER NOT NULL, id BIGINT NOT NULL,"
+                                " PRIMARY KEY(owner_id, is_message, id)) WITHOUT ROWID;" FILL_EVENT_OF_OWNER "DROP INDEX event_by_owner;";
+static const char mariadb_13[] = "DO 0;";
+
 static const struct step {
     const char *sqlite, *mariadb;
-} steps[] = { { sqlite_1, mariadb_1 }, { sqlite_2, mariadb_2 },   { sqlite_3, mariadb_3 },   { sqlite_4, mariadb_4 },
-              { sqlite_5, mariadb_5 }, { sqlite_6, mariadb_6 },   { sqlite_7, mariadb_7 },   { sqlite_8, mariadb_8 },
-              { sqlite_9, mariadb_9 }, { sqlite_10, mariadb_10 }, { sqlite_11, mariadb_11 }, { sqlite_12, mariadb_12 } };
+} steps[] = { { sqlite_1, mariadb_1 },  { sqlite_2, mariadb_2 },   { sqlite_3, mariadb_3 },   { sqlite_4, mariadb_4 },
+              { sqlite_5, mariadb_5 },  { sqlite_6, mariadb_6 },   { sqlite_7, mariadb_7 },   { sqlite_8, mariadb_8 },
+              { sqlite_9, mariadb_9 },  { sqlite_10, mariadb_10 }, { sqlite_11, mariadb_11 }, { sqlite_12, mariadb_12 },
+              { sqlite_13, mariadb_13 } };
 #define STEP_COUNT (sizeof steps / sizeof *steps)
 
 static const struct step step_table = {
@@ -567,8 +575,15 @@ enum err schema_begin_restore(struct db *db, unsigned step, char *problem, size_
     return err;
 }
 
+/* A backup has no rows of what follows from others. */
 enum err schema_finish_steps(struct db *db, char *problem, size_t problem_size) {
-    return apply_up_to(db, STEP_COUNT, NULL, problem, problem_size);
+    enum err err = apply_up_to(db, STEP_COUNT, NULL, problem, problem_size);
+    if (err != OK || db->driver->dialect != DIALECT_SQLITE)
+        return err;
+    err = db->driver->execute(db, FILL_EVENT_OF_OWNER);
+    if (err != OK)
+        snprintf(problem, problem_size, "PARLEY_DB: %s", db->driver->problem(db));
+    return err;
 }
 
 enum err schema_end_restore(struct db *db) { return db_run(db, db_query(db, &forget_restoring)); }

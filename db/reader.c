@@ -71,6 +71,7 @@ enum err read_begin(struct reader *reader, uint64_t *ret_head_id) {
         return err;
     }
     reader->floor = floor;
+    reader->entered_id = owner_index_bound(&reader->store->owner_index, head);
     *ret_head_id = head;
     return OK;
 }

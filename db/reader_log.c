@@ -25,13 +25,23 @@
  *
  * MariaDB finds a range of event_by_owner for each span only by this wording. With owner_id = span.owner_id it looks up the chat alone and reads all its
  * history for every page; with a bound of e.id that is not span's it reads the whole log. SQLite uses the index either way. */
-static const struct query feed_window = {
-    "WITH span(owner_id, low, high, first_id, last_id) AS (SELECT ?1, 0, " STAY_OPEN_SQL ", ?2 + 1, ?3 UNION ALL"
-    "  SELECT s.chat_id, s.joined_id, s.left_id, CASE WHEN s.joined_id > ?2 THEN s.joined_id ELSE ?2 + 1 END,"
-    "  CASE WHEN s.left_id < ?3 THEN s.left_id ELSE ?3 END FROM stay s {straight} chat k ON k.id = s.chat_id"
+#define SPANS                                                                                                     \
+    "WITH span(owner_id, low, high, first_id, last_id) AS (SELECT ?1, 0, " STAY_OPEN_SQL ", ?2 + 1, ?3 UNION ALL" \
+    "  SELECT s.chat_id, s.joined_id, s.left_id, CASE WHEN s.joined_id > ?2 THEN s.joined_id ELSE ?2 + 1 END,"    \
+    "  CASE WHEN s.left_id < ?3 THEN s.left_id ELSE ?3 END FROM stay s {straight} chat k ON k.id = s.chat_id"     \
     "  WHERE s.user_id = ?1 AND s.left_id > ?2 AND k.last_id > ?2)"
-    " SELECT e.id, span.low, span.high FROM span {straight} event e ON e.owner_id IN (span.owner_id, span.owner_id)"
-    " AND e.is_message IN (0, 1) AND e.id >= span.first_id AND e.id <= span.last_id ORDER BY e.id LIMIT ?4"
+#define EVENTS_OF_SPANS                                                                                                         \
+    " SELECT e.id AS id, span.low, span.high FROM span {straight} {by_owner} e ON e.owner_id IN (span.owner_id, span.owner_id)" \
+    " AND e.is_message IN (0, 1) AND e.id >= span.first_id AND e.id <= span.last_id"
+static const struct query feed_window = { SPANS EVENTS_OF_SPANS " ORDER BY id LIMIT ?4" };
+/* Of a window that ends behind what has been entered, ?5. Later events are looked at each; those of the user's chats once more, for the stay they fall into:
+ * the sum keeps the index by roles, which has all members, out of it. */
+static const struct query later_feed_window = {
+    SPANS EVENTS_OF_SPANS
+    " AND e.id <= ?5 UNION ALL SELECT e.id, coalesce(s.joined_id, 0), coalesce(s.left_id, " STAY_OPEN_SQL ") FROM event e LEFT JOIN stay s"
+    "  ON s.chat_id = e.owner_id AND s.user_id = ?1 AND s.joined_id <= e.id AND s.left_id + 0 >= e.id WHERE e.id > max(?2, ?5) AND e.id <= ?3"
+    "  AND e.owner_id IN (SELECT ?1 UNION ALL SELECT o.chat_id FROM stay o WHERE o.user_id = ?1 AND o.left_id > ?2)"
+    "  AND (e.owner_id = ?1 OR s.chat_id IS NOT NULL) ORDER BY id LIMIT ?4"
 };
 /* ?2: the reader, who may have deleted the message for themselves. */
 static const struct query event_by_id = { "SELECT " EVENT_COLUMNS ", " MESSAGE_COLUMNS ", h.message_id FROM event e" EVENT_JOINS
@@ -170,8 +180,9 @@ struct window {
 
 static enum err find_sightings(struct reader *reader, const struct window *window, struct sighting *sightings, size_t *ret_count) {
     const struct db_driver *driver = reader->db->driver;
-    uint64_t ids[] = { window->user_id, window->after_id, window->end_id, LIMIT_REPLAY_EVENTS };
-    struct statement *statement = reader_query(reader, &feed_window, ids, 4);
+    bool has_later = window->end_id > reader->entered_id;
+    uint64_t ids[] = { window->user_id, window->after_id, window->end_id, LIMIT_REPLAY_EVENTS, reader->entered_id };
+    struct statement *statement = reader_query(reader, has_later ? &later_feed_window : &feed_window, ids, has_later ? 5 : 4);
     enum err err = OK;
     *ret_count = 0;
     for (bool row; rows_next(reader->db, statement, &err, &row);)

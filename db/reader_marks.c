@@ -12,13 +12,20 @@ static const struct query receipts_of_chat = { "SELECT " RECEIPT_COLUMNS " FROM 
 static const struct query recipients_of_message = { "SELECT " RECEIPT_COLUMNS " FROM stay s {straight} user u ON u.id = s.user_id"
                                                     " WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL
                                                     " AND s.joined_id <= ?2 AND s.user_id <> ?3 ORDER BY s.user_id" };
-static const struct query seq_at = { "SELECT seq FROM event WHERE owner_id = ?1 AND is_message = 1 AND id <= ?2 ORDER BY id DESC LIMIT 1" };
+static const struct query seq_at = { "SELECT m.seq FROM {by_owner} e {straight} event m ON m.id = e.id"
+                                     " WHERE e.owner_id = ?1 AND e.is_message = 1 AND e.id <= ?2 ORDER BY e.id DESC LIMIT 1" };
+static const struct query later_seq_at = { "SELECT seq FROM event WHERE owner_id = ?1 AND is_message = 1 AND id <= ?2 AND id > ?3"
+                                           " ORDER BY id DESC LIMIT 1" };
 /* The limit keeps MariaDB from making one list of all messages of these chats. */
-static const struct query delivered_chats = {
-    "SELECT c.id FROM stay s {straight} chat c ON c.id = s.chat_id WHERE s.user_id = ?1 AND s.left_id = " STAY_OPEN_SQL
-    " AND c.last_id > ?2 AND s.joined_id <= ?3 AND c.member_count <= ?4 AND c.type <> 3 AND (SELECT 1 FROM event e WHERE e.owner_id = c.id"
-    " AND e.is_message = 1 AND e.id > ?2 AND e.id <= ?3 LIMIT 1) = 1 ORDER BY c.last_id DESC LIMIT ?5"
-};
+#define DELIVERED_CHATS(delivered)                                                                                      \
+    "SELECT c.id FROM stay s {straight} chat c ON c.id = s.chat_id WHERE s.user_id = ?1 AND s.left_id = " STAY_OPEN_SQL \
+    " AND c.last_id > ?2 AND s.joined_id <= ?3 AND c.member_count <= ?4 AND c.type <> 3 AND " delivered                 \
+    " ORDER BY c.last_id DESC LIMIT ?5"
+#define HAS_ENTERED "(SELECT 1 FROM {by_owner} e WHERE e.owner_id = c.id AND e.is_message = 1 AND e.id > ?2 AND e.id <= ?3 LIMIT 1) = 1"
+static const struct query delivered_chats = { DELIVERED_CHATS(HAS_ENTERED) };
+/* Of a range that ends behind what has been entered, ?6. */
+static const struct query later_delivered_chats = { DELIVERED_CHATS(
+    "(c.id IN (SELECT l.owner_id FROM event l WHERE l.id > max(?2, ?6) AND l.id <= ?3 AND l.is_message = 1) OR " HAS_ENTERED ")") };
 /* In a direct chat of which one has blocked the other nobody tells anything, and nobody of a channel, whose followers are not looked at. */
 static const struct query members_and_wishes = {
     "SELECT s.user_id, u.hides_receipts + c.blockers FROM chat c {straight} stay s ON s.chat_id = c.id {straight} user u ON u.id = s.user_id"
@@ -59,18 +66,32 @@ static enum err take_receipts(struct reader *reader, struct statement *statement
     return OK;
 }
 
+static enum err find_seq(struct reader *reader, const struct query *query, const uint64_t *ids, int count, uint64_t *ret_seq) {
+    struct statement *statement = reader_query(reader, query, ids, count);
+    enum err err = OK;
+    for (bool row; rows_next(reader->db, statement, &err, &row);)
+        *ret_seq = reader->db->driver->column_id(statement, 0);
+    return err;
+}
+
+/* Of the chat's last message up to `id`; 0: there is none. */
+static enum err find_seq_at(struct reader *reader, const struct chat *chat, uint64_t id, uint64_t *ret_seq) {
+    const uint64_t ids[] = { chat->id, id, reader->entered_id };
+    enum err err = OK;
+    *ret_seq = 0;
+    if (id > reader->entered_id && chat->last_id > reader->entered_id)
+        err = find_seq(reader, &later_seq_at, ids, 3, ret_seq);
+    return err == OK && *ret_seq == 0 ? find_seq(reader, &seq_at, ids, 2, ret_seq) : err;
+}
+
 /* Who has read a message has it, too; and who has the chat's last event has all of them, which is nearly everybody. */
 static enum err find_delivered(struct reader *reader, const struct chat *chat, struct receipt *receipt) {
     uint64_t seq = chat->last_seq;
     enum err err = OK;
     if (receipt->read_seq > chat->last_seq)
         receipt->read_seq = chat->last_seq;
-    if (receipt->delivered_id < chat->last_id) {
-        struct statement *statement = reader_query(reader, &seq_at, (uint64_t[]){ chat->id, receipt->delivered_id }, 2);
-        seq = 0;
-        for (bool row; rows_next(reader->db, statement, &err, &row);)
-            seq = reader->db->driver->column_id(statement, 0);
-    }
+    if (receipt->delivered_id < chat->last_id)
+        err = find_seq_at(reader, chat, receipt->delivered_id, &seq);
     receipt->delivered_seq = larger(seq, receipt->read_seq);
     return err;
 }
@@ -118,8 +139,9 @@ enum err count_recipients(struct reader *reader, const struct message *message, 
 
 enum err read_delivered_chats(struct reader *reader, uint64_t user_id, const struct delivery_range *range, uint64_t ret_chat_ids[],
                               size_t *ret_count) {
-    uint64_t ids[] = { user_id, range->after_id, range->up_to_id, range->members, LIMIT_RECEIPT_CHATS };
-    struct statement *statement = reader_query(reader, &delivered_chats, ids, 5);
+    bool has_later = range->up_to_id > reader->entered_id;
+    uint64_t ids[] = { user_id, range->after_id, range->up_to_id, range->members, LIMIT_RECEIPT_CHATS, reader->entered_id };
+    struct statement *statement = reader_query(reader, has_later ? &later_delivered_chats : &delivered_chats, ids, has_later ? 6 : 5);
     enum err err = OK;
     *ret_count = 0;
     for (bool row; rows_next(reader->db, statement, &err, &row);)

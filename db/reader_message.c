@@ -17,11 +17,15 @@ static const struct query stay_above = { "SELECT " STAY_COLUMNS " FROM stay s WH
                                          " AND b.user_id = ?2 AND b.joined_id <= ?3), 0) ORDER BY s.joined_id LIMIT 1" };
 static const struct query chat_exists = { "SELECT 1 FROM chat c WHERE c.id = ?1 AND c.deleted_ms = 0" };
 /* ?5: the reader, who may have deleted some of them for themselves. */
-#define PAGE                                                                                                             \
-    "SELECT " MESSAGE_COLUMNS ", h.message_id FROM event m LEFT JOIN hidden h ON h.user_id = ?5 AND h.message_id = m.id" \
-    " WHERE m.owner_id = ?1 AND m.is_message = 1 AND m.id >= ?2 AND m.id <= ?3 ORDER BY m.id"
-static const struct query page_down = { PAGE " DESC LIMIT ?4" };
-static const struct query page_up = { PAGE " LIMIT ?4" };
+#define PAGE(events, e)                                                                                                         \
+    "SELECT " MESSAGE_COLUMNS ", h.message_id FROM " events " LEFT JOIN hidden h ON h.user_id = ?5 AND h.message_id = " e ".id" \
+    " WHERE " e ".owner_id = ?1 AND " e ".is_message = 1 AND " e ".id >= ?2 AND " e ".id <= ?3 ORDER BY " e ".id"
+#define ENTERED PAGE("{by_owner} e {straight} event m ON m.id = e.id", "e")
+#define LATER PAGE("event m", "m")
+static const struct query entered_down = { ENTERED " DESC LIMIT ?4" };
+static const struct query entered_up = { ENTERED " LIMIT ?4" };
+static const struct query later_down = { LATER " DESC LIMIT ?4" };
+static const struct query later_up = { LATER " LIMIT ?4" };
 
 /* What a reader may see of one chat. */
 struct view {
@@ -29,6 +33,7 @@ struct view {
     uint64_t user_id, chat_id;
     bool shows_no_reactions; /* a direct chat whose other member the reader has blocked: theirs are among the numbers */
     bool everything;         /* a current member of a chat that shows its history */
+    uint64_t last_id;        /* nothing of the chat comes after it */
     uint64_t horizon_id;
     int64_t now_ms;
 };
@@ -80,7 +85,7 @@ static enum err open_view(struct reader *reader, uint64_t user_id, uint64_t chat
     struct chat chat;
     struct stay stay;
     struct range range;
-    *ret_view = (struct view){ .reader = reader, .user_id = user_id, .chat_id = chat_id, .now_ms = clock_now_ms() };
+    *ret_view = (struct view){ .reader = reader, .user_id = user_id, .chat_id = chat_id, .last_id = STAY_OPEN, .now_ms = clock_now_ms() };
     enum err err = reader_membership(reader, user_id, chat_id, arena, &chat, &stay);
     if (err == OK)
         *ret_view = (struct view){
@@ -89,6 +94,7 @@ static enum err open_view(struct reader *reader, uint64_t user_id, uint64_t chat
             .chat_id = chat_id,
             .shows_no_reactions = chat_is_blocked_by(&chat, user_id),
             .everything = chat.history == HISTORY_ALL,
+            .last_id = chat.last_id,
             .now_ms = ret_view->now_ms,
         };
     if (err == ERR_NOT_FOUND)
@@ -135,17 +141,45 @@ static enum err take_message(const struct view *view, struct statement *statemen
     return err;
 }
 
-/* The messages of a part of a stay. */
-static enum err read_part(const struct view *view, bool down, const struct range *stay, const struct range *part, size_t limit,
+static enum err read_rows(const struct view *view, const struct query *query, const struct range *rows, size_t limit,
                           struct result *result) {
     struct reader *reader = view->reader;
-    size_t first = result->count;
-    uint64_t low = part->low > view->horizon_id ? part->low : view->horizon_id;
-    uint64_t ids[] = { view->chat_id, low, part->high, limit, view->user_id };
-    struct statement *statement = reader_query(reader, down ? &page_down : &page_up, ids, 5);
+    uint64_t ids[] = { view->chat_id, rows->low, rows->high, limit, view->user_id };
+    if (rows->low > rows->high || limit == 0)
+        return OK;
+    struct statement *statement = reader_query(reader, query, ids, 5);
     enum err err = OK;
     for (bool row; rows_next(reader->db, statement, &err, &row);)
         err = take_message(view, statement, result);
+    return err;
+}
+
+/* Those that have been entered, and those after them, in the order of travel. */
+static enum err read_both(const struct view *view, bool down, const struct range *part, size_t limit, struct result *result) {
+    uint64_t bound = view->reader->entered_id;
+    size_t end = result->count + limit;
+    struct range entered = *part, later = *part;
+    if (entered.high > bound)
+        entered.high = bound;
+    if (later.low <= bound)
+        later.low = bound + 1;
+    enum err err = down ? read_rows(view, &later_down, &later, limit, result) : read_rows(view, &entered_up, &entered, limit, result);
+    if (err != OK)
+        return err;
+    limit = end - result->count;
+    return down ? read_rows(view, &entered_down, &entered, limit, result) : read_rows(view, &later_up, &later, limit, result);
+}
+
+/* The messages of a part of a stay. */
+static enum err read_part(const struct view *view, bool down, const struct range *stay, const struct range *part, size_t limit,
+                          struct result *result) {
+    size_t first = result->count;
+    struct range shown = *part;
+    if (shown.low < view->horizon_id)
+        shown.low = view->horizon_id;
+    if (shown.high > view->last_id)
+        shown.high = view->last_id;
+    enum err err = read_both(view, down, &shown, limit, result);
     for (size_t i = first; err == OK && i < result->count; i++)
         err = judge_withheld(view, stay, &result->messages[i]);
     return err;

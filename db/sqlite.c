@@ -139,6 +139,7 @@ static const struct {
     { "{names}", "(SELECT value AS id FROM json_each(?1))" },
     { "{pairs}", "(SELECT json_extract(value,'$[0]') AS a, json_extract(value,'$[1]') AS b FROM json_each(?1))" },
     { "{straight}", "CROSS JOIN" },
+    { "{by_owner}", "event_of_owner" },
 };
 
 /* Takes `text`, and gives it with the `size` bytes at `at` replaced; NULL when out of memory. */

@@ -4,8 +4,8 @@
 #include <string.h>
 
 void state_init(struct state *state, struct arena *arena, const struct config *config, const struct cache *cache, struct keys *keys,
-                struct id_generator *ids) {
-    *state = (struct state){ .arena = arena, .config = config, .cache = cache, .keys = keys, .ids = ids };
+                struct owner_index *owner_index, struct id_generator *ids) {
+    *state = (struct state){ .arena = arena, .config = config, .cache = cache, .keys = keys, .owner_index = owner_index, .ids = ids };
 }
 
 void state_release(struct state *state) {

@@ -16,6 +16,7 @@
 #include "db/command.h"
 #include "db/driver.h"
 #include "db/keys.h"
+#include "db/owner_index.h"
 
 /* A growing array of pointers in the arena. */
 struct vec {
@@ -317,13 +318,15 @@ struct ticket_row {
 struct state {
     struct arena *arena;
     const struct config *config;
-    const struct cache *cache;  /* what earlier batches knew */
-    struct keys *keys;          /* likewise; the batch only makes room there */
+    const struct cache *cache; /* what earlier batches knew */
+    struct keys *keys;         /* likewise; the batch only makes room there */
+    struct owner_index *owner_index;
     const struct state *before; /* of the batch that is being committed, which is in neither of them yet; NULL: none is */
     struct id_generator *ids;   /* NULL: none can be made now */
     int64_t now_ms;             /* never before the last event's time */
     uint64_t last_id;           /* of the log, the batch's events included */
     uint16_t tag;               /* of this commit */
+    uint64_t entered_id; /* what waited in the owner index is in its table when it was of owners whose oldest event is not after this one */
     bool failed;
 
     struct map entries[NEED_ENTRY_KINDS], names;
@@ -344,7 +347,7 @@ struct state {
 };
 
 void state_init(struct state *state, struct arena *arena, const struct config *config, const struct cache *cache, struct keys *keys,
-                struct id_generator *ids);
+                struct owner_index *owner_index, struct id_generator *ids);
 /* Drops the frames of events and releases what is not in the arena. */
 void state_release(struct state *state);
 

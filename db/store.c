@@ -71,6 +71,8 @@ static enum err load_all(struct store *store, char *problem, size_t problem_size
         err = head_load(store);
     if (err == OK)
         err = keys_load(&store->keys, store->db, clock_now_ms());
+    if (err == OK)
+        err = owner_index_open(&store->owner_index, store->db);
     if (err == OK) {
         place_init(&store->place, store->db->driver->is_shared);
         err = place_open(&store->place, store->db);
@@ -104,6 +106,7 @@ enum err store_open(const struct config *config, struct store **ret_store, char 
     pthread_cond_init(&store->wake, NULL);
     marks_init(&store->marks);
     keys_init(&store->keys);
+    owner_index_init(&store->owner_index);
     snprintf(problem, problem_size, "out of memory");
     snprintf(store->writer, sizeof store->writer, "writer.%016" PRIx64, random_u64());
     store->url = strdup(config->db);
@@ -125,6 +128,7 @@ void store_close(struct store *store) {
     db_close(store->db);
     cache_release(&store->cache);
     keys_release(&store->keys);
+    owner_index_release(&store->owner_index);
     marks_release(&store->marks);
     if (store->lock_fd >= 0)
         close(store->lock_fd);

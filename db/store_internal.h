@@ -9,6 +9,7 @@
 #include "db/driver.h"
 #include "db/keys.h"
 #include "db/marks.h"
+#include "db/owner_index.h"
 #include "db/place.h"
 #include "db/store.h"
 
@@ -69,6 +70,7 @@ struct store {
     struct place place;
     struct cache cache;
     struct keys keys;
+    struct owner_index owner_index;
     struct {
         uint64_t id;
         uint8_t tag[COMMIT_TAG_SIZE];

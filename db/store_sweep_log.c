@@ -29,7 +29,7 @@ struct expired_event {
 struct prefix {
     struct expired_event *events;
     size_t count;
-    struct map owners;        /* of them */
+    struct map owners;        /* of them → one of its events */
     struct row_key *expiries; /* of its messages that have a time of their own */
     size_t expiry_count;
     bool attached; /* some of its messages refer to media */
@@ -88,7 +88,7 @@ static enum err take_event(struct prefix *prefix, const struct db_driver *driver
     prefix->edited = prefix->edited || driver->column_id(row, 8);
     if (!driver->is_null(row, 6))
         prefix->expiries[prefix->expiry_count++] = (struct row_key){ .numbers = { driver->column_id(row, 6), event->id } };
-    return map_put(&prefix->owners, event->owner_id, prefix);
+    return map_put(&prefix->owners, event->owner_id, event);
 }
 
 /* Times never go back along the log, so what is expired is a prefix of it. */
@@ -107,6 +107,15 @@ static enum err read_prefix(struct pass *pass, int64_t cutoff_ms, struct prefix 
     return err;
 }
 
+/* Nothing may be entered later of events that are gone. */
+static enum err forget_entries(struct pass *pass, const struct prefix *prefix, uint64_t bound) {
+    size_t cursor = 0;
+    enum err err = owner_index_enter(pass->state, pass->db, bound);
+    for (const struct expired_event *event; err == OK && (event = map_next(&prefix->owners, &cursor));)
+        err = owner_index_forget(pass->state, pass->db, event->owner_id, bound);
+    return err;
+}
+
 static enum err delete_prefix(struct pass *pass, const struct prefix *prefix) {
     uint64_t bound = prefix->events[prefix->count - 1].id;
     enum err err = OK;
@@ -122,6 +131,8 @@ static enum err delete_prefix(struct pass *pass, const struct prefix *prefix) {
         err = pass_run(pass, &delete_hidden, &bound, 1);
     if (err == OK)
         err = pass_write(pass, &delete_expiry, prefix->expiries, prefix->expiry_count, 2);
+    if (err == OK)
+        err = forget_entries(pass, prefix, bound);
     if (err == OK)
         err = pass_run(pass, &delete_events, &bound, 1);
     if (err == OK)
@@ -145,10 +156,12 @@ enum err sweep_log(struct pass *pass) {
         return ERR_NO_MEMORY;
     enum err err = read_prefix(pass, pass->state->now_ms - retention_ms, &prefix);
     bool is_cut = is_full(&prefix);
-    map_release(&prefix.owners);
     if (err == OK && !pass->dry_run)
         err = forget_stays(pass, &prefix);
     pass->command->out.sweep.rows += prefix.count;
     pass->command->out.sweep.more = pass->command->out.sweep.more || is_cut;
-    return err == OK && prefix.count > 0 && !pass->dry_run ? delete_prefix(pass, &prefix) : err;
+    if (err == OK && prefix.count > 0 && !pass->dry_run)
+        err = delete_prefix(pass, &prefix);
+    map_release(&prefix.owners);
+    return err;
 }

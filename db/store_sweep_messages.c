@@ -14,9 +14,10 @@ static const struct query due_messages = {
     " LEFT JOIN chat c ON c.id = m.owner_id WHERE x.expires_ms <= ?1 ORDER BY x.expires_ms, x.message_id LIMIT ?2"
 };
 static const struct query messages_of_chat = { "SELECT " MESSAGE_COLUMNS
-                                               ", c.deleted_ms FROM event m {straight} chat c ON c.id = m.owner_id"
-                                               " WHERE m.owner_id = ?1 AND m.is_message = 1 AND m.id > ?3 AND m.id <= ?4"
-                                               " ORDER BY m.id LIMIT ?2" };
+                                               ", c.deleted_ms FROM {by_owner} e {straight} event m ON m.id = e.id"
+                                               " {straight} chat c ON c.id = m.owner_id"
+                                               " WHERE e.owner_id = ?1 AND e.is_message = 1 AND e.id > ?3 AND e.id <= ?4"
+                                               " ORDER BY e.id LIMIT ?2" };
 static const struct query blank_message = { "UPDATE event SET body = NULL, attachments = NULL, client_key = NULL, original = 0, seal = ?2,"
                                             " deleted_ms = ?3, reply_id = NULL, reply_seq = NULL, reply_sender_id = NULL,"
                                             " mentions = NULL, forwarded = NULL, reactions = NULL WHERE id = ?1" };
@@ -40,7 +41,8 @@ static const struct query note_blanked = { "UPDATE delivery SET blanked_id = ?2 
 static const struct query first_purge = { "SELECT chat_id, purged_id FROM \"purge\" ORDER BY chat_id LIMIT 1" };
 static const struct query note_purged = { "UPDATE \"purge\" SET purged_id = ?2 WHERE chat_id = ?1" };
 static const struct query end_purge = { "DELETE FROM \"purge\" WHERE chat_id = ?1" };
-static const struct query thin_events = { "SELECT id FROM event WHERE owner_id = ?1 AND is_message = 0 AND body IS NOT NULL LIMIT ?2" };
+static const struct query thin_events = { "SELECT e.id FROM {by_owner} e {straight} event t ON t.id = e.id"
+                                          " WHERE e.owner_id = ?1 AND e.is_message = 0 AND t.body IS NOT NULL LIMIT ?2" };
 static const struct query links_of_chat = { "SELECT id FROM link WHERE chat_id = ?1 LIMIT ?2" };
 static const struct query delete_link = { "DELETE FROM link WHERE id = ?1" };
 static const struct query requests_of_chat = { "SELECT chat_id, user_id FROM join_request WHERE chat_id = ?1 LIMIT ?2" };
@@ -92,6 +94,9 @@ static enum err read_page(struct pass *pass, struct statement *statement, struct
 }
 
 static enum err read_chat_page(struct pass *pass, uint64_t chat_id, uint64_t after_id, uint64_t last_id, struct page *page) {
+    enum err err = owner_index_enter(pass->state, pass->db, pass->state->last_id);
+    if (err != OK)
+        return err;
     struct statement *statement = db_query(pass->db, &messages_of_chat);
     pass->db->driver->bind_id(statement, 1, chat_id);
     pass->db->driver->bind_id(statement, 3, after_id);

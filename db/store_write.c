@@ -791,5 +791,7 @@ enum err state_write(struct state *state, struct db *db) {
         err = write_own(state, db);
     if (err == OK)
         err = keys_write(state, db);
+    if (err == OK)
+        err = owner_index_write(state, db);
     return err == OK ? write_media(state, db) : err;
 }

@@ -377,6 +377,7 @@ static void keep(struct store *store, struct batch *batch) {
     head_keep(store, batch->state.last_id, batch->tag);
     cache_keep(&store->cache, &batch->state);
     keys_keep(&store->keys, &batch->state);
+    owner_index_keep(&store->owner_index, &batch->state);
     note_residue(store, batch);
 }
 

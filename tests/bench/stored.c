@@ -90,6 +90,9 @@ static bool read_chats(struct filling *filling, const struct population *populat
 
 /* ---- Messages ---- */
 
+/* As db/owner_index.h has them. */
+static const char enter_messages[] = "INSERT OR IGNORE INTO event_of_owner SELECT owner_id, is_message, id FROM event ORDER BY 1, 2, 3";
+
 /* Evenly mixed, as a busy chat among others is. */
 static struct chat *chat_of(struct filling *filling, uint64_t message) {
     const struct stored_plan *plan = filling->plan;
@@ -200,7 +203,8 @@ enum outcome stored_fill(const struct server *server, const struct population *p
     bool filled = filling.text && open_database(server, &filling) && read_log(&filling) && read_chats(&filling, population);
     if (filled) {
         memset(filling.text, 'x', plan->text_bytes);
-        filled = write_messages(&filling) && write_chats(&filling) && write_keys(&filling) && run(filling.db, "COMMIT");
+        filled = write_messages(&filling) && run(filling.db, enter_messages) && write_chats(&filling) && write_keys(&filling) &&
+                 run(filling.db, "COMMIT");
     }
     if (!filled)
         complain("the database cannot be filled: %s", sqlite3_errmsg(filling.db));

@@ -12,7 +12,9 @@
 #define FOLLOWERS 8000
 #define FEW_FOLLOWERS 2500 /* on MariaDB, which reads rows and counts them one by one */
 #define LEFT_OVER 500      /* that do not follow */
-#define WORK 1000          /* of one act, in db_meter.h's unit: what walks over the followers does more */
+#define WORK 1000          /* of one act, in db_meter.h's unit: what walks over the followers does more, */
+#define LATER_WORK \
+    5 /* also on SQLite, with so much for each event that readers look at because it may not have been entered (db/owner_index.h) */
 #define USER_NAME_BYTES 32
 
 struct crowd {
@@ -92,8 +94,8 @@ static void analyse(struct fixture *fixture) {
 /* ---- What is measured --------------------------------------------------------------------------------------------------------------- */
 
 static void check(const struct meter *meter, const char *what) {
-    uint64_t work = meter_end(meter);
-    if (work > WORK)
+    uint64_t work = meter_end(meter), allowed = is_on_mariadb() ? WORK : WORK + LATER_WORK * LIMIT_INDEX_LAG;
+    if (work > allowed)
         fail_msg("%s took %llu", what, (unsigned long long)work);
 }
 
@@ -142,6 +144,8 @@ static void check_lists(struct fixture *fixture, const struct crowd *crowd, uint
     size_t count;
     bool more;
     const struct reaction_request wanted = { crowd->chat, message_id, "+", 0, 10 };
+    uint64_t head = 0;
+    assert_int_equal(read_begin(fixture->reader, &head), OK);
     struct meter meter = meter_start(fixture->reader->db);
     assert_int_equal(read_members(fixture->reader, crowd->ids[5], crowd->chat, 0, 100, &fixture->arena, &stays, &count), OK);
     check(&meter, "listing members");
@@ -158,6 +162,7 @@ static void check_lists(struct fixture *fixture, const struct crowd *crowd, uint
     assert_int_equal(read_presence(fixture->reader, crowd->ids[5], &crowd->ids[6], 2, &fixture->arena, &rows, &count), OK);
     check(&meter, "asking for presence");
     assert_int_equal(count, 0);
+    read_end(fixture->reader);
 }
 
 static void check_marks(struct fixture *fixture, const struct crowd *crowd) {
@@ -165,12 +170,15 @@ static void check_marks(struct fixture *fixture, const struct crowd *crowd) {
     uint64_t chat_ids[LIMIT_RECEIPT_CHATS];
     size_t count;
     const struct delivery_range range = { .after_id = 0, .up_to_id = store_head(fixture->store), .members = UINT32_MAX };
+    uint64_t head = 0;
+    assert_int_equal(read_begin(fixture->reader, &head), OK);
     struct meter meter = meter_start(fixture->reader->db);
     assert_int_equal(read_audience(fixture->reader, crowd->chat, UINT32_MAX, &fixture->arena, &audience), OK);
     assert_int_equal(audience.count, 0);
     assert_int_equal(read_delivered_chats(fixture->reader, crowd->ids[5], &range, chat_ids, &count), OK);
     check(&meter, "telling of marks");
     assert_int_equal(count, 0);
+    read_end(fixture->reader);
 }
 
 /* An edit, and somebody who leaves before it, so that who follows the log asks who has left; and the events by which a channel begins. */

@@ -677,6 +677,7 @@ static void restart(struct run *run) {
     config->media_pending = 1 + (int64_t)roll(&run->dice, 10);
     config->media_quota = chance(run, 50) ? 0 : 15000;
     run->fixture->key_run = 1 + roll(&run->dice, 40);
+    run->fixture->index_lag = 1 + roll(&run->dice, 60);
     fixture_reopen(run->fixture);
     assert_int_equal(store_head(run->fixture->store), run->model.head);
     assert_int_equal(store_floor(run->fixture->store), run->model.floor);

@@ -76,6 +76,8 @@ void fixture_open(struct fixture *fixture) {
     char problem[256] = "";
     if (store_open(&fixture->config, &fixture->store, problem, sizeof problem) != OK)
         fail_msg("store_open: %s", problem);
+    if (fixture->index_lag)
+        fixture->store->owner_index.lag = fixture->index_lag;
     if (fixture->key_run)
         fixture->store->keys.run_size = fixture->key_run;
     if (fixture->listener)

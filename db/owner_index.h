@@ -1,0 +1,42 @@
+/* The index of events by their owner (a chat or a user), which on SQLite follows the log at a distance.
+ *
+ * An index entry for each event at its commit would cost each a page of its own, its owner's, of which a few bytes are new: four fifths of what a commit
+ * writes when many chats are busy. So there is a table, `event_of_owner`, in place of an index, and what is to go there waits in the writer's memory: when an
+ * owner's oldest event is LIMIT_INDEX_LAG positions behind the head, all that wait of that owner are entered, side by side. A reader finds events up to that
+ * distance by the table, and later ones by a look at each (db/reader_internal.h), within its own snapshot of both.
+ *
+ * What holds after each commit: an event is in the table, or is fewer than LIMIT_INDEX_LAG positions behind the head. What waits is not on disk as such: it is
+ * found again at the start. MariaDB has an index, and buffers its changes itself; nothing waits there. The writer's thread only, but for
+ * owner_index_bound(). */
+#pragma once
+
+#include "core/list.h"
+#include "core/map.h"
+#include "db/driver.h"
+
+struct state;
+
+struct owner_index {
+    uint64_t lag;            /* LIMIT_INDEX_LAG, but for tests */
+    bool is_table;           /* on SQLite; else there is nothing to do */
+    bool whole;              /* false: what waits is not all known, and has to be found again */
+    struct map waiting;      /* owner → struct waiting_owner, owned */
+    struct list_node owners; /* of these, by their oldest event */
+};
+
+void owner_index_init(struct owner_index *index);
+void owner_index_release(struct owner_index *index);
+
+/* At the start, in a transaction of its own: enters everything that waited. */
+enum err owner_index_open(struct owner_index *index, struct db *db) MUST_USE;
+/* Within the writer's transaction, once the batch's events are in the log: enters what has become due. */
+enum err owner_index_write(struct state *state, struct db *db) MUST_USE;
+/* The same before its turn, with all that waits of owners whose oldest event is not after `id`. */
+enum err owner_index_enter(struct state *state, struct db *db, uint64_t id) MUST_USE;
+/* Takes the entries of an owner up to an event out of the table. */
+enum err owner_index_forget(const struct state *state, struct db *db, uint64_t owner_id, uint64_t id) MUST_USE;
+/* After the commit: remembers what waits now. */
+void owner_index_keep(struct owner_index *index, const struct state *state);
+
+/* All events of owners up to this one are in the table, where the log's last is `head_id`. From any thread. */
+uint64_t owner_index_bound(const struct owner_index *index, uint64_t head_id);
