@@ -13,23 +13,23 @@ static const struct query enter_all = { "INSERT OR IGNORE INTO event_of_owner(ow
 static const struct query forget_rows = { "DELETE FROM event_of_owner WHERE owner_id = ?1 AND is_message IN (0, 1) AND id <= ?2" };
 static const struct query last_event = { "SELECT coalesce(max(id), 0) FROM event" };
 
-struct waiting_event {
-    struct waiting_event *next;
-    uint64_t id;
-    bool is_message;
-};
+#define FIRST_CAPACITY 4
 
-/* Of one owner, by their ids; at least one. */
+/* An event: its id, twice, and whether it is a message, 1. Ids have 63 bits. */
 struct waiting_owner {
     struct list_node node;
     uint64_t owner_id;
-    struct waiting_event *first, *last;
+    uint64_t *events; /* in the order of ids; at least one */
+    size_t count, capacity;
 };
 
 struct entry_row {
-    uint64_t owner_id, id;
-    bool is_message;
+    uint64_t owner_id, event;
 };
+
+static uint64_t id_of(uint64_t event) { return event >> 1; }
+
+static uint64_t pack(const struct event *event) { return event->id << 1 | (event->type == EVENT_MESSAGE_CREATED); }
 
 /* ---- Memory ---- */
 
@@ -41,10 +41,7 @@ void owner_index_init(struct owner_index *index) {
 static void forget_owner(struct owner_index *index, struct waiting_owner *owner) {
     (void)map_remove(&index->waiting, owner->owner_id);
     list_remove(&owner->node);
-    for (struct waiting_event *event = owner->first, *next; event; event = next) {
-        next = event->next;
-        free(event);
-    }
+    free(owner->events);
     free(owner);
 }
 
@@ -52,9 +49,11 @@ static struct waiting_owner *first_owner(const struct owner_index *index) {
     return list_empty(&index->owners) ? NULL : LIST_ITEM(list_first(&index->owners), struct waiting_owner, node);
 }
 
+static uint64_t oldest_of(const struct waiting_owner *owner) { return id_of(owner->events[0]); }
+
 /* Those whose oldest event is not after `id`. */
 static void forget_until(struct owner_index *index, uint64_t id) {
-    for (struct waiting_owner *owner; (owner = first_owner(index)) && owner->first->id <= id;)
+    for (struct waiting_owner *owner; (owner = first_owner(index)) && oldest_of(owner) <= id;)
         forget_owner(index, owner);
 }
 
@@ -63,32 +62,48 @@ void owner_index_release(struct owner_index *index) {
     map_release(&index->waiting);
 }
 
-static struct waiting_owner *owner_of(struct owner_index *index, uint64_t owner_id) {
-    struct waiting_owner *owner = map_get(&index->waiting, owner_id);
-    if (owner || !(owner = calloc(1, sizeof *owner)))
-        return owner;
-    owner->owner_id = owner_id;
-    if (map_put(&index->waiting, owner_id, owner) != OK) {
+static struct waiting_owner *new_owner(uint64_t owner_id) {
+    struct waiting_owner *owner = malloc(sizeof *owner);
+    uint64_t *events = malloc(FIRST_CAPACITY * sizeof *events);
+    if (!owner || !events) {
         free(owner);
+        free(events);
         return NULL;
     }
-    list_append(&index->owners, &owner->node);
+    *owner = (struct waiting_owner){ .owner_id = owner_id, .events = events, .capacity = FIRST_CAPACITY };
+    list_init(&owner->node);
     return owner;
 }
 
-static bool add(struct owner_index *index, const struct event *event) {
-    struct waiting_event *waiting = malloc(sizeof *waiting);
-    struct waiting_owner *owner = waiting ? owner_of(index, event->owner_id) : NULL;
-    if (!owner) {
-        free(waiting);
-        return false;
+static struct waiting_owner *owner_of(struct owner_index *index, uint64_t owner_id) {
+    struct waiting_owner *owner = map_get(&index->waiting, owner_id);
+    if (owner || !(owner = new_owner(owner_id)))
+        return owner;
+    if (map_put(&index->waiting, owner_id, owner) == OK) {
+        list_append(&index->owners, &owner->node);
+        return owner;
     }
-    *waiting = (struct waiting_event){ .id = event->id, .is_message = event->type == EVENT_MESSAGE_CREATED };
-    if (owner->first)
-        owner->last->next = waiting;
-    else
-        owner->first = waiting;
-    owner->last = waiting;
+    free(owner->events);
+    free(owner);
+    return NULL;
+}
+
+static bool has_room(struct waiting_owner *owner) {
+    if (owner->count < owner->capacity)
+        return true;
+    uint64_t *events = realloc(owner->events, 2 * owner->capacity * sizeof *events);
+    if (!events)
+        return false;
+    owner->events = events;
+    owner->capacity *= 2;
+    return true;
+}
+
+static bool add(struct owner_index *index, const struct event *event) {
+    struct waiting_owner *owner = owner_of(index, event->owner_id);
+    if (!owner || !has_room(owner))
+        return false;
+    owner->events[owner->count++] = pack(event);
     return true;
 }
 
@@ -149,63 +164,68 @@ enum err owner_index_open(struct owner_index *index, struct db *db) {
     return err;
 }
 
-static void push(struct state *state, struct vec *rows, uint64_t owner_id, uint64_t id, bool is_message) {
-    struct entry_row *row = state_alloc(state, sizeof *row);
-    if (!row)
-        return;
-    *row = (struct entry_row){ .owner_id = owner_id, .id = id, .is_message = is_message };
-    state_push(state, rows, row);
-}
-
-static void push_waiting(struct state *state, const struct waiting_owner *owner, struct vec *rows) {
-    for (const struct waiting_event *event = owner->first; event; event = event->next)
-        push(state, rows, owner->owner_id, event->id, event->is_message);
+/* Those of owners whose oldest event is after what was entered before, and not after `id`. */
+static size_t take_due(const struct state *state, uint64_t id, struct entry_row *ret_rows) {
+    size_t count = 0;
+    LIST_EACH(&state->owner_index->owners, node) {
+        const struct waiting_owner *owner = LIST_ITEM(node, struct waiting_owner, node);
+        if (oldest_of(owner) > id)
+            break;
+        for (size_t i = 0; oldest_of(owner) > state->entered_id && i < owner->count; i++, count++)
+            if (ret_rows)
+                ret_rows[count] = (struct entry_row){ owner->owner_id, owner->events[i] };
+    }
+    return count;
 }
 
 /* Of a batch that is longer than the distance. */
-static void push_own(struct state *state, uint64_t id, struct vec *rows) {
-    for (size_t i = 0; i < state->events.count; i++) {
-        const struct event *event = &((const struct event_entry *)state->events.items[i])->event;
+static size_t take_own(const struct state *state, uint64_t id, struct entry_row *ret_rows) {
+    size_t count = 0;
+    for (; count < state->events.count; count++) {
+        const struct event *event = &((const struct event_entry *)state->events.items[count])->event;
         if (event->id > id)
             break;
-        push(state, rows, event->owner_id, event->id, event->type == EVENT_MESSAGE_CREATED);
+        if (ret_rows)
+            ret_rows[count] = (struct entry_row){ event->owner_id, pack(event) };
     }
+    return count;
 }
 
 static void bind_row(struct statement *statement, const void *rows, size_t index) {
-    const struct entry_row *row = ((const struct vec *)rows)->items[index];
+    const struct entry_row *row = &((const struct entry_row *)rows)[index];
     sqlite_driver.bind_id(statement, 1, row->owner_id);
-    sqlite_driver.bind_id(statement, 2, row->is_message);
-    sqlite_driver.bind_id(statement, 3, row->id);
+    sqlite_driver.bind_id(statement, 2, row->event & 1);
+    sqlite_driver.bind_id(statement, 3, id_of(row->event));
+}
+
+static enum err enter(struct state *state, struct db *db,
+                      size_t (*take)(const struct state *state, uint64_t id, struct entry_row *ret_rows), uint64_t id) {
+    size_t count = take(state, id, NULL);
+    struct entry_row *rows = count ? state_alloc(state, count * sizeof *rows) : NULL;
+    if (!rows)
+        return count ? ERR_NO_MEMORY : OK;
+    take(state, id, rows);
+    return db->driver->write_rows(db, &enter_row, rows, count, bind_row);
 }
 
 enum err owner_index_enter(struct state *state, struct db *db, uint64_t id) {
-    const struct owner_index *index = state->owner_index;
-    struct vec rows = { 0 };
-    if (!index->is_table || id <= state->entered_id)
+    if (!state->owner_index->is_table || id <= state->entered_id)
         return OK;
-    LIST_EACH(&index->owners, node) {
-        const struct waiting_owner *owner = LIST_ITEM(node, struct waiting_owner, node);
-        if (owner->first->id > id)
-            break;
-        if (owner->first->id > state->entered_id)
-            push_waiting(state, owner, &rows);
-    }
+    enum err err = enter(state, db, take_due, id);
     state->entered_id = id;
-    return state->failed ? ERR_NO_MEMORY : db->driver->write_rows(db, &enter_row, &rows, rows.count, bind_row);
+    return err;
 }
 
 enum err owner_index_write(struct state *state, struct db *db) {
-    struct vec rows = { 0 };
-    if (!state->owner_index->is_table)
+    const struct owner_index *index = state->owner_index;
+    if (!index->is_table)
         return OK;
-    if (!state->owner_index->whole) {
+    if (!index->whole) {
         state->entered_id = state->last_id;
-        return enter_after(db, position_before(state->last_id, state->owner_index->lag + state->events.count));
+        return enter_after(db, position_before(state->last_id, index->lag + state->events.count));
     }
-    uint64_t id = owner_index_bound(state->owner_index, state->last_id);
-    push_own(state, id, &rows);
-    enum err err = state->failed ? ERR_NO_MEMORY : db->driver->write_rows(db, &enter_row, &rows, rows.count, bind_row);
+    uint64_t id = owner_index_bound(index, state->last_id);
+    enum err err = enter(state, db, take_own, id);
     return err == OK ? owner_index_enter(state, db, id) : err;
 }
 
