@@ -16,6 +16,7 @@ enum err reader_open(struct store *store, struct reader **ret_reader) {
     if (!reader)
         return ERR_NO_MEMORY;
     reader->store = store;
+    reader->entered_id = owner_index_bound(&store->owner_index, 0);
     enum err err = db_open(store->url, DB_READER, &reader->db, problem, sizeof problem);
     if (err != OK) {
         free(reader);
