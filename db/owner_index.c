@@ -11,7 +11,6 @@ static const struct query enter_row = { "INSERT INTO event_of_owner(owner_id, is
 static const struct query enter_all = { "INSERT OR IGNORE INTO event_of_owner(owner_id, is_message, id)"
                                         " SELECT owner_id, is_message, id FROM event WHERE id > ?1 ORDER BY owner_id, is_message, id" };
 static const struct query forget_rows = { "DELETE FROM event_of_owner WHERE owner_id = ?1 AND is_message IN (0, 1) AND id <= ?2" };
-static const struct query last_event = { "SELECT coalesce(max(id), 0) FROM event" };
 
 #define FIRST_CAPACITY 4
 
@@ -38,6 +37,8 @@ void owner_index_init(struct owner_index *index) {
     list_init(&index->owners);
 }
 
+void owner_index_open(struct owner_index *index, const struct db *db) { index->is_table = db->driver->dialect == DIALECT_SQLITE; }
+
 static void forget_owner(struct owner_index *index, struct waiting_owner *owner) {
     (void)map_remove(&index->waiting, owner->owner_id);
     list_remove(&owner->node);
@@ -58,7 +59,8 @@ static void forget_until(struct owner_index *index, uint64_t id) {
 }
 
 void owner_index_release(struct owner_index *index) {
-    forget_until(index, UINT64_MAX);
+    while (first_owner(index))
+        forget_owner(index, first_owner(index));
     map_release(&index->waiting);
 }
 
@@ -131,39 +133,6 @@ uint64_t owner_index_bound(const struct owner_index *index, uint64_t head_id) {
     return index->is_table ? log_id(position_before(head_id, index->lag), UINT16_MAX) : STAY_OPEN;
 }
 
-static enum err enter_after(struct db *db, uint64_t position) {
-    struct statement *statement = db_query(db, &enter_all);
-    db->driver->bind_id(statement, 1, log_id(position, 0));
-    return db_run(db, statement);
-}
-
-static enum err read_last(struct db *db, uint64_t *ret_id) {
-    struct statement *statement = db_query(db, &last_event);
-    bool row;
-    enum err err = db->driver->step(statement, &row);
-    *ret_id = err == OK && row ? db->driver->column_id(statement, 0) : 0;
-    db->driver->finish(statement);
-    return err;
-}
-
-enum err owner_index_open(struct owner_index *index, struct db *db) {
-    uint64_t last_id;
-    index->is_table = db->driver->dialect == DIALECT_SQLITE;
-    if (!index->is_table)
-        return OK;
-    enum err err = db->driver->begin(db);
-    if (err == OK)
-        err = read_last(db, &last_id);
-    if (err == OK)
-        err = enter_after(db, position_before(last_id, index->lag));
-    if (err == OK)
-        err = db->driver->commit(db);
-    if (err != OK)
-        db->driver->rollback(db);
-    index->whole = err == OK;
-    return err;
-}
-
 /* Those of owners whose oldest event is after what was entered before, and not after `id`. */
 static size_t take_due(const struct state *state, uint64_t id, struct entry_row *ret_rows) {
     size_t count = 0;
@@ -208,9 +177,20 @@ static enum err enter(struct state *state, struct db *db,
     return db->driver->write_rows(db, &enter_row, rows, count, bind_row);
 }
 
+/* All that the log has: those that may wait, the batch's own among them. */
+static enum err enter_all_late(struct state *state, struct db *db) {
+    struct statement *statement = db_query(db, &enter_all);
+    uint64_t first_position = position_before(state->last_id, state->owner_index->lag + state->events.count);
+    db->driver->bind_id(statement, 1, log_id(first_position, 0));
+    state->entered_id = state->last_id;
+    return db_run(db, statement);
+}
+
 enum err owner_index_enter(struct state *state, struct db *db, uint64_t id) {
     if (!state->owner_index->is_table || id <= state->entered_id)
         return OK;
+    if (!state->owner_index->whole)
+        return enter_all_late(state, db);
     enum err err = enter(state, db, take_due, id);
     state->entered_id = id;
     return err;
@@ -220,10 +200,8 @@ enum err owner_index_write(struct state *state, struct db *db) {
     const struct owner_index *index = state->owner_index;
     if (!index->is_table)
         return OK;
-    if (!index->whole) {
-        state->entered_id = state->last_id;
-        return enter_after(db, position_before(state->last_id, index->lag + state->events.count));
-    }
+    if (!index->whole)
+        return enter_all_late(state, db);
     uint64_t id = owner_index_bound(index, state->last_id);
     enum err err = enter(state, db, take_own, id);
     return err == OK ? owner_index_enter(state, db, id) : err;

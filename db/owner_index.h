@@ -5,8 +5,8 @@
  * owner's oldest event is LIMIT_INDEX_LAG positions behind the head, all that wait of that owner are entered, side by side. A reader finds events up to that
  * distance by the table, and later ones by a look at each (db/reader_internal.h), within its own snapshot of both.
  *
- * What holds after each commit: an event is in the table, or is fewer than LIMIT_INDEX_LAG positions behind the head. What waits is not on disk as such: it is
- * found again at the start. MariaDB has an index, and buffers its changes itself; nothing waits there. The writer's thread only, but for
+ * What holds after each commit: an event is in the table, or is fewer than LIMIT_INDEX_LAG positions behind the head. What waits is not on disk as such: the first
+ * batch after a start enters all that may. MariaDB has an index, and buffers its changes itself; nothing waits there. The writer's thread only, but for
  * owner_index_bound(). */
 #pragma once
 
@@ -19,16 +19,15 @@ struct state;
 struct owner_index {
     uint64_t lag;            /* LIMIT_INDEX_LAG, but for tests */
     bool is_table;           /* on SQLite; else there is nothing to do */
-    bool whole;              /* false: what waits is not all known, and has to be found again */
+    bool whole;              /* false: what waits is not all known, as after the start */
     struct map waiting;      /* owner → struct waiting_owner, owned */
     struct list_node owners; /* of these, by their oldest event */
 };
 
 void owner_index_init(struct owner_index *index);
+void owner_index_open(struct owner_index *index, const struct db *db);
 void owner_index_release(struct owner_index *index);
 
-/* At the start, in a transaction of its own: enters everything that waited. */
-enum err owner_index_open(struct owner_index *index, struct db *db) MUST_USE;
 /* Within the writer's transaction, once the batch's events are in the log: enters what has become due. */
 enum err owner_index_write(struct state *state, struct db *db) MUST_USE;
 /* The same before its turn, with all that waits of owners whose oldest event is not after `id`. */
