@@ -142,8 +142,8 @@ static void print_help(void) {
            "  --quick              a short run: fewer rows, of one second; options after it still count\n"
            "  --seconds N          of load, each row (5)\n"
            "  --text BYTES         of a message (100)\n"
-           "  --connections LIST   posts: rows (1,16,128,256,384,1000)\n"
-           "  --rate N             posts: open loop at N a second in place of closed loop\n"
+           "  --connections LIST   posts: rows (1,16,128,256,384,1000); stalls: rounds (128,256,384)\n"
+           "  --rate N             posts: open loop at N a second in place of closed loop; stalls: in place of half of the maximum\n"
            "  --grow               posts: rows go on with the database of the row before, in place of a fresh one each\n"
            "  --users N            posts: (64)\n"
            "  --chats N            posts: (64)\n"
@@ -190,6 +190,9 @@ static bool parse_list(const char *text, uint32_t maximum, struct size_list *ret
     return true;
 }
 
+/* Multiples of 128 (README.md, posts). */
+static const struct size_list stall_connections_default = { 3, { 128, 256, 384 } };
+
 static void options_set_quick(struct options *options) {
     options->is_quick = true;
     options->seconds = 1;
@@ -204,6 +207,7 @@ static void options_set_quick(struct options *options) {
     options->direct_rate = 1000;
     options->stored_messages = 200000;
     options->stall_seconds = 2;
+    options->stall_connections = stall_connections_default;
     options->idle_seconds = 2;
     options->followers = 20000;
 }
@@ -232,6 +236,7 @@ static struct options options_default(void) {
         .direct_rate = 5000,
         .stored_messages = 10000000,
         .stall_seconds = 600,
+        .stall_connections = stall_connections_default,
         .idle_seconds = 10,
         .followers = 1000000,
     };
@@ -255,7 +260,7 @@ static bool option_take(struct options *options, int code, const char *value) {
     case OPTION_SETTLE:
         return parse_single(value, 1, 3600, &options->settle_seconds);
     case OPTION_CONNECTIONS:
-        return parse_list(value, 1400, &options->connections);
+        return parse_list(value, 1400, &options->connections) && parse_list(value, 1400, &options->stall_connections);
     case OPTION_RATE:
         return parse_single(value, 1, 1000000, &options->rate_per_second);
     case OPTION_GROW:

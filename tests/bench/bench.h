@@ -40,7 +40,7 @@ struct options {
     uint32_t text_bytes;
     uint32_t settle_seconds; /* without any event before the rest counts as lost */
     struct size_list connections;
-    uint32_t rate_per_second; /* 0: closed loop */
+    uint32_t rate_per_second; /* 0: closed loop; stalls: half of the maximum */
     bool grows;               /* posts: rows go on with the database of the row before */
     uint32_t user_count;
     uint32_t chat_count;
@@ -57,6 +57,7 @@ struct options {
     uint32_t direct_rate;     /* posts a second */
     uint32_t stored_messages; /* history */
     uint32_t stall_seconds;
+    struct size_list stall_connections; /* `connections`, when they were given */
     uint32_t idle_seconds;
     uint32_t followers; /* of a channel */
 };

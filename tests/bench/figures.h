@@ -22,6 +22,7 @@ enum figure {
     FIGURE_RETURN_ASKED_S,    /* until the bench itself had asked for all streams */
     FIGURE_MAPPED_MB,         /* resident of an idle server: pages of the program and its libraries */
     FIGURE_MACHINE_PAUSE_MS,  /* the longest while stalls were looked for */
+    FIGURE_DISK_WAIT_MS,      /* the longest of a small write meanwhile */
     FIGURE_NETWORK_TCP_POSTS, /* a second, from far away: what TCP allows */
     FIGURE_NETWORK_TCP_EVENTS,
 

@@ -73,6 +73,7 @@ static const struct {
     { FIGURE_RETURN_S, FIGURE_RETURN_ASKED_S, "the bench's own requests" },
     { FIGURE_IDLE_MB, FIGURE_MAPPED_MB, "pages of the program and its libraries" },
     { FIGURE_STALL_MAX_MS, FIGURE_MACHINE_PAUSE_MS, "the machine's longest pause, which is not counted" },
+    { FIGURE_STALL_MAX_MS, FIGURE_DISK_WAIT_MS, "the longest write of 4 KiB to the same disk, which is counted" },
     { FIGURE_NETWORK_POSTS, FIGURE_NETWORK_TCP_POSTS, "TCP alone" },
     { FIGURE_NETWORK_EVENTS, FIGURE_NETWORK_TCP_EVENTS, "TCP alone" },
 };
