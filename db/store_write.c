@@ -416,7 +416,7 @@ static void bind_message(struct statement *statement, const void *context, size_
     rows->driver->bind_id(statement, 4, event->actor_id);
     rows->driver->bind_id(statement, 5, event->rev);
     rows->driver->bind_id(statement, 6, message->seq);
-    rows->driver->bind_id(statement, 7, (uint64_t)rows->state->now_ms);
+    rows->driver->bind_id(statement, 7, (uint64_t)message->created_ms); /* one that was decided ahead is older than its batch */
     rows->driver->bind_text(statement, 8, message->text, message->text_size);
     rows->driver->bind_blob(statement, 9, message->seal, sizeof message->seal);
     rows->driver->bind_blob(statement, 10, message->chain, sizeof message->chain);

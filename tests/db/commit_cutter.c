@@ -22,6 +22,7 @@ struct commit_cutter {
     pthread_t thread;
     _Atomic(enum cut) armed;
     _Atomic(enum door) door;
+    atomic_bool holds_next, holds;
     atomic_bool stopping;
     atomic_int connections;
 };
@@ -62,6 +63,13 @@ void commit_cutter_arm(struct commit_cutter *cutter) { atomic_store(&cutter->arm
 
 void commit_cutter_arm_early(struct commit_cutter *cutter) { atomic_store(&cutter->armed, CUT_COMMIT); }
 
+void commit_cutter_hold_answer(struct commit_cutter *cutter) {
+    atomic_store(&cutter->holds, true);
+    atomic_store(&cutter->holds_next, true);
+}
+
+void commit_cutter_let_go(struct commit_cutter *cutter) { atomic_store(&cutter->holds, false); }
+
 void commit_cutter_hold(struct commit_cutter *cutter) { atomic_store(&cutter->door, DOOR_HELD); }
 
 void commit_cutter_close(struct commit_cutter *cutter) { atomic_store(&cutter->door, DOOR_CLOSED); }
@@ -91,25 +99,41 @@ static bool pass_answer(int server, int client) {
     return put(client, bytes, read(server, bytes, sizeof bytes));
 }
 
-/* `cut` becomes true with the commit whose answer shall not pass. */
-static bool pass_request(struct commit_cutter *cutter, int client, int server, bool *cut) {
+static void wait_to_be_let_go(const struct commit_cutter *cutter) {
+    while (atomic_load(&cutter->holds) && !atomic_load(&cutter->stopping))
+        usleep(1000);
+}
+
+/* What becomes of the answer to the last request. */
+struct answer {
+    bool held;
+    bool cut; /* it shall not pass */
+};
+
+static bool pass_request(struct commit_cutter *cutter, int client, int server, struct answer *answer) {
     char bytes[16384];
     ssize_t size = read(client, bytes, sizeof bytes);
     bool commit = size > 0 && memmem(bytes, (size_t)size, "COMMIT", 6);
     enum cut armed = commit ? atomic_exchange(&cutter->armed, CUT_NOTHING) : CUT_NOTHING;
-    *cut = *cut || armed == CUT_ANSWER;
+    answer->cut = answer->cut || armed == CUT_ANSWER;
+    answer->held = commit && atomic_exchange(&cutter->holds_next, false);
+    if (armed == CUT_COMMIT && answer->held)
+        wait_to_be_let_go(cutter);
     return armed != CUT_COMMIT && put(server, bytes, size);
 }
 
 /* Until one side ends, or until the answer to a commit. */
 static void relay(struct commit_cutter *cutter, int client, int server) {
     struct pollfd sockets[] = { { .fd = client, .events = POLLIN }, { .fd = server, .events = POLLIN } };
-    bool cut = false, open = true;
+    struct answer answer = { .cut = false };
+    bool open = true;
     while (open && poll(sockets, 2, -1) > 0) {
+        if (sockets[1].revents && answer.held)
+            wait_to_be_let_go(cutter);
         if (sockets[1].revents)
-            open = !cut && pass_answer(server, client);
+            open = !answer.cut && pass_answer(server, client);
         if (open && sockets[0].revents)
-            open = pass_request(cutter, client, server, &cut);
+            open = pass_request(cutter, client, server, &answer);
     }
 }
 

@@ -10,6 +10,9 @@ const char *commit_cutter_url(const struct commit_cutter *cutter);
 void commit_cutter_arm(struct commit_cutter *cutter);
 /* The next COMMIT does not reach the server: the connection ends when it comes. */
 void commit_cutter_arm_early(struct commit_cutter *cutter);
+/* The answer to the next COMMIT waits until it is let go, or its connection's end does. What is armed meanwhile comes too late. */
+void commit_cutter_hold_answer(struct commit_cutter *cutter);
+void commit_cutter_let_go(struct commit_cutter *cutter);
 /* Connections that come from now on wait until they are let in, or are closed at once until they are let in. */
 void commit_cutter_hold(struct commit_cutter *cutter);
 void commit_cutter_close(struct commit_cutter *cutter);

@@ -13,11 +13,13 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "core/limits.h"
+#include "core/metrics.h"
 #include "core/random.h"
 
 #define DEFAULT_STEPS 40
 #define ROUND_COMMANDS 60
 #define BURST_COMMANDS 600 /* more than a batch holds, more than a page of a feed */
+#define RUSH_COMMANDS 200
 #define FIRST_USERS 8
 #define MOST_USERS 12
 #define MOST_GROUPS 10 /* alive when a round begins */
@@ -57,6 +59,7 @@ struct run {
     struct dice dice;
     uint64_t ticketed[32]; /* devices that got a ticket at this moment */
     size_t ticketed_count;
+    size_t cuts; /* of this round: commands as large as a batch may be */
     size_t commands, commits;
     size_t outcomes[ERR_COUNT];
 };
@@ -208,7 +211,7 @@ static void add_media(struct run *run, struct step *step) {
     step->command.in.message_post.media_count = count;
 }
 
-static void make_post(struct run *run, struct step *step) {
+static void make_plain_post(struct run *run, struct step *step) {
     uint64_t chat_id = any_chat(run);
     size_t size = 0;
     const char *text = make_text(run, step, &size);
@@ -221,9 +224,13 @@ static void make_post(struct run *run, struct step *step) {
     step->command.in.message_post.text_size = size;
     step->command.in.message_post.client_key = chance(run, 30) ? step->name : NULL;
     step->command.in.message_post.ttl_ms = any_ttl_ms(run, 12);
+}
+
+static void make_post(struct run *run, struct step *step) {
+    make_plain_post(run, step);
     if (chance(run, 25))
         add_media(run, step);
-    add_key(run, step, chat_id);
+    add_key(run, step, step->command.in.message_post.chat_id);
 }
 
 static void make_edit(struct run *run, struct step *step) {
@@ -536,6 +543,19 @@ static void make_any(struct run *run, struct step *step) {
     makers[i].make(run, step);
 }
 
+/* Batches that end early, so that many posts wait while they are committed; what these need is mostly known. */
+static void make_rush(struct run *run, struct step *step) {
+    static const size_t most = LIMIT_QUEUE_BYTES / LIMIT_BATCH_BYTES - 2;
+    bool is_plain = chance(run, 85);
+    (is_plain ? make_plain_post : make_any)(run, step);
+    if (is_plain && chance(run, 30))
+        add_key(run, step, step->command.in.message_post.chat_id);
+    if (run->cuts < most && chance(run, 4)) {
+        step->command.bytes = LIMIT_BATCH_BYTES;
+        run->cuts++;
+    }
+}
+
 static void make_touch(struct run *run, struct step *step) {
     step->command.type = COMMAND_DEVICE_TOUCH;
     step->command.device_id = any_device(run)->device.id;
@@ -574,6 +594,7 @@ static void apply_all(struct run *run, struct step *steps, size_t count) {
 static void run_round(struct run *run, size_t count, void (*make)(struct run *run, struct step *step)) {
     struct step *steps = calloc(count, sizeof *steps);
     assert_non_null(steps);
+    run->cuts = 0;
     for (size_t i = 0; i < count; i++)
         make(run, &steps[i]);
     run->model.alone = count == 1;
@@ -691,6 +712,8 @@ static void take_step(struct run *run) {
         check_all(&run->model, run->fixture->reader, &run->dice);
     if (chance(run, 6))
         run_round(run, BURST_COMMANDS, chance(run, 70) ? make_post : make_any);
+    if (chance(run, 25))
+        run_round(run, RUSH_COMMANDS, make_rush);
     run_round(run, 1 + roll(&run->dice, ROUND_COMMANDS), make_any);
     for (uint64_t forwards = roll(&run->dice, 6); forwards > 0; forwards--)
         run_round(run, 1, make_forward);
@@ -705,7 +728,8 @@ static void take_step(struct run *run) {
 }
 
 static void report(const struct run *run) {
-    print_message("%zu commands, %zu events, %zu commits with events;", run->commands, run->model.event_count, run->commits);
+    print_message("%zu commands, %llu of them decided ahead, %zu events, %zu commits with events;", run->commands,
+                  (unsigned long long)metric_get(COUNTER_COMMANDS_AHEAD), run->model.event_count, run->commits);
     for (enum err err = OK; err < ERR_COUNT; err++) {
         if (run->outcomes[err])
             print_message(" %s %zu", err == OK ? "ok" : err_name(err), run->outcomes[err]);
