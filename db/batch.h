@@ -14,6 +14,7 @@
 struct batch {
     struct slot slots[LIMIT_BATCH_COMMANDS + 1]; /* marks go behind a full one, too */
     size_t count;
+    size_t limit;   /* of them */
     size_t bytes;   /* of their commands */
     size_t decided; /* so many of them are; and events have frames */
     bool started;   /* what follows is there */

@@ -87,6 +87,7 @@ struct store {
 
     int64_t commits_ms[LIMIT_QUIET_COMMITS]; /* the writer's, too: when the last ones were, but for the cleanup's; monotonic */
     uint64_t commit_count;
+    int64_t commit_wait_us; /* the writer's, too: a moving average of how long a commit waits */
 
     /* For all to look at. */
     _Atomic uint64_t head, floor;

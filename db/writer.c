@@ -18,19 +18,22 @@
 #include "db/store_head.h"
 #include "db/store_trial.h"
 
-#define ACK_BEFORE_COMMIT_MS 30 /* how long the fault leaves between answer and commit */
-#define AHEAD_MIN 16            /* commands that wait, before it is worth while to begin with them ahead of their turn */
-#define AHEAD_PART 8            /* of them, between two looks at whether the commit is done */
-#define RETRY_PAUSE_MS 20       /* at most, before a batch is run again */
-#define QUIET_MS 1000           /* with fewer than LIMIT_QUIET_COMMITS in it, nobody is kept waiting */
-#define RESIDUE_PART 4          /* of the time in which the cleanup keeps its promise: so long the log may go without being truncated */
-#define SETTLE_PAUSE_MS 100     /* at most, before the database is asked again */
+#define ACK_BEFORE_COMMIT_MS 30  /* how long the fault leaves between answer and commit */
+#define AHEAD_MIN 16             /* commands that wait, before it is worth while to begin with them ahead of their turn */
+#define QUICK_COMMIT_US 1500     /* where commits wait for less than that, on average, */
+#define QUICK_BATCH_COMMANDS 128 /* a batch has no more of them: the next ones are decided meanwhile */
+#define COMMIT_SHARE 8           /* of the last wait, in that average: one in so many */
+#define AHEAD_PART 8             /* of them, between two looks at whether the commit is done */
+#define RETRY_PAUSE_MS 20        /* at most, before a batch is run again */
+#define QUIET_MS 1000            /* with fewer than LIMIT_QUIET_COMMITS in it, nobody is kept waiting */
+#define RESIDUE_PART 4           /* of the time in which the cleanup keeps its promise: so long the log may go without being truncated */
+#define SETTLE_PAUSE_MS 100      /* at most, before the database is asked again */
 
 /* Whether the next command must wait for the next batch. */
 static bool ends_batch(const struct batch *batch, const struct command *next, const uint64_t *list_keys, size_t list_key_count) {
     if (batch->count == 0)
         return false;
-    if (batch->count == LIMIT_BATCH_COMMANDS || batch->bytes + next->bytes > LIMIT_BATCH_BYTES || next->type == COMMAND_SWEEP)
+    if (batch->count >= batch->limit || batch->bytes + next->bytes > LIMIT_BATCH_BYTES || next->type == COMMAND_SWEEP)
         return true;
     uint64_t key = decide_list_key(next);
     for (size_t i = 0; key && i < list_key_count; i++) {
@@ -53,11 +56,17 @@ static struct command *take_first(struct store *store, struct batch *batch) {
     return command;
 }
 
+/* Longer waits are shared by more. */
+static void set_limit(const struct store *store, struct batch *batch) {
+    batch->limit = store->commit_wait_us < QUICK_COMMIT_US ? QUICK_BATCH_COMMANDS : LIMIT_BATCH_COMMANDS;
+}
+
 /* Moves commands from the queue into the batch, in order; what is there ahead of its turn are posts. Under the mutex. */
 static void fill_from_queue(struct store *store, struct batch *batch) {
     uint64_t list_keys[LIMIT_BATCH_COMMANDS];
     size_t list_key_count = 0;
     bool is_sweep = false;
+    set_limit(store, batch);
     while (store->first && !is_sweep && !ends_batch(batch, store->first, list_keys, list_key_count)) {
         const struct command *command = take_first(store, batch);
         uint64_t key = decide_list_key(command);
@@ -189,6 +198,7 @@ static bool is_worth_while(void *context) {
 
 static bool take_posts(struct store *store, struct batch *batch) {
     size_t count = batch->count, end = count + AHEAD_PART;
+    set_limit(store, batch);
     pthread_mutex_lock(&store->mutex);
     while (batch->count < end && store->first && store->first->type == COMMAND_MESSAGE_POST && !ends_batch(batch, store->first, NULL, 0))
         take_first(store, batch);
@@ -215,7 +225,9 @@ static enum err commit(struct store *store, struct batch *batch) {
     struct ahead ahead = { store, batch, batch->next };
     if (batch->next && batch->slots[0].command->type != COMMAND_SWEEP)
         store->db->meanwhile = (struct db_meanwhile){ is_worth_while, decide_some, &ahead };
+    int64_t started_us = clock_monotonic_us();
     enum err err = head_commit(store, batch->tag);
+    store->commit_wait_us += (clock_monotonic_us() - started_us - store->commit_wait_us) / COMMIT_SHARE;
     store->db->meanwhile = (struct db_meanwhile){ .wanted = NULL };
     return err;
 }
