@@ -20,10 +20,10 @@
 
 #define ACK_BEFORE_COMMIT_MS 30  /* how long the fault leaves between answer and commit */
 #define AHEAD_MIN 16             /* commands that wait, before it is worth while to begin with them ahead of their turn */
+#define AHEAD_PART 8             /* of them, between two looks at whether the commit is done */
 #define QUICK_COMMIT_US 1500     /* where commits wait for less than that, on average, */
 #define QUICK_BATCH_COMMANDS 128 /* a batch has no more of them: the next ones are decided meanwhile */
 #define COMMIT_SHARE 8           /* of the last wait, in that average: one in so many */
-#define AHEAD_PART 8             /* of them, between two looks at whether the commit is done */
 #define RETRY_PAUSE_MS 20        /* at most, before a batch is run again */
 #define QUIET_MS 1000            /* with fewer than LIMIT_QUIET_COMMITS in it, nobody is kept waiting */
 #define RESIDUE_PART 4           /* of the time in which the cleanup keeps its promise: so long the log may go without being truncated */
