@@ -6,8 +6,9 @@
  * distance by the table, and later ones by a look at each (db/reader_internal.h), within its own snapshot of both.
  *
  * What holds after each commit: an event is in the table, or is fewer than LIMIT_INDEX_LAG positions behind the head. What waits is not on disk as such: the first
- * batch after a start enters all that may. MariaDB has an index, and buffers its changes itself; nothing waits there. The writer's thread only, but for
- * owner_index_bound(). */
+ * batch after a start enters all that may. MariaDB has an index, for its log has what changes in a page, not the page; nothing waits there.
+ *
+ * The writer's thread only, but for owner_index_bound(). */
 #pragma once
 
 #include "core/list.h"
