@@ -89,7 +89,7 @@ launch() {
     disown
     for _ in $(seq 200); do
         listens && return
-        is_running || break
+        kill -0 "$(pid)" 2>/dev/null || break # it may not have become haproxy yet, which is_running asks for
         sleep 0.05
     done
     echo "the balancer did not come up:" >&2
