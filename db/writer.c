@@ -202,6 +202,7 @@ static bool take_posts(struct store *store, struct batch *batch) {
     pthread_mutex_lock(&store->mutex);
     while (batch->count < end && store->first && store->first->type == COMMAND_MESSAGE_POST && !ends_batch(batch, store->first, NULL, 0))
         take_first(store, batch);
+    metric_set(GAUGE_WRITER_QUEUE_LENGTH, (int64_t)store->queued);
     pthread_mutex_unlock(&store->mutex);
     return batch->count > count;
 }
