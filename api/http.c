@@ -526,6 +526,7 @@ static void connection_open(struct http *http, struct MHD_Connection *mhd, void 
     connection->daemon_connection = mhd;
     connection->fd = fd != NULL ? fd->connect_fd : -1;
     address_from_socket(&connection->address, address != NULL ? address->client_addr : NULL);
+    listen_accepted(connection->fd, &connection->address);
     expect(connection, &http->receiving);
     metric_set(GAUGE_CONNECTIONS, (int64_t)++http->connections);
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,6 +12,7 @@
 
 #define BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
 #define HOST_SIZE 256
+#define LOCAL_CONGESTION "reno" /* every kernel has it, for every process */
 
 static bool split(const char *address, char host[HOST_SIZE], const char **ret_port) {
     const char *colon = strrchr(address, ':');
@@ -81,4 +83,15 @@ enum err listen_open(const char *address, int *ret_fd, char ret_text[LISTEN_TEXT
     describe(fd, ret_text);
     *ret_fd = fd;
     return OK;
+}
+
+static bool is_loopback(const struct address *address) {
+    struct in6_addr ipv6;
+    memcpy(&ipv6, address->bytes, sizeof(ipv6));
+    return IN6_IS_ADDR_LOOPBACK(&ipv6) || (IN6_IS_ADDR_V4MAPPED(&ipv6) && ipv6.s6_addr[12] == IN_LOOPBACKNET);
+}
+
+void listen_accepted(int fd, const struct address *peer) {
+    if (is_loopback(peer))
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, LOCAL_CONGESTION, sizeof(LOCAL_CONGESTION) - 1);
 }

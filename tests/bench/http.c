@@ -14,6 +14,21 @@
 #include <unistd.h>
 
 #define LISTEN_BACKLOG 4096
+#define CONGESTION_CONTROL "reno" /* every kernel has it, for every process */
+
+static bool set_congestion_control(int fd) {
+    return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, CONGESTION_CONTROL, sizeof CONGESTION_CONTROL - 1) == 0;
+}
+
+void http_congestion_control(char name[HTTP_CONGESTION_BYTES]) {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socklen_t len = HTTP_CONGESTION_BYTES - 1;
+    memset(name, 0, HTTP_CONGESTION_BYTES);
+    if (fd < 0 || getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len))
+        snprintf(name, HTTP_CONGESTION_BYTES, "unknown");
+    if (fd >= 0)
+        close(fd);
+}
 
 /* The port is chosen at connect(), where it only has to be unique for this destination. */
 static bool bind_source(int fd, unsigned source) {
@@ -30,7 +45,7 @@ int http_connect_begin(uint16_t port, unsigned source) {
     if (fd < 0)
         return -1;
     if ((source > 0 && !bind_source(fd, source)) || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) ||
-        (connect(fd, (const struct sockaddr *)&address, sizeof address) && errno != EINPROGRESS)) {
+        !set_congestion_control(fd) || (connect(fd, (const struct sockaddr *)&address, sizeof address) && errno != EINPROGRESS)) {
         int error = errno;
         close(fd);
         errno = error;
@@ -63,8 +78,8 @@ int http_listen(uint16_t *ret_port) {
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof address;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) || listen(fd, LISTEN_BACKLOG) ||
-        getsockname(fd, (struct sockaddr *)&address, &len)) {
+    if (fd < 0 || !set_congestion_control(fd) || bind(fd, (const struct sockaddr *)&address, sizeof address) ||
+        listen(fd, LISTEN_BACKLOG) || getsockname(fd, (struct sockaddr *)&address, &len)) {
         complain("cannot listen on 127.0.0.1: %s", strerror(errno));
         if (fd >= 0)
             close(fd);

@@ -8,6 +8,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "http.h"
+
 #define HEADER_TEXT_BYTES 128
 
 extern char **environ;
@@ -87,9 +89,10 @@ static void print_inherited_settings(void) {
 }
 
 void report_header(const struct options *options) {
-    char model[HEADER_TEXT_BYTES], commit[2 * HEADER_TEXT_BYTES], date[32];
+    char model[HEADER_TEXT_BYTES], commit[2 * HEADER_TEXT_BYTES], date[32], congestion_control[HTTP_CONGESTION_BYTES];
     processor_model(model);
     commit_name(commit);
+    http_congestion_control(congestion_control);
     struct utsname kernel = { 0 };
     struct sysinfo memory = { 0 };
     if (uname(&kernel) || sysinfo(&memory))
@@ -102,6 +105,7 @@ void report_header(const struct options *options) {
     printf("machine   %s, %ld cores, %.1f GiB, %s %s\n", model, sysconf(_SC_NPROCESSORS_ONLN),
            (double)memory.totalram * memory.mem_unit / (1 << 30), kernel.sysname, kernel.release);
     printf("data      on %s\n", file_system_name(options->data_parent));
+    printf("network   loopback; congestion control %s, but reno on the load generator's sockets\n", congestion_control);
     printf("commit    %s\n", commit);
     printf("date      %s\n", date);
     print_inherited_settings();
