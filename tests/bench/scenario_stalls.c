@@ -21,7 +21,7 @@
 #include "streams.h"
 
 #define GOAL_MS 250
-#define PROBE_SECONDS 2
+#define PROBE_SECONDS_MAX 60 /* three times the retention, so that the cleanup is at work most of the time */
 #define PROBE_CONNECTIONS 256
 #define STREAMS 64u     /* a user's each, which are closed and opened again */
 #define SLOW_STREAMS 8u /* which nobody reads */
@@ -136,22 +136,39 @@ static void *reconnect_main(void *argument) {
     return NULL;
 }
 
-static enum outcome run_round(struct stalls *stalls, uint32_t connections) {
+/* At `rate_per_second`; 0: as many as it can do. */
+static enum outcome run_with_streams(struct stalls *stalls, uint32_t connections, uint32_t rate_per_second, uint32_t seconds) {
     pthread_t reconnecting;
     struct stream_set *slow = streams_new(stalls->server.port, SLOW_STREAMS, 0);
     if (!slow || streams_open_to(slow, &stalls->population, SLOW_STREAMS) || pthread_create(&reconnecting, NULL, reconnect_main, stalls)) {
         streams_free(slow);
         return OUTCOME_FAILED;
     }
-    complain("stalls: %u connections, %u posts/s", connections, stalls->rate_per_second);
     stalls->slow_count = 0;
     stalls->unlisted = (struct verdict){ 0 };
-    enum outcome outcome = run_posts(stalls, connections, stalls->rate_per_second, stalls->options->stall_seconds * NS_PER_SECOND);
+    enum outcome outcome = run_posts(stalls, connections, rate_per_second, seconds * NS_PER_SECOND);
     atomic_store(&stalls->over, true);
     pthread_join(reconnecting, NULL);
     atomic_store(&stalls->over, false);
     streams_free(slow);
     return outcome;
+}
+
+/* With all that happens in a round, too: on an empty database, where nothing is cleaned up yet, more would be possible than lasts. */
+static enum outcome find_rate(struct stalls *stalls) {
+    const struct options *options = stalls->options;
+    stalls->rate_per_second = options->rate_per_second;
+    if (stalls->rate_per_second > 0)
+        return OUTCOME_OK;
+    uint32_t seconds = options->stall_seconds < PROBE_SECONDS_MAX ? options->stall_seconds : PROBE_SECONDS_MAX;
+    enum outcome outcome = run_with_streams(stalls, PROBE_CONNECTIONS, 0, seconds);
+    stalls->rate_per_second = (uint32_t)(load_rate(&stalls->result) / 2);
+    return outcome;
+}
+
+static enum outcome run_round(struct stalls *stalls, uint32_t connections) {
+    complain("stalls: %u connections, %u posts/s", connections, stalls->rate_per_second);
+    return run_with_streams(stalls, connections, stalls->rate_per_second, stalls->options->stall_seconds);
 }
 
 /* ---- Rows ---- */
@@ -332,9 +349,8 @@ static enum outcome run(struct stalls *stalls) {
     enum outcome outcome = server_start(&stalls->server);
     unsetenv("PARLEY_CLEANUP_INTERVAL");
     unsetenv("PARLEY_RETENTION");
-    if (outcome || run_posts(stalls, PROBE_CONNECTIONS, 0, PROBE_SECONDS * NS_PER_SECOND))
+    if (outcome || find_rate(stalls))
         return OUTCOME_FAILED;
-    stalls->rate_per_second = options->rate_per_second ? options->rate_per_second : (uint32_t)(load_rate(&stalls->result) / 2);
     outcome = run_rounds(stalls);
     return server_stop(&stalls->server) ? OUTCOME_FAILED : outcome;
 }
