@@ -143,7 +143,6 @@ struct request {
     const struct page *page; /* that the path's {page} names; NULL: the route has none */
     struct address address;
     char id[17]; /* X-Request-Id */
-    int64_t started_us;
 
     struct buf body;
     struct blob *blob;                /* NULL: the body is not one of the storage's objects, nor the answer's */
@@ -171,7 +170,8 @@ struct request {
     struct refusal refusal; /* field and detail of a problem */
     struct answer answer;
 
-    /* http.c's */
+    /* http.c's. They lie together because it asks each request that lingers, again and again. */
+    int64_t started_us; /* monotonic */
     bool suspended;
     bool lingers;     /* waits without being suspended */
     bool is_orphaned; /* its connection ended while it lingered */

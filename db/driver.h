@@ -115,6 +115,13 @@ void db_close(struct db *db); /* NULL is fine */
 
 /* Short forms. bind_* are numbered from 1, column_* from 0. */
 static inline struct statement *db_query(struct db *db, const struct query *query) { return db->driver->query(db, query); }
+/* A number, or NULL for 0. */
+static inline void db_bind_optional_id(const struct db_driver *driver, struct statement *statement, int index, uint64_t value) {
+    if (value != 0)
+        driver->bind_id(statement, index, value);
+    else
+        driver->bind_text(statement, index, NULL, 0);
+}
 /* Runs a statement that returns no rows. */
 enum err db_run(struct db *db, struct statement *statement) MUST_USE;
 /* Text of a column copied into the arena; NULL when the column is NULL or memory is out. */

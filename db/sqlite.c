@@ -256,11 +256,10 @@ static const void *sqlite_column_bytes(struct statement *statement, int column, 
 }
 
 static enum err sqlite_write_rows(struct db *base, const struct query *query, const void *rows, size_t count, row_binder binder) {
-    enum err err = OK;
+    struct statement *statement = sqlite_query(base, query);
+    enum err err = statement ? OK : ERR_DATABASE_UNAVAILABLE;
     for (size_t i = 0; err == OK && i < count; i++) {
-        struct statement *statement = sqlite_query(base, query);
-        if (statement)
-            binder(statement, rows, i);
+        binder(statement, rows, i);
         err = db_run(base, statement);
     }
     return err;

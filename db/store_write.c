@@ -26,7 +26,7 @@ static const struct query insert_chat = {
     "INSERT INTO chat(id, type, history, title, created_by, created_ms, deleted_ms, last_id, last_rev, last_seq, changed_rev, chain,"
     " member_count, owner_count, direct_low, direct_high, message_ttl_ms, until_delivered, description, slow_mode_ms, permissions, avatar_id,"
     " blockers, is_public)"
-    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0),?17,?18,?19,?20,?21,?22,?23,?24)"
+    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24)"
 };
 static const struct query update_chat = {
     "UPDATE chat SET history = ?3, title = ?4, deleted_ms = ?7, last_id = ?8, last_rev = ?9, last_seq = ?10,"
@@ -38,7 +38,7 @@ static const struct query merge_chat = {
     "INSERT INTO chat(id, type, history, title, created_by, created_ms, deleted_ms, last_id, last_rev, last_seq, changed_rev, chain,"
     " member_count, owner_count, direct_low, direct_high, message_ttl_ms, until_delivered, description, slow_mode_ms, permissions, avatar_id,"
     " blockers, is_public)"
-    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,nullif(?15,0),nullif(?16,0),?17,?18,?19,?20,?21,?22,?23,?24) ON DUPLICATE KEY UPDATE"
+    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24) ON DUPLICATE KEY UPDATE"
     " history = value(history), title = value(title), deleted_ms = value(deleted_ms), last_id = value(last_id), last_rev = value(last_rev),"
     " last_seq = value(last_seq), changed_rev = value(changed_rev), chain = value(chain), member_count = value(member_count),"
     " owner_count = value(owner_count), message_ttl_ms = value(message_ttl_ms), until_delivered = value(until_delivered),"
@@ -91,12 +91,12 @@ static const struct query insert_thin = { "INSERT INTO event(id, owner_id, is_me
 static const struct query insert_message = {
     "INSERT INTO event(id, owner_id, is_message, type, actor_id, ref_id, rev, seq, created_ms, body, changed_id, changed_rev, edited_ms,"
     " deleted_ms, original, seal, chain, client_key, attachments, expires_ms, reply_id, reply_seq, reply_sender_id, mentions, forwarded)"
-    " VALUES(?1,?2,1,?3,?4,?1,?5,?6,?7,?8,?1,?5,0,0,1,?9,?10,?11,?12,nullif(?13,0),nullif(?14,0),nullif(?15,0),nullif(?16,0),?17,nullif(?18,0))"
+    " VALUES(?1,?2,1,?3,?4,?1,?5,?6,?7,?8,?1,?5,0,0,1,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18)"
 };
 static const struct query update_message = {
     "UPDATE event SET body = ?2, changed_id = ?3, changed_rev = ?4, edited_ms = ?5, deleted_ms = ?6,"
-    " original = ?7, seal = ?8, client_key = ?9, attachments = ?10, reply_id = nullif(?11,0), reply_seq = nullif(?12,0),"
-    " reply_sender_id = nullif(?13,0), mentions = ?14, forwarded = nullif(?15,0), reactions = ?16 WHERE id = ?1"
+    " original = ?7, seal = ?8, client_key = ?9, attachments = ?10, reply_id = ?11, reply_seq = ?12,"
+    " reply_sender_id = ?13, mentions = ?14, forwarded = ?15, reactions = ?16 WHERE id = ?1"
 };
 static const struct query set_reactions = { "UPDATE event SET reactions = ?2, reactions_rev = ?3, reactions_id = ?4 WHERE id = ?1" };
 static const struct query insert_reaction = { "INSERT INTO reaction(message_id, user_id, emoji, created_ms) VALUES(?1,?2,?3,?4)" };
@@ -232,8 +232,8 @@ static void bind_chat(struct statement *statement, const void *context, size_t i
     rows->driver->bind_blob(statement, 12, chat->chain, sizeof chat->chain);
     rows->driver->bind_id(statement, 13, chat->member_count);
     rows->driver->bind_id(statement, 14, chat->owner_count);
-    rows->driver->bind_id(statement, 15, chat->direct_low);
-    rows->driver->bind_id(statement, 16, chat->direct_high);
+    db_bind_optional_id(rows->driver, statement, 15, chat->direct_low);
+    db_bind_optional_id(rows->driver, statement, 16, chat->direct_high);
     rows->driver->bind_id(statement, 17, (uint64_t)chat->message_ttl_ms);
     rows->driver->bind_id(statement, 18, chat->until_delivered);
     bind_text(rows, statement, 19, chat->description);
@@ -399,11 +399,11 @@ static void bind_thin(struct statement *statement, const void *context, size_t i
 
 /* Five parameters from `index` on. */
 static void bind_references(const struct rows *rows, struct statement *statement, int index, const struct message *message) {
-    rows->driver->bind_id(statement, index, message->reply_to.id);
-    rows->driver->bind_id(statement, index + 1, message->reply_to.seq);
-    rows->driver->bind_id(statement, index + 2, message->reply_to.sender_id);
+    db_bind_optional_id(rows->driver, statement, index, message->reply_to.id);
+    db_bind_optional_id(rows->driver, statement, index + 1, message->reply_to.seq);
+    db_bind_optional_id(rows->driver, statement, index + 2, message->reply_to.sender_id);
     rows->driver->bind_text(statement, index + 3, message->mentions, message->mentions_size);
-    rows->driver->bind_id(statement, index + 4, message->forwarded);
+    db_bind_optional_id(rows->driver, statement, index + 4, message->forwarded);
 }
 
 static void bind_message(struct statement *statement, const void *context, size_t index) {
@@ -422,7 +422,7 @@ static void bind_message(struct statement *statement, const void *context, size_
     rows->driver->bind_blob(statement, 10, message->chain, sizeof message->chain);
     bind_text(rows, statement, 11, message->client_key);
     rows->driver->bind_text(statement, 12, message->attachments, message->attachments_size);
-    rows->driver->bind_id(statement, 13, (uint64_t)message->expires_ms);
+    db_bind_optional_id(rows->driver, statement, 13, (uint64_t)message->expires_ms);
     bind_references(rows, statement, 14, message);
 }
 
