@@ -14,6 +14,7 @@
 #include "db/driver.h"
 #include "db/sqlite_gather.h"
 #include "db/sqlite_log.h"
+#include "db/sqlite_pages.h"
 
 #define BUSY_TIMEOUT_MS 5000
 #define TRUNCATE_TIMEOUT_MS 100 /* posts wait meanwhile */
@@ -90,6 +91,7 @@ static void sqlite_close(struct db *base) {
 static void configure(void) {
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     (void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
+    sqlite_pages_install();
 }
 
 static enum err sqlite_open(const char *target, enum db_mode mode, struct db **ret_db, char *problem, size_t problem_size) {
