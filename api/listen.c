@@ -13,6 +13,7 @@
 #define BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
 #define HOST_SIZE 256
 #define LOCAL_CONGESTION "reno" /* every kernel has it, for every process */
+#define LOCAL_RTT_US 1000       /* a handshake within a machine takes some tens */
 
 static bool split(const char *address, char host[HOST_SIZE], const char **ret_port) {
     const char *colon = strrchr(address, ':');
@@ -91,7 +92,14 @@ static bool is_loopback(const struct address *address) {
     return IN6_IS_ADDR_LOOPBACK(&ipv6) || (IN6_IS_ADDR_V4MAPPED(&ipv6) && ipv6.s6_addr[12] == IN_LOOPBACKNET);
 }
 
+/* By how long the handshake took. */
+static bool is_near(int fd) {
+    struct tcp_info info;
+    socklen_t size = sizeof(info);
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_rtt < LOCAL_RTT_US;
+}
+
 void listen_accepted(int fd, const struct address *peer) {
-    if (is_loopback(peer))
+    if (is_loopback(peer) && is_near(fd))
         (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, LOCAL_CONGESTION, sizeof(LOCAL_CONGESTION) - 1);
 }

@@ -14,5 +14,6 @@
 enum err listen_open(const char *address, int *ret_fd, char ret_text[LISTEN_TEXT_SIZE], char *problem, size_t problem_size) MUST_USE;
 
 /* For a socket just accepted from `peer`. From this machine, as through a proxy on it, its congestion control becomes "reno", whatever the system's is:
- * nothing is lost or crowded on the way, where one that paces (bbr) spends a timer on each answer. Others keep the system's. */
+ * nothing is lost or crowded on the way, where one that paces (bbr) spends a timer on each answer. Others keep the system's; so does one that is from this
+ * machine by a way that somebody has made long, to see how that is. */
 void listen_accepted(int fd, const struct address *peer);

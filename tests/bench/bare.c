@@ -119,10 +119,12 @@ static void accept_all(struct server *server) {
         struct epoll_event event = { .events = EPOLLIN | EPOLLRDHUP, .data.fd = fd };
         bool taken = fd < DESCRIPTORS_MAX && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0 &&
                      epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
-        if (taken)
-            server->peers[fd] = (struct peer){ 0 };
-        else
+        if (!taken) {
             close(fd);
+            continue;
+        }
+        http_connected(fd);
+        server->peers[fd] = (struct peer){ 0 };
     }
 }
 

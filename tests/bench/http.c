@@ -14,10 +14,14 @@
 #include <unistd.h>
 
 #define LISTEN_BACKLOG 4096
-#define CONGESTION_CONTROL "reno" /* every kernel has it, for every process */
+#define NEAR_CONGESTION_CONTROL "reno" /* every kernel has it, for every process */
+#define NEAR_RTT_US 1000               /* a handshake over loopback takes some tens */
 
-static bool set_congestion_control(int fd) {
-    return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, CONGESTION_CONTROL, sizeof CONGESTION_CONTROL - 1) == 0;
+void http_connected(int fd) {
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_rtt < NEAR_RTT_US)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, NEAR_CONGESTION_CONTROL, sizeof NEAR_CONGESTION_CONTROL - 1);
 }
 
 void http_congestion_control(char name[HTTP_CONGESTION_BYTES]) {
@@ -45,7 +49,7 @@ int http_connect_begin(uint16_t port, unsigned source) {
     if (fd < 0)
         return -1;
     if ((source > 0 && !bind_source(fd, source)) || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) ||
-        !set_congestion_control(fd) || (connect(fd, (const struct sockaddr *)&address, sizeof address) && errno != EINPROGRESS)) {
+        (connect(fd, (const struct sockaddr *)&address, sizeof address) && errno != EINPROGRESS)) {
         int error = errno;
         close(fd);
         errno = error;
@@ -60,6 +64,8 @@ bool http_connect_end(int fd) {
     socklen_t len = sizeof error;
     if (poll(&ready, 1, BENCH_ANSWER_LIMIT_NS / NS_PER_MS) > 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len))
         error = errno;
+    if (error == 0)
+        http_connected(fd);
     errno = error;
     return error == 0 || error == ECONNRESET;
 }
@@ -78,8 +84,8 @@ int http_listen(uint16_t *ret_port) {
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof address;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || !set_congestion_control(fd) || bind(fd, (const struct sockaddr *)&address, sizeof address) ||
-        listen(fd, LISTEN_BACKLOG) || getsockname(fd, (struct sockaddr *)&address, &len)) {
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) || listen(fd, LISTEN_BACKLOG) ||
+        getsockname(fd, (struct sockaddr *)&address, &len)) {
         complain("cannot listen on 127.0.0.1: %s", strerror(errno));
         if (fd >= 0)
             close(fd);

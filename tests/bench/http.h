@@ -25,11 +25,11 @@ enum http_progress {
 
 #define HTTP_CONGESTION_BYTES 17
 
-/* All sockets made here have "reno" as their congestion control, whatever the system's is: one that paces (bbr) spends a timer on each request, which the load
- * generator would take from the server. */
-
-/* The system's. */
+/* The system's congestion control. */
 void http_congestion_control(char name[HTTP_CONGESTION_BYTES]);
+/* For a socket that was connected or accepted: its congestion control becomes "reno", whatever the system's is, because one that paces (bbr) spends a timer
+ * on each request, which the load generator would take from the server. Where the handshake took a millisecond or more, the way is a long one, and the system's stays. */
+void http_connected(int fd);
 /* A connected, non-blocking socket to 127.0.0.1:`port` without Nagle's delay, or -1 with errno. `source` spreads connections over local
  * addresses, because one address has only some 28,000 ports: 0 is 127.0.0.1, 1 is 127.0.0.2, and so on to 200. */
 int http_connect(uint16_t port, unsigned source);
@@ -37,7 +37,7 @@ int http_connect(uint16_t port, unsigned source);
  * that has been cut since: whoever reads it will see. */
 int http_connect_begin(uint16_t port, unsigned source);
 bool http_connect_end(int fd);
-/* A listening socket on 127.0.0.1 at a free port, whose accepted ones inherit its congestion control; -1 when it cannot be had, and says why. */
+/* A listening socket on 127.0.0.1 at a free port; -1 when it cannot be had, and says why. */
 int http_listen(uint16_t *ret_port);
 /* Adds the socket to an epoll set for input, with `tag` as its data. */
 bool http_watch(int epoll_fd, int fd, uint64_t tag);

@@ -105,7 +105,8 @@ void report_header(const struct options *options) {
     printf("machine   %s, %ld cores, %.1f GiB, %s %s\n", model, sysconf(_SC_NPROCESSORS_ONLN),
            (double)memory.totalram * memory.mem_unit / (1 << 30), kernel.sysname, kernel.release);
     printf("data      on %s\n", file_system_name(options->data_parent));
-    printf("network   loopback; congestion control %s, but reno on the load generator's sockets\n", congestion_control);
+    printf("network   loopback; congestion control %s, but reno on the load generator's sockets where the way is short\n",
+           congestion_control);
     printf("commit    %s\n", commit);
     printf("date      %s\n", date);
     print_inherited_settings();

@@ -59,14 +59,21 @@ static enum MHD_Result answer_empty(void *context, struct MHD_Connection *connec
     return MHD_queue_response(connection, MHD_HTTP_CREATED, context);
 }
 
+static void on_connection(void *context, struct MHD_Connection *connection, void **own, enum MHD_ConnectionNotificationCode code) {
+    (void)context, (void)own;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        http_connected(MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
+}
+
 /* The other process: tells its port through the pipe, and answers until it is killed. */
 static _Noreturn void serve_empty(int pipe_fd) {
     struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-    uint16_t port = 0;
-    int listener = http_listen(&port);
     struct MHD_Daemon *daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, answer_empty, response,
-                                                 MHD_OPTION_CONNECTION_LIMIT, 2000u, MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_END);
-    if (listener < 0 || !daemon || write(pipe_fd, &port, sizeof port) != sizeof port)
+                                                 MHD_OPTION_CONNECTION_LIMIT, 2000u, MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u,
+                                                 MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_END);
+    const union MHD_DaemonInfo *info = daemon ? MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT) : NULL;
+    uint16_t port = info ? info->port : 0;
+    if (write(pipe_fd, &port, sizeof port) != sizeof port || port == 0)
         _exit(1);
     for (;;)
         pause();

@@ -93,6 +93,7 @@ static enum outcome accept_all(int listener, int *sockets, uint32_t count) {
             complain("cannot accept connection %u of %u: %s", i, count, strerror(errno));
             return OUTCOME_FAILED;
         }
+        http_connected(sockets[i]);
     }
     return OUTCOME_OK;
 }
