@@ -36,6 +36,7 @@ struct load_plan {
     int expected_status;
     const struct load_driver *driver;
     void *context;
+    bool stays;          /* on one processor while the load runs: for the only generator of a measurement that wants the most it can get */
     int repeated_status; /* of the answer to a request that had arrived before; 0: one whose connection is cut is an error, and not sent again */
 };
 

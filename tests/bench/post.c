@@ -1,34 +1,71 @@
 #include "post.h"
 
-#include <stdio.h>
 #include <string.h>
-
-#include "http.h"
 
 #define BODY_START "{\"text\":\""
 #define BODY_END "\"}"
-#define BODY_END_BYTES (sizeof BODY_END - 1)
 #define STAMP_DIGITS (POST_STAMP_BYTES - 2)
 
-size_t post_write(const struct post *post, char *bytes) {
-    size_t body_len = strlen(BODY_START) + post->text_bytes + BODY_END_BYTES;
-    int head_len =
-        snprintf(bytes, HTTP_REQUEST_BYTES_MAX,
-                 "POST /v1/chats/%s/messages HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAuthorization: Bearer %s\r\n"
-                 "Content-Type: application/json\r\nIdempotency-Key: %016llx%016llx\r\nContent-Length: %zu\r\n\r\n" BODY_START "@%0*llu@",
-                 post->chat_id, post->port, post->token, (unsigned long long)post->key[0], (unsigned long long)post->key[1], body_len,
-                 STAMP_DIGITS, (unsigned long long)post->time_ns);
-    size_t filler_len = post->text_bytes - POST_STAMP_BYTES;
-    memset(bytes + head_len, 'x', filler_len);
-    memcpy(bytes + head_len + filler_len, BODY_END, BODY_END_BYTES);
-    return (size_t)head_len + filler_len + BODY_END_BYTES;
+/* ---- Writing: by hand, for a load generator that is busy with printf() measures itself ---- */
+
+static char *put(char *out, const char *text, size_t len) {
+    memcpy(out, text, len);
+    return out + len;
 }
 
-void post_write_text(const struct post *post, char *text) {
-    snprintf(text, POST_STAMP_BYTES + 1, "@%0*llu@", STAMP_DIGITS, (unsigned long long)post->time_ns);
-    memset(text + POST_STAMP_BYTES, 'x', post->text_bytes - POST_STAMP_BYTES);
-    text[post->text_bytes] = '\0';
+#define PUT_LITERAL(out, literal) put(out, literal, sizeof(literal) - 1)
+
+static char *put_text(char *out, const char *text) { return put(out, text, strlen(text)); }
+
+static char *put_hex(char *out, uint64_t number) {
+    static const char digits[] = "0123456789abcdef";
+    for (int shift = 60; shift >= 0; shift -= 4)
+        *out++ = digits[number >> shift & 15];
+    return out;
 }
+
+/* With leading zeros. */
+static char *put_decimal(char *out, uint64_t number, size_t width) {
+    for (size_t i = width; i-- > 0; number /= 10)
+        out[i] = (char)('0' + number % 10);
+    return out + width;
+}
+
+static size_t width_of(uint64_t number) {
+    size_t width = 1;
+    while (number /= 10)
+        width++;
+    return width;
+}
+
+static char *put_message(char *out, const struct post *post) {
+    size_t filler_len = post->text_bytes - POST_STAMP_BYTES;
+    *out++ = '@';
+    out = put_decimal(out, post->time_ns, STAMP_DIGITS);
+    *out++ = '@';
+    memset(out, 'x', filler_len);
+    return out + filler_len;
+}
+
+size_t post_write(const struct post *post, char *bytes) {
+    size_t body_len = sizeof(BODY_START) - 1 + post->text_bytes + sizeof(BODY_END) - 1;
+    char *out = PUT_LITERAL(bytes, "POST /v1/chats/");
+    out = put_text(out, post->chat_id);
+    out = PUT_LITERAL(out, "/messages HTTP/1.1\r\nHost: 127.0.0.1:");
+    out = put_decimal(out, post->port, width_of(post->port));
+    out = PUT_LITERAL(out, "\r\nAuthorization: Bearer ");
+    out = put_text(out, post->token);
+    out = PUT_LITERAL(out, "\r\nContent-Type: application/json\r\nIdempotency-Key: ");
+    out = put_hex(put_hex(out, post->key[0]), post->key[1]);
+    out = PUT_LITERAL(out, "\r\nContent-Length: ");
+    out = put_decimal(out, body_len, width_of(body_len));
+    out = PUT_LITERAL(out, "\r\n\r\n" BODY_START);
+    out = put_message(out, post);
+    out = PUT_LITERAL(out, BODY_END);
+    return (size_t)(out - bytes);
+}
+
+void post_write_text(const struct post *post, char *text) { *put_message(text, post) = '\0'; }
 
 bool post_read_stamp(const char *text, size_t len, uint64_t *ret_time_ns) {
     const char *at = memchr(text, '@', len);

@@ -248,12 +248,24 @@ static enum outcome run_load(const struct load_plan *plan, struct load_result *r
 }
 
 static enum outcome run_posts(struct cost *cost) {
-    const struct load_plan plan = { cost->server.port, 1, cost->round_ns, POST_RATE, 201, &post_driver, cost, 0 };
+    const struct load_plan plan = { .port = cost->server.port,
+                                    .connection_count = 1,
+                                    .duration_ns = cost->round_ns,
+                                    .rate_per_second = POST_RATE,
+                                    .expected_status = 201,
+                                    .driver = &post_driver,
+                                    .context = cost };
     return run_load(&plan, &cost->result, "posts");
 }
 
 static enum outcome fill_list(struct cost *cost) {
-    const struct load_plan plan = { cost->server.port, 64, NS_PER_SECOND, 2 * LIST_CHATS, 201, &fill_driver, cost, 0 };
+    const struct load_plan plan = { .port = cost->server.port,
+                                    .connection_count = 64,
+                                    .duration_ns = NS_PER_SECOND,
+                                    .rate_per_second = 2 * LIST_CHATS,
+                                    .expected_status = 201,
+                                    .driver = &fill_driver,
+                                    .context = cost };
     cost->chat = 0;
     return run_load(&plan, &cost->result, "posts into the chats of the list");
 }
@@ -265,7 +277,13 @@ static void wait_for_marks(void) { nanosleep(&(struct timespec){ MARKS_NS / NS_P
 
 static void *acknowledge(void *context) {
     struct cost *cost = context;
-    const struct load_plan plan = { cost->server.port, ACK_CONNECTIONS, cost->round_ns, ACK_RATE, 204, &ack_driver, cost, 0 };
+    const struct load_plan plan = { .port = cost->server.port,
+                                    .connection_count = ACK_CONNECTIONS,
+                                    .duration_ns = cost->round_ns,
+                                    .rate_per_second = ACK_RATE,
+                                    .expected_status = 204,
+                                    .driver = &ack_driver,
+                                    .context = cost };
     return run_load(&plan, &cost->ack_result, "acknowledgements") ? cost : NULL;
 }
 

@@ -108,6 +108,7 @@ static enum outcome load_empty(struct limits *limits, uint32_t connections, cons
         .connection_count = connections,
         .duration_ns = limits->options->seconds * NS_PER_SECOND,
         .expected_status = 201,
+        .stays = true,
         .driver = &limits_driver,
         .context = limits,
     };

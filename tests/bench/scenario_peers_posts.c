@@ -180,6 +180,7 @@ static enum outcome run(struct archive *archive) {
         .connection_count = CONNECTIONS,
         .duration_ns = options->seconds * NS_PER_SECOND,
         .expected_status = 200,
+        .stays = true,
         .driver = &archive_driver,
         .context = archive,
     };

@@ -146,6 +146,7 @@ static enum outcome posts_run_row(struct posts *posts, uint32_t connections) {
         .duration_ns = posts->options->seconds * NS_PER_SECOND,
         .rate_per_second = posts->options->rate_per_second,
         .expected_status = 201,
+        .stays = true,
         .driver = &posts_driver,
         .context = posts,
     };

@@ -47,6 +47,7 @@ static enum outcome run_at(struct rates *rates, uint32_t rate_per_second) {
         .duration_ns = rates->options->seconds * NS_PER_SECOND,
         .rate_per_second = rate_per_second,
         .expected_status = 201,
+        .stays = true,
         .driver = &rates_driver,
         .context = rates,
     };
