@@ -1,9 +1,11 @@
 #include "stored.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/limits.h"
 #include "db/key_filter.h"
@@ -38,9 +40,13 @@ static bool prepare(sqlite3 *db, const char *text, sqlite3_stmt **ret_statement)
 static bool step(sqlite3_stmt *statement) { return sqlite3_step(statement) == SQLITE_DONE && sqlite3_reset(statement) == SQLITE_OK; }
 
 /* Without a journal, which a crash would need; it would only lose what is made for this run. */
+static void database_path(const struct server *server, char out[PATH_MAX]) {
+    snprintf(out, PATH_MAX, "%.3900s/data/parley.db", server->folder);
+}
+
 static bool open_database(const struct server *server, struct filling *filling) {
     char path[PATH_MAX];
-    snprintf(path, sizeof path, "%.3900s/data/parley.db", server->folder);
+    database_path(server, path);
     return sqlite3_open(path, &filling->db) == SQLITE_OK && run(filling->db, "PRAGMA journal_mode=DELETE") &&
            run(filling->db, "PRAGMA journal_mode=OFF") && run(filling->db, "PRAGMA synchronous=OFF") &&
            run(filling->db, "PRAGMA cache_size=-1000000") && run(filling->db, "PRAGMA locking_mode=EXCLUSIVE") && run(filling->db, "BEGIN");
@@ -197,6 +203,17 @@ static bool write_keys(struct filling *filling) {
     return written;
 }
 
+/* Gigabytes that are on their way to the disk would be in the way of what is measured next. */
+static bool sync_database(const struct server *server) {
+    char path[PATH_MAX];
+    database_path(server, path);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    bool synced = file >= 0 && fsync(file) == 0;
+    if (file >= 0)
+        close(file);
+    return synced;
+}
+
 enum outcome stored_fill(const struct server *server, const struct population *population, const struct stored_plan *plan,
                          uint64_t *ret_first_id) {
     struct filling filling = { .plan = plan, .random_state = 1, .text = malloc(plan->text_bytes + 1) };
@@ -204,7 +221,7 @@ enum outcome stored_fill(const struct server *server, const struct population *p
     if (filled) {
         memset(filling.text, 'x', plan->text_bytes);
         filled = write_messages(&filling) && run(filling.db, enter_messages) && write_chats(&filling) && write_keys(&filling) &&
-                 run(filling.db, "COMMIT");
+                 run(filling.db, "COMMIT") && sync_database(server);
     }
     if (!filled)
         complain("the database cannot be filled: %s", sqlite3_errmsg(filling.db));
