@@ -3,27 +3,23 @@
  * The rows are those of a post, so the indexes are, too: a row with its text, found by its chat, and a random key. */
 #include <errno.h>
 #include <limits.h>
-#include <microhttpd.h>
 #include <mysql.h>
-#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench.h"
 #include "database.h"
+#include "empty.h"
 #include "figures.h"
 #include "http_load.h"
 #include "post.h"
 #include "process.h"
 #include "report.h"
 
-#define CONNECTIONS 120 /* of libmicrohttpd's: with exactly 128 ready at once it waits, and 256 come to that every few seconds */
-#define BATCH_ROWS 256  /* as many posts as connections can have waiting */
+#define BATCH_ROWS 256 /* as many posts as connections can have waiting */
 #define CHATS 64
 #define STATEMENT_BYTES (BATCH_ROWS * (BENCH_TEXT_BYTES_MAX + 128))
 
@@ -35,65 +31,11 @@ struct limits {
     const struct options *options;
     uint64_t random_state;
     uint64_t next_id;
-    uint16_t port;
     char text[BENCH_TEXT_BYTES_MAX + 1];
     struct load_result result;
     struct histogram batches;
     struct table table;
 };
-
-/* ---- HTTP ---- */
-
-static enum MHD_Result answer_empty(void *context, struct MHD_Connection *connection, const char *url, const char *method,
-                                    const char *version, const char *upload, size_t *upload_len, void **request) {
-    static int seen;
-    (void)url, (void)method, (void)version, (void)upload;
-    if (!*request) {
-        *request = &seen;
-        return MHD_YES;
-    }
-    if (*upload_len) {
-        *upload_len = 0;
-        return MHD_YES;
-    }
-    return MHD_queue_response(connection, MHD_HTTP_CREATED, context);
-}
-
-static void on_connection(void *context, struct MHD_Connection *connection, void **own, enum MHD_ConnectionNotificationCode code) {
-    (void)context, (void)own;
-    if (code == MHD_CONNECTION_NOTIFY_STARTED)
-        http_connected(MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
-}
-
-/* The other process: tells its port through the pipe, and answers until it is killed. */
-static _Noreturn void serve_empty(int pipe_fd) {
-    struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-    struct MHD_Daemon *daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, answer_empty, response,
-                                                 MHD_OPTION_CONNECTION_LIMIT, 2000u, MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u,
-                                                 MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_END);
-    const union MHD_DaemonInfo *info = daemon ? MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT) : NULL;
-    uint16_t port = info ? info->port : 0;
-    if (write(pipe_fd, &port, sizeof port) != sizeof port || port == 0)
-        _exit(1);
-    for (;;)
-        pause();
-}
-
-static size_t limits_write_request(void *context, uint32_t connection, uint64_t time_ns, char *bytes) {
-    struct limits *limits = context;
-    (void)connection;
-    struct post post = {
-        .token = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-        .chat_id = "1234567890123456",
-        .key = { random_next(&limits->random_state), random_next(&limits->random_state) },
-        .time_ns = time_ns,
-        .text_bytes = limits->options->text_bytes,
-        .port = limits->port,
-    };
-    return post_write(&post, bytes);
-}
-
-static const struct load_driver limits_driver = { .write_request = limits_write_request };
 
 static void add_row(struct limits *limits, const char *what, uint64_t per_second, const struct histogram *latency, const char *note) {
     table_cell(&limits->table, "%s", what);
@@ -102,17 +44,10 @@ static void add_row(struct limits *limits, const char *what, uint64_t per_second
     table_cell(&limits->table, "%s", note);
 }
 
+/* ---- HTTP ---- */
+
 static enum outcome load_empty(struct limits *limits, uint32_t connections, const char *what, const char *note) {
-    const struct load_plan plan = {
-        .port = limits->port,
-        .connection_count = connections,
-        .duration_ns = limits->options->seconds * NS_PER_SECOND,
-        .expected_status = 201,
-        .stays = true,
-        .driver = &limits_driver,
-        .context = limits,
-    };
-    if (http_load_run(&plan, &limits->result))
+    if (empty_load(limits->options, connections, limits->options->seconds, &limits->result))
         return OUTCOME_FAILED;
     add_row(limits, what, load_rate(&limits->result), &limits->result.latency, note);
     return OUTCOME_OK;
@@ -128,35 +63,15 @@ static void note_single(const struct histogram *answer) {
         figure_set(FIGURE_SINGLE_P99_MS, sync_p99_ms + p99_ms);
 }
 
-static enum outcome load_all_empty(struct limits *limits) {
-    if (load_empty(limits, CONNECTIONS, "libmicrohttpd, empty 201", "120 connections, the requests of posts"))
+static enum outcome measure_empty(struct limits *limits) {
+    complain("limits: libmicrohttpd");
+    if (load_empty(limits, EMPTY_CONNECTIONS, "libmicrohttpd, empty 201", "120 connections, the requests of posts"))
         return OUTCOME_FAILED;
     figure_set(FIGURE_EMPTY_ANSWERS, (double)load_rate(&limits->result));
     if (load_empty(limits, 1, "libmicrohttpd, one at a time", "the same on one connection"))
         return OUTCOME_FAILED;
     note_single(&limits->result.latency);
     return OUTCOME_OK;
-}
-
-static enum outcome measure_empty(struct limits *limits) {
-    int fds[2];
-    complain("limits: libmicrohttpd");
-    if (pipe(fds))
-        return OUTCOME_FAILED;
-    pid_t pid = fork();
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        serve_empty(fds[1]);
-    }
-    close(fds[1]);
-    bool serves = pid > 0 && read(fds[0], &limits->port, sizeof limits->port) == sizeof limits->port && limits->port > 0;
-    close(fds[0]);
-    enum outcome outcome = serves ? load_all_empty(limits) : OUTCOME_FAILED;
-    if (pid > 0) {
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
-    }
-    return outcome;
 }
 
 /* ---- SQLite ---- */

@@ -14,50 +14,27 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "disk.h"
 #include "figures.h"
 #include "histogram.h"
 #include "http.h"
 #include "plot.h"
 #include "report.h"
 
-#define APPEND_BYTES 4096
 #define EVENT_BYTES 128
 #define DISK_SECONDS_MAX 2u
 #define EPOLL_EVENTS 512
 
 /* ---- The disk ---- */
 
-static enum outcome append_synced(int file, uint64_t duration_ns, struct histogram *latency) {
-    static const char block[APPEND_BYTES] = { 1 };
-    uint64_t end_ns = now_ns() + duration_ns, start_ns;
-    while ((start_ns = now_ns()) < end_ns && !bench_interrupted()) {
-        if (write(file, block, sizeof block) != (ssize_t)sizeof block || fdatasync(file)) {
-            complain("cannot append to a file: %s", strerror(errno));
-            return OUTCOME_FAILED;
-        }
-        histogram_record(latency, now_ns() - start_ns);
-    }
-    return OUTCOME_OK;
-}
-
 static enum outcome measure_disk(const struct options *options, struct table *table) {
     static struct histogram latency;
-    char path[PATH_MAX];
-    uint32_t seconds = options->seconds < DISK_SECONDS_MAX ? options->seconds : DISK_SECONDS_MAX;
-    snprintf(path, sizeof path, "%.3900s/parley-bench-disk-XXXXXX", options->data_parent);
+    uint64_t per_second = 0;
     complain("machine: fdatasync");
-    int file = mkostemp(path, O_APPEND | O_CLOEXEC);
-    if (file < 0) {
-        complain("cannot make a file in %s: %s", options->data_parent, strerror(errno));
-        return OUTCOME_FAILED;
-    }
-    unlink(path);
-    uint64_t start_ns = now_ns();
-    enum outcome outcome = append_synced(file, seconds * NS_PER_SECOND, &latency);
-    uint64_t duration_ns = now_ns() - start_ns;
-    close(file);
-    table_cell(table, "fdatasync of a %d-byte append", APPEND_BYTES);
-    table_count(table, latency.count * NS_PER_SECOND / (duration_ns ? duration_ns : 1));
+    enum outcome outcome =
+        disk_measure(options, options->seconds < DISK_SECONDS_MAX ? options->seconds : DISK_SECONDS_MAX, &latency, &per_second);
+    table_cell(table, "fdatasync of a %d-byte append", DISK_APPEND_BYTES);
+    table_count(table, per_second);
     table_latencies(table, &latency);
     figure_set(FIGURE_FDATASYNC_P50_MS, histogram_percentile_ms(&latency, 500000));
     figure_set(FIGURE_FDATASYNC_P99_MS, histogram_percentile_ms(&latency, 990000));

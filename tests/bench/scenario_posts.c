@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "beside.h"
 #include "figures.h"
 #include "http_load.h"
 #include "population.h"
@@ -14,6 +15,7 @@
 
 #define GOAL_CONNECTIONS 256
 #define GOAL_POSTS_PER_SECOND 50000
+#define LIMIT_ROUNDS 3 /* of a row that is judged by limits which are measured again between them */
 
 struct posts {
     const struct options *options;
@@ -25,6 +27,12 @@ struct posts {
     struct processors before, after; /* the load of GOAL_CONNECTIONS */
     uint64_t counted;                /* posts between these two; 0: no such row */
     struct table table;
+    struct {
+        double rate, p50_ms, p99_ms;
+        unsigned rows;
+    } sums; /* of the rows of as many connections */
+    struct beside besides[BENCH_SIZES_MAX];
+    size_t beside_count;
 };
 
 /* ---- Requests ---- */
@@ -64,16 +72,21 @@ static void posts_add_goal(struct posts *posts, uint32_t connections) {
                    load_rate(result) >= GOAL_POSTS_PER_SECOND ? "met" : "not met", latency);
 }
 
-static void posts_note_figures(const struct posts *posts, uint32_t connections) {
+/* Where a row is repeated, the means. */
+static void posts_note_figures(struct posts *posts, uint32_t connections) {
     const struct load_result *result = &posts->result;
     bool is_sqlite = !getenv("PARLEY_DB");
     if (posts->options->rate_per_second)
         return;
+    unsigned rows = ++posts->sums.rows;
+    posts->sums.rate += (double)load_rate(result);
+    posts->sums.p50_ms += histogram_percentile_ms(&result->latency, 500000);
+    posts->sums.p99_ms += histogram_percentile_ms(&result->latency, 990000);
     if (connections == GOAL_CONNECTIONS)
-        figure_set(is_sqlite ? FIGURE_POSTS_SQLITE : FIGURE_POSTS_MARIADB, (double)load_rate(result));
+        figure_set(is_sqlite ? FIGURE_POSTS_SQLITE : FIGURE_POSTS_MARIADB, posts->sums.rate / rows);
     if (connections == 1 && is_sqlite) {
-        figure_set(FIGURE_POST_P50_MS, histogram_percentile_ms(&result->latency, 500000));
-        figure_set(FIGURE_POST_P99_MS, histogram_percentile_ms(&result->latency, 990000));
+        figure_set(FIGURE_POST_P50_MS, posts->sums.p50_ms / rows);
+        figure_set(FIGURE_POST_P99_MS, posts->sums.p99_ms / rows);
     }
 }
 
@@ -146,7 +159,7 @@ static enum outcome posts_run_row(struct posts *posts, uint32_t connections) {
         .duration_ns = posts->options->seconds * NS_PER_SECOND,
         .rate_per_second = posts->options->rate_per_second,
         .expected_status = 201,
-        .stays = true,
+        .stays = connections > 1,
         .driver = &posts_driver,
         .context = posts,
     };
@@ -182,21 +195,53 @@ static enum outcome posts_stop(struct posts *posts) {
     return outcome;
 }
 
-/* A figure should not depend on the rows before it, so each has a fresh server and database, unless growth is what is asked for. */
-static enum outcome posts_run(struct posts *posts) {
+/* What is judged by limits of the machine that this run has measured. */
+static bool posts_has_limits(const struct posts *posts, uint32_t connections) {
     const struct options *options = posts->options;
-    enum outcome outcome = OUTCOME_OK;
-    for (size_t i = 0; i < options->connections.count && !bench_interrupted(); i++) {
-        if ((i == 0 || !options->grows) && posts_start(posts))
-            return OUTCOME_FAILED;
-        if (posts_run_row(posts, options->connections.values[i]))
-            outcome = OUTCOME_FAILED;
-        if (!options->grows && posts_stop(posts))
+    double unused;
+    return (connections == 1 || connections == GOAL_CONNECTIONS) && !getenv("PARLEY_DB") && !options->rate_per_second && !options->grows &&
+           figure_get(FIGURE_FDATASYNC_P50_MS, &unused) && figure_get(FIGURE_EMPTY_ANSWERS, &unused);
+}
+
+static enum outcome posts_run_row_alone(struct posts *posts, uint32_t connections) {
+    enum outcome outcome = posts_start(posts);
+    if (outcome == OUTCOME_OK)
+        outcome = posts_run_row(posts, connections);
+    return posts_stop(posts) ? OUTCOME_FAILED : outcome;
+}
+
+static enum outcome posts_run_rows_beside_limits(struct posts *posts, uint32_t connections) {
+    unsigned rounds = posts->options->is_quick ? 1 : LIMIT_ROUNDS;
+    struct beside *beside = &posts->besides[posts->beside_count++];
+    *beside = (struct beside){ .options = posts->options, .connections = connections };
+    enum outcome outcome = beside_measure(beside);
+    for (unsigned i = 0; outcome == OUTCOME_OK && i < rounds && !bench_interrupted(); i++) {
+        outcome = posts_run_row_alone(posts, connections);
+        if (beside_measure(beside))
             outcome = OUTCOME_FAILED;
     }
-    if (posts_stop(posts))
-        outcome = OUTCOME_FAILED;
     return outcome;
+}
+
+/* A figure should not depend on the rows before it, so each has a fresh server and database, unless growth is what is asked for. */
+static enum outcome posts_run(struct posts *posts) {
+    enum outcome outcome = OUTCOME_OK;
+    for (size_t i = 0; i < posts->options->connections.count && !bench_interrupted(); i++) {
+        uint32_t connections = posts->options->connections.values[i];
+        posts->sums.rows = 0;
+        posts->sums.rate = posts->sums.p50_ms = posts->sums.p99_ms = 0;
+        if (posts_has_limits(posts, connections) ? posts_run_rows_beside_limits(posts, connections)
+                                                 : posts_run_row_alone(posts, connections))
+            outcome = OUTCOME_FAILED;
+    }
+    return outcome;
+}
+
+static enum outcome posts_run_growing(struct posts *posts) {
+    enum outcome outcome = posts_start(posts);
+    for (size_t i = 0; outcome == OUTCOME_OK && i < posts->options->connections.count && !bench_interrupted(); i++)
+        outcome = posts_run_row(posts, posts->options->connections.values[i]);
+    return posts_stop(posts) ? OUTCOME_FAILED : outcome;
 }
 
 enum outcome scenario_posts(const struct options *options) {
@@ -213,8 +258,10 @@ enum outcome scenario_posts(const struct options *options) {
     posts->options = options;
     posts->random_state = now_ns();
     table_start(&posts->table, title, columns);
-    enum outcome outcome = posts_run(posts);
+    enum outcome outcome = options->grows ? posts_run_growing(posts) : posts_run(posts);
     table_print(&posts->table);
+    for (size_t i = 0; i < posts->beside_count; i++)
+        beside_print(&posts->besides[i]);
     posts_print_processors(posts);
     population_release(&posts->population);
     server_release(&posts->server);
