@@ -32,6 +32,11 @@ static struct map_slot *find(const struct map *map, uint64_t key) {
 
 void *map_get(const struct map *map, uint64_t key) { return map->count == 0 || key == 0 ? NULL : find(map, key)->value; }
 
+void map_prefetch(const struct map *map, uint64_t key) {
+    if (map->count > 0)
+        __builtin_prefetch(&map->slots[home_of(key, map->capacity)]);
+}
+
 static enum err resize(struct map *map, size_t capacity) {
     struct map larger = { .slots = calloc(capacity, sizeof(*larger.slots)), .capacity = capacity, .count = map->count };
     if (larger.slots == NULL)

@@ -21,6 +21,8 @@ struct map {
 void map_release(struct map *map);
 /* NULL when the key is not there. */
 void *map_get(const struct map *map, uint64_t key);
+/* A hint that the key will be looked for soon: asks for that memory, and does not wait for it. */
+void map_prefetch(const struct map *map, uint64_t key);
 /* Inserts or replaces; `value` is not NULL. ERR_NO_MEMORY leaves the map as it was. */
 enum err map_put(struct map *map, uint64_t key, void *value) MUST_USE;
 /* Removes and returns the value, or NULL. */

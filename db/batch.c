@@ -111,13 +111,23 @@ static void ask(struct batch *batch, void (*needs)(struct state *state, struct s
         needs(&batch->state, &batch->slots[i]);
 }
 
+/* The memory of all keys is asked for before the first of them is waited for. */
+static void ask_first(struct batch *batch) {
+    for (size_t i = batch->decided; i < batch->count; i++) {
+        const struct command *command = batch->slots[i].command;
+        if (command->idempotency.given)
+            keys_prefetch(batch->state.keys, command->actor_id, command->idempotency.key);
+    }
+    ask(batch, decide_needs);
+}
+
 static enum err load(struct batch *batch, struct db *db) {
     struct command *first = batch->slots[0].command;
     if (batch->decided == batch->count)
         return OK;
     if (first->type == COMMAND_SWEEP)
         return sweep(&batch->state, db, first, &batch->place);
-    ask(batch, decide_needs);
+    ask_first(batch);
     enum err err = state_load(&batch->state, db);
     if (err != OK)
         return err;
@@ -200,7 +210,7 @@ static enum err make_answers(struct batch *batch) {
 
 /* What deciding itself asked for is new, and not to be loaded. */
 bool batch_decide_ahead(struct batch *batch) {
-    ask(batch, decide_needs);
+    ask_first(batch);
     if (!state_needs_nothing(&batch->state))
         return false;
     ask(batch, decide_needs_of_loaded);

@@ -6,6 +6,7 @@
 
 #define BITS_PER_KEY 24
 #define PROBES 16
+#define PROBES_AHEAD 2
 #define SMALLEST_KEYS 32
 
 struct key_filter_group {
@@ -126,6 +127,16 @@ void key_filters_forget(struct key_filters *filters, uint64_t first_period) {
             filters->groups[kept++] = *group;
     }
     filters->count = kept;
+}
+
+/* The first words of each group: for most keys these tell already that they are in none. */
+void key_filters_prefetch(const struct key_filters *filters, uint64_t user_id, uint64_t key) {
+    const struct probes first = probes_of(user_id, key);
+    for (size_t i = 0; i < filters->count; i++) {
+        struct probes probes = first;
+        for (int j = 0; j < PROBES_AHEAD; j++)
+            __builtin_prefetch(&filters->groups[i].words[next_probe(&probes, filters->groups[i].bit_count)]);
+    }
 }
 
 static uint32_t lanes_with(const struct key_filter_group *group, uint64_t user_id, uint64_t key) {

@@ -43,6 +43,8 @@ enum err key_filters_reserve(struct key_filters *filters, size_t bit_count) MUST
 void key_filters_add(struct key_filters *filters, uint64_t run_id, uint64_t period, const uint8_t *filter, size_t bit_count);
 /* Forgets the runs of earlier periods. */
 void key_filters_forget(struct key_filters *filters, uint64_t first_period);
+/* A hint that key_filters_next() will be asked for the key soon. */
+void key_filters_prefetch(const struct key_filters *filters, uint64_t user_id, uint64_t key);
 /* Finds the next run that may hold the key, the latest first; false: there is none. Runs of earlier periods than `first_period` are left out. */
 bool key_filters_next(const struct key_filters *filters, uint64_t user_id, uint64_t key, uint64_t first_period, struct key_search *search,
                       struct key_match *ret_match);

@@ -32,6 +32,11 @@ uint64_t keys_first_period(int64_t now_ms) {
     return period < IDEMPOTENCY_PERIODS ? 0 : period - (IDEMPOTENCY_PERIODS - 1);
 }
 
+void keys_prefetch(const struct keys *keys, uint64_t user_id, uint64_t key) {
+    map_prefetch(&keys->recent, state_mix(user_id, key));
+    key_filters_prefetch(&keys->filters, user_id, key);
+}
+
 const struct known_key *keys_recent(const struct keys *keys, uint64_t user_id, uint64_t key, int64_t now_ms) {
     if (keys->period < keys_first_period(now_ms))
         return NULL;

@@ -61,6 +61,8 @@ void keys_release(struct keys *keys);
 uint64_t keys_period(int64_t now_ms);
 uint64_t keys_first_period(int64_t now_ms);
 
+/* A hint that the key will be looked for soon: of many keys each would be waited for otherwise, for they lie anywhere in megabytes. */
+void keys_prefetch(const struct keys *keys, uint64_t user_id, uint64_t key);
 /* NULL: it is not among the recent ones. */
 const struct known_key *keys_recent(const struct keys *keys, uint64_t user_id, uint64_t key, int64_t now_ms);
 
