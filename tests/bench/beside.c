@@ -59,8 +59,8 @@ static double mean(const double *values, size_t count) {
 enum outcome beside_measure(struct beside *beside) {
     const struct limit *limits = limits_of(beside);
     double values[BESIDE_VALUES];
-    struct load_result *empty = calloc(1, sizeof *empty);
-    if (!empty || beside->times == BESIDE_TIMES_MAX)
+    struct load_result *empty = beside->times < BESIDE_TIMES_MAX ? calloc(1, sizeof *empty) : NULL;
+    if (!empty)
         return OUTCOME_FAILED;
     enum outcome outcome = beside->connections == 1 ? measure_alone(beside, empty, values) : measure_many(beside, empty, values);
     free(empty);

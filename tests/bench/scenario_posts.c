@@ -1,4 +1,5 @@
 /* Durable posts: how many a second, how long each takes, and whether all that were answered are there. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -16,6 +17,8 @@
 #define GOAL_CONNECTIONS 256
 #define GOAL_POSTS_PER_SECOND 50000
 #define LIMIT_ROUNDS 3 /* of a row that is judged by limits which are measured again between them */
+
+static_assert(LIMIT_ROUNDS < BESIDE_TIMES_MAX, "limits are measured before and after each");
 
 struct posts {
     const struct options *options;
