@@ -11,7 +11,6 @@
 #include "report.h"
 
 #define SECONDS 2u
-#define SECONDS_QUICK 1u
 
 struct limit {
     const char *what;
@@ -28,13 +27,11 @@ static const struct limit many[BESIDE_VALUES] = { { "empty answers a second", FI
 
 static const struct limit *limits_of(const struct beside *beside) { return beside->connections == 1 ? alone : many; }
 
-static uint32_t seconds_of(const struct beside *beside) { return beside->options->is_quick ? SECONDS_QUICK : SECONDS; }
-
 static enum outcome measure_alone(const struct beside *beside, struct load_result *empty, double values[BESIDE_VALUES]) {
     static struct histogram sync;
     uint64_t per_second;
     sync = (struct histogram){ 0 };
-    if (disk_measure(beside->options, seconds_of(beside), &sync, &per_second) || empty_load(beside->options, 1, seconds_of(beside), empty))
+    if (disk_measure(beside->options, SECONDS, &sync, &per_second) || empty_load(beside->options, 1, SECONDS, empty))
         return OUTCOME_FAILED;
     values[0] = histogram_percentile_ms(&sync, 500000);
     values[1] = histogram_percentile_ms(&sync, 990000);
@@ -44,7 +41,7 @@ static enum outcome measure_alone(const struct beside *beside, struct load_resul
 }
 
 static enum outcome measure_many(const struct beside *beside, struct load_result *empty, double values[BESIDE_VALUES]) {
-    enum outcome outcome = empty_load(beside->options, EMPTY_CONNECTIONS, seconds_of(beside), empty);
+    enum outcome outcome = empty_load(beside->options, EMPTY_CONNECTIONS, SECONDS, empty);
     values[0] = (double)load_rate(empty);
     return outcome;
 }
