@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -206,6 +207,8 @@ static bool posts_has_limits(const struct posts *posts, uint32_t connections) {
            !options->is_quick && figure_get(FIGURE_FDATASYNC_P50_MS, &unused) && figure_get(FIGURE_EMPTY_ANSWERS, &unused);
 }
 
+static void posts_forget_sums(struct posts *posts) { memset(&posts->sums, 0, sizeof posts->sums); }
+
 static enum outcome posts_run_row_alone(struct posts *posts, uint32_t connections) {
     enum outcome outcome = posts_start(posts);
     if (outcome == OUTCOME_OK)
@@ -216,11 +219,14 @@ static enum outcome posts_run_row_alone(struct posts *posts, uint32_t connection
 static enum outcome posts_run_rows_beside_limits(struct posts *posts, uint32_t connections) {
     struct beside *beside = &posts->besides[posts->beside_count++];
     *beside = (struct beside){ .options = posts->options, .connections = connections };
-    enum outcome outcome = beside_measure(beside);
-    for (unsigned i = 0; outcome == OUTCOME_OK && i < LIMIT_ROUNDS && !bench_interrupted(); i++) {
-        outcome = posts_run_row_alone(posts, connections);
-        if (beside_measure(beside))
+    enum outcome outcome = OUTCOME_OK;
+    if (beside_measure(beside))
+        return OUTCOME_FAILED;
+    for (unsigned i = 0; i < LIMIT_ROUNDS && !bench_interrupted(); i++) {
+        if (posts_run_row_alone(posts, connections))
             outcome = OUTCOME_FAILED;
+        if (beside_measure(beside))
+            return OUTCOME_FAILED;
     }
     return outcome;
 }
@@ -230,8 +236,7 @@ static enum outcome posts_run(struct posts *posts) {
     enum outcome outcome = OUTCOME_OK;
     for (size_t i = 0; i < posts->options->connections.count && !bench_interrupted(); i++) {
         uint32_t connections = posts->options->connections.values[i];
-        posts->sums.rows = 0;
-        posts->sums.rate = posts->sums.p50_ms = posts->sums.p99_ms = 0;
+        posts_forget_sums(posts);
         if (posts_has_limits(posts, connections) ? posts_run_rows_beside_limits(posts, connections)
                                                  : posts_run_row_alone(posts, connections))
             outcome = OUTCOME_FAILED;
@@ -240,9 +245,12 @@ static enum outcome posts_run(struct posts *posts) {
 }
 
 static enum outcome posts_run_growing(struct posts *posts) {
-    enum outcome outcome = posts_start(posts);
-    for (size_t i = 0; outcome == OUTCOME_OK && i < posts->options->connections.count && !bench_interrupted(); i++)
-        outcome = posts_run_row(posts, posts->options->connections.values[i]);
+    enum outcome outcome = posts_start(posts), started = outcome;
+    for (size_t i = 0; started == OUTCOME_OK && i < posts->options->connections.count && !bench_interrupted(); i++) {
+        posts_forget_sums(posts);
+        if (posts_run_row(posts, posts->options->connections.values[i]))
+            outcome = OUTCOME_FAILED;
+    }
     return posts_stop(posts) ? OUTCOME_FAILED : outcome;
 }
 

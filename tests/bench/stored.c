@@ -39,11 +39,11 @@ static bool prepare(sqlite3 *db, const char *text, sqlite3_stmt **ret_statement)
 
 static bool step(sqlite3_stmt *statement) { return sqlite3_step(statement) == SQLITE_DONE && sqlite3_reset(statement) == SQLITE_OK; }
 
-/* Without a journal, which a crash would need; it would only lose what is made for this run. */
 static void database_path(const struct server *server, char out[PATH_MAX]) {
     snprintf(out, PATH_MAX, "%.3900s/data/parley.db", server->folder);
 }
 
+/* Without a journal, which a crash would need; it would only lose what is made for this run. */
 static bool open_database(const struct server *server, struct filling *filling) {
     char path[PATH_MAX];
     database_path(server, path);
@@ -221,10 +221,12 @@ enum outcome stored_fill(const struct server *server, const struct population *p
     if (filled) {
         memset(filling.text, 'x', plan->text_bytes);
         filled = write_messages(&filling) && run(filling.db, enter_messages) && write_chats(&filling) && write_keys(&filling) &&
-                 run(filling.db, "COMMIT") && sync_database(server);
+                 run(filling.db, "COMMIT");
     }
     if (!filled)
         complain("the database cannot be filled: %s", sqlite3_errmsg(filling.db));
+    else if (!(filled = sync_database(server)))
+        complain("the database cannot be synced");
     sqlite3_close(filling.db);
     free(filling.chats);
     free(filling.text);
