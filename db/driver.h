@@ -90,7 +90,7 @@ struct db_driver {
     enum err (*checkpoint)(struct db *db, enum db_checkpoint when);
 };
 
-/* What the writer's thread does while a commit waits for the disk or the network. Neither may use the connection. */
+/* What the writer's thread does while a commit waits for the disk, or a statement for the network. Neither may use the connection. */
 struct db_meanwhile {
     bool (*wanted)(void *context); /* whether there is enough to do; NULL: there is nothing */
     bool (*work)(void *context);   /* does a part of it. False: nothing is left to do */
@@ -99,7 +99,7 @@ struct db_meanwhile {
 
 struct db {
     const struct db_driver *driver;
-    struct db_meanwhile meanwhile; /* for commits */
+    struct db_meanwhile meanwhile; /* for what is run now */
     bool in_cluster;      /* its server is one of several that commit together, and may be wrong about what became of a transaction */
     uint64_t connections; /* how often a server was connected to: when it changes, that may be another, or have forgotten something */
 };

@@ -237,6 +237,8 @@ static void set_options(struct mariadb_db *db) {
     unsigned connect_timeout = has_choice(db) ? CONNECT_ONE_TIMEOUT_S : CONNECT_TIMEOUT_S, answer_timeout = ANSWER_TIMEOUT_S, off = 0;
     unsigned protocol = db->url->socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP; /* otherwise "localhost" is a socket */
     my_bool on = 1;
+    if (db->mode == DB_WRITER)
+        mysql_options(db->handle, MYSQL_OPT_NONBLOCK, NULL); /* for execute_meanwhile() */
     mysql_optionsv(db->handle, MYSQL_OPT_CONNECT_TIMEOUT, &connect_timeout);
     mysql_optionsv(db->handle, MYSQL_OPT_READ_TIMEOUT, &answer_timeout);
     mysql_optionsv(db->handle, MYSQL_OPT_WRITE_TIMEOUT, &answer_timeout);
@@ -685,12 +687,40 @@ static void bind_values(struct statement *statement, MYSQL_BIND *binds) {
     }
 }
 
+/* Until what the library waits for is there. Returns that, or MYSQL_WAIT_TIMEOUT. */
+static int wait_for_socket(struct mariadb_db *db, int events) {
+    struct pollfd socket = { .fd = mysql_get_socket(db->handle),
+                             .events = (short)((events & MYSQL_WAIT_READ ? POLLIN : 0) | (events & MYSQL_WAIT_WRITE ? POLLOUT : 0)) };
+    int timeout_ms = events & MYSQL_WAIT_TIMEOUT ? (int)mysql_get_timeout_value_ms(db->handle) : -1;
+    int ready = poll(&socket, 1, timeout_ms);
+    return ready == 0 ? MYSQL_WAIT_TIMEOUT : events & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
+}
+
+/* The server has the statement before anything else is done. */
+static bool execute_meanwhile(struct statement *statement, const struct db_meanwhile *meanwhile) {
+    struct mariadb_db *db = statement->db;
+    int failed, events = mysql_stmt_execute_start(&failed, statement->handle);
+    while (events) {
+        while (!(events & MYSQL_WAIT_WRITE) && !has_answer(db) && meanwhile->work(meanwhile->context))
+            ;
+        events = mysql_stmt_execute_cont(&failed, statement->handle, wait_for_socket(db, events));
+    }
+    return failed == 0;
+}
+
+static bool execute_now(struct statement *statement) {
+    struct mariadb_db *db = statement->db;
+    if (db_is_busy_meanwhile(&db->base))
+        return execute_meanwhile(statement, &db->base.meanwhile);
+    return mysql_stmt_execute(statement->handle) == 0;
+}
+
 /* `rows` 0: one plain execution; otherwise a bulk of so many. */
 static enum err execute_bound(struct statement *statement, MYSQL_BIND *binds, unsigned rows) {
     mysql_stmt_attr_set(statement->handle, STMT_ATTR_ARRAY_SIZE, &rows);
     if (statement->sql.position_count > 0 && mysql_stmt_bind_param(statement->handle, binds) != 0)
         return statement_error(statement);
-    return mysql_stmt_execute(statement->handle) == 0 ? OK : statement_error(statement);
+    return execute_now(statement) ? OK : statement_error(statement);
 }
 
 /* ---- Rows ---- */

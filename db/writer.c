@@ -177,8 +177,9 @@ static bool acks_early(const struct batch *batch) {
 
 struct ahead {
     struct store *store;
-    const struct batch *before; /* is being committed */
+    const struct batch *before; /* is being written */
     struct batch *batch;
+    bool begun, ended;
 };
 
 /* Whether memory is as the batch before leaves it, and stays so until the next one's turn. */
@@ -191,9 +192,9 @@ static bool is_worth_while(void *context) {
     const struct ahead *ahead = context;
     struct store *store = ahead->store;
     pthread_mutex_lock(&store->mutex);
-    bool waits = store->queued >= AHEAD_MIN && store->first->type == COMMAND_MESSAGE_POST;
+    bool waits = store->queued >= (ahead->begun ? 1 : AHEAD_MIN) && store->first->type == COMMAND_MESSAGE_POST;
     pthread_mutex_unlock(&store->mutex);
-    return waits && knows_enough(ahead);
+    return waits && !ahead->ended && (ahead->begun || knows_enough(ahead));
 }
 
 static bool take_posts(struct store *store, struct batch *batch) {
@@ -209,27 +210,25 @@ static bool take_posts(struct store *store, struct batch *batch) {
 
 /* What cannot be decided yet waits in the batch for its turn. */
 static bool decide_some(void *context) {
-    const struct ahead *ahead = context;
+    struct ahead *ahead = context;
     struct batch *batch = ahead->batch;
+    ahead->begun = true;
     if (!take_posts(ahead->store, batch))
         return false;
     if (!batch->started)
         batch_start(batch, ahead->store, ahead->before);
     size_t decided = batch->decided;
-    if (!batch_decide_ahead(batch))
+    ahead->ended = !batch_decide_ahead(batch);
+    if (ahead->ended)
         return false;
     metric_add(COUNTER_COMMANDS_AHEAD, batch->decided - decided);
     return true;
 }
 
 static enum err commit(struct store *store, struct batch *batch) {
-    struct ahead ahead = { store, batch, batch->next };
-    if (batch->next && batch->slots[0].command->type != COMMAND_SWEEP)
-        store->db->meanwhile = (struct db_meanwhile){ is_worth_while, decide_some, &ahead };
     int64_t started_us = clock_monotonic_us();
     enum err err = head_commit(store, batch->tag);
     store->commit_wait_us += (clock_monotonic_us() - started_us - store->commit_wait_us) / COMMIT_SHARE;
-    store->db->meanwhile = (struct db_meanwhile){ .wanted = NULL };
     return err;
 }
 
@@ -240,10 +239,8 @@ static bool still_holds(const struct store *store, const struct batch *batch) {
 
 /* ---- In its turn ---- */
 
-static enum err run_in_transaction(struct store *store, struct batch *batch) {
-    enum err err = batch_decide(batch, store);
-    if (err == OK)
-        err = state_write(&batch->state, store->db);
+static enum err write_and_commit(struct store *store, struct batch *batch) {
+    enum err err = state_write(&batch->state, store->db);
     if (err == OK && store->db->driver->is_shared)
         err = head_write(store, batch->state.last_id, batch->tag);
     if (err == OK && acks_early(batch)) {
@@ -254,6 +251,18 @@ static enum err run_in_transaction(struct store *store, struct batch *batch) {
     if (err == OK)
         fault_freeze_at("freeze_before_commit");
     return err == OK ? commit(store, batch) : err;
+}
+
+static enum err run_in_transaction(struct store *store, struct batch *batch) {
+    struct ahead ahead = { .store = store, .before = batch, .batch = batch->next };
+    enum err err = batch_decide(batch, store);
+    if (err != OK)
+        return err;
+    if (batch->next && batch->slots[0].command->type != COMMAND_SWEEP)
+        store->db->meanwhile = (struct db_meanwhile){ is_worth_while, decide_some, &ahead };
+    err = write_and_commit(store, batch);
+    store->db->meanwhile = (struct db_meanwhile){ .wanted = NULL };
+    return err;
 }
 
 /* Where others write, too, in turn with what they wrote. */
