@@ -75,8 +75,8 @@ struct db_driver {
     /* Runs on to the next row. `*ret_row` false: it is done. */
     enum err (*step)(struct statement *statement, bool *ret_row);
     void (*finish)(struct statement *statement); /* ends the run; NULL is fine */
-    /* Whether the run, which gave no rows and is not finished yet, changed any. For writers of a shared database; elsewhere NULL. */
-    bool (*has_changed)(struct statement *statement);
+    /* Whether the run, which gave no rows and is this connection's last, changed any. For writers of a shared database; elsewhere NULL. */
+    enum err (*has_changed)(struct statement *statement, bool *ret_changed);
     bool (*is_null)(struct statement *statement, int column);
     uint64_t (*column_id)(struct statement *statement, int column); /* of a number; NULL is 0 */
     const void *(*column_bytes)(struct statement *statement, int column,
@@ -100,6 +100,9 @@ struct db_meanwhile {
 struct db {
     const struct db_driver *driver;
     struct db_meanwhile meanwhile; /* for what is run now */
+    /* In a transaction: what only writes, and nothing that writes and returns rows is run, may say OK when it is sent. A later call gives its error, the commit
+     * at the latest. */
+    bool defers;
     bool in_cluster;      /* its server is one of several that commit together, and may be wrong about what became of a transaction */
     uint64_t connections; /* how often a server was connected to: when it changes, that may be another, or have forgotten something */
 };

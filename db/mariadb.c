@@ -1,6 +1,8 @@
 /* The MariaDB driver. Owns connections and their prepared statements; knows no table.
  *
  * Results are fetched whole, because a connection can have only one that is not. An array write is one round trip (bulk execution), however many rows it has.
+ * Where the caller allows it (`defers`), what only writes is sent without waiting, and the answers are read together: by whatever has to know, and before a commit
+ * is sent, which would keep the rest of a transaction that the server has begun anew after a deadlock.
  *
  * A connection that was lost is opened again by the next begin(), or by the next statement outside a transaction, and its statements are prepared anew. What
  * was open in it is over, and the caller was told by an error. An error that ends a transaction, or may have, stays with it until the rollback: a
@@ -40,6 +42,8 @@
 #define PASSWORD_BYTES 1024           /* in a file */
 #define COLUMN_BYTES 256              /* room for a value at first, */
 #define COLUMN_KEPT_BYTES (64 * 1024) /* and what a statement keeps of it at most when it is finished */
+#define NOT_ANSWERED (~0ULL)          /* rows that a statement has changed, before its answer has been read */
+#define DUE_MAX 64                    /* a server whose answers nobody reads ends to read, too: a socket holds some 250 */
 #define BULK_ROWS 16384
 #define BULK_BYTES (2 * LIMIT_BATCH_BYTES)   /* of one execution, unless a single row is larger */
 #define CELL_BYTES 16                        /* what a value costs on the wire beside its bytes, at most */
@@ -61,6 +65,7 @@ struct mariadb_db {
     bool holds_open; /* autocommit is off: whatever comes begins a transaction */
     bool in_transaction;
     enum err broken; /* in a transaction: the error after which only a rollback makes sense */
+    unsigned due;    /* answers to what was sent that are not read yet */
     char problem[512];
 };
 
@@ -176,6 +181,40 @@ static enum err statement_error(struct statement *statement) {
 
 static const char *mariadb_problem(struct db *base) { return ((struct mariadb_db *)base)->problem; }
 
+/* ---- Answers ---- */
+
+static bool has_answer(struct mariadb_db *db) {
+    struct pollfd answer = { .fd = mysql_get_socket(db->handle), .events = POLLIN };
+    return poll(&answer, 1, 0) != 0;
+}
+
+static enum err read_answer(struct mariadb_db *db) {
+    const struct db_meanwhile *meanwhile = &db->base.meanwhile;
+    if (db_is_busy_meanwhile(&db->base))
+        while (!has_answer(db) && meanwhile->work(meanwhile->context))
+            ;
+    db->due--;
+    if (mysql_read_query_result(db->handle) != 0)
+        return connection_error(db);
+    if (mysql_field_count(db->handle) == 0)
+        return OK;
+    db->lost = true;
+    return fail(db, ERR_INTERNAL, "rows that nobody waits for");
+}
+
+/* Reads the answers to all that was sent. The first error is the transaction's, because the caller may have gone on; what was sent behind it is undone, too. */
+static enum err collect(struct mariadb_db *db) {
+    enum err err = OK;
+    while (err == OK && db->due > 0)
+        err = read_answer(db);
+    for (; db->due > 0 && !db->lost; db->due--)
+        if (mysql_read_query_result(db->handle) != 0)
+            db->lost = error_of(mysql_errno(db->handle)) == ERR_DATABASE_UNAVAILABLE;
+    if (err != OK && db->in_transaction)
+        db->broken = err;
+    return err;
+}
+
 /* ---- Connections ---- */
 
 static void forget_prepared(struct statement *statement) {
@@ -195,6 +234,7 @@ static void disconnect(struct mariadb_db *db) {
         forget_prepared(statement);
     db->lost = false;
     db->holds_open = false;
+    db->due = 0;
 }
 
 static enum err run_text(struct mariadb_db *db, const char *sql) { return mysql_query(db->handle, sql) == 0 ? OK : connection_error(db); }
@@ -237,8 +277,6 @@ static void set_options(struct mariadb_db *db) {
     unsigned connect_timeout = has_choice(db) ? CONNECT_ONE_TIMEOUT_S : CONNECT_TIMEOUT_S, answer_timeout = ANSWER_TIMEOUT_S, off = 0;
     unsigned protocol = db->url->socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP; /* otherwise "localhost" is a socket */
     my_bool on = 1;
-    if (db->mode == DB_WRITER)
-        mysql_options(db->handle, MYSQL_OPT_NONBLOCK, NULL); /* for execute_meanwhile() */
     mysql_optionsv(db->handle, MYSQL_OPT_CONNECT_TIMEOUT, &connect_timeout);
     mysql_optionsv(db->handle, MYSQL_OPT_READ_TIMEOUT, &answer_timeout);
     mysql_optionsv(db->handle, MYSQL_OPT_WRITE_TIMEOUT, &answer_timeout);
@@ -504,20 +542,11 @@ static enum err mariadb_begin(struct db *base) {
     return err;
 }
 
-static bool has_answer(struct mariadb_db *db) {
-    struct pollfd answer = { .fd = mysql_get_socket(db->handle), .events = POLLIN };
-    return poll(&answer, 1, 0) != 0;
-}
-
 static enum err run_commit(struct mariadb_db *db) {
-    const struct db_meanwhile *meanwhile = &db->base.meanwhile;
-    if (!db_is_busy_meanwhile(&db->base))
-        return run_text(db, "COMMIT");
     if (mysql_send_query(db->handle, "COMMIT", strlen("COMMIT")) != 0)
         return connection_error(db);
-    while (!has_answer(db) && meanwhile->work(meanwhile->context))
-        ;
-    return mysql_read_query_result(db->handle) == 0 ? OK : connection_error(db);
+    db->due++;
+    return collect(db);
 }
 
 /* Only of a deadlock (in a cluster: of a write set that lost) is it certain that nothing was kept. What a reader commits is nothing. */
@@ -532,9 +561,10 @@ static enum err mariadb_commit(struct db *base) {
     struct mariadb_db *db = (struct mariadb_db *)base;
     if (!db->in_transaction)
         return fail(db, ERR_INTERNAL, "a commit without a transaction");
-    if (db->broken != OK)
-        return db->broken;
-    enum err err = run_commit(db);
+    enum err err = db->broken == OK ? collect(db) : db->broken;
+    if (err != OK)
+        return err;
+    err = run_commit(db);
     db->in_transaction = false;
     return commit_error(db, err);
 }
@@ -543,6 +573,7 @@ static void mariadb_rollback(struct db *base) {
     struct mariadb_db *db = (struct mariadb_db *)base;
     if (!db->in_transaction)
         return;
+    (void)collect(db);
     db->in_transaction = false;
     if (!db->lost)
         (void)run_text(db, "ROLLBACK");
@@ -645,12 +676,15 @@ static void mariadb_bind_blob(struct statement *statement, int index, const void
 }
 
 static enum err prepare(struct statement *statement) {
+    enum err err = collect(statement->db);
+    if (err != OK)
+        return err;
     statement->handle = mysql_stmt_init(statement->db->handle);
     if (!statement->handle)
         return fail(statement->db, ERR_NO_MEMORY, "out of memory");
     if (mysql_stmt_prepare(statement->handle, statement->sql.text, statement->sql.size) == 0)
         return OK;
-    enum err err = statement_error(statement);
+    err = statement_error(statement);
     forget_prepared(statement);
     return err;
 }
@@ -687,32 +721,30 @@ static void bind_values(struct statement *statement, MYSQL_BIND *binds) {
     }
 }
 
-/* Until what the library waits for is there. Returns that, or MYSQL_WAIT_TIMEOUT. */
-static int wait_for_socket(struct mariadb_db *db, int events) {
-    struct pollfd socket = { .fd = mysql_get_socket(db->handle),
-                             .events = (short)((events & MYSQL_WAIT_READ ? POLLIN : 0) | (events & MYSQL_WAIT_WRITE ? POLLOUT : 0)) };
-    int timeout_ms = events & MYSQL_WAIT_TIMEOUT ? (int)mysql_get_timeout_value_ms(db->handle) : -1;
-    int ready = poll(&socket, 1, timeout_ms);
-    return ready == 0 ? MYSQL_WAIT_TIMEOUT : events & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
+/* A connector that does not know the option reads the answer at once. */
+static enum err send_bound(struct statement *statement) {
+    struct mariadb_db *db = statement->db;
+    my_bool on = 1, off = 0;
+    mysql_optionsv(db->handle, MARIADB_OPT_SKIP_READ_RESPONSE, &on);
+    bool sent = mysql_stmt_execute(statement->handle) == 0;
+    mysql_optionsv(db->handle, MARIADB_OPT_SKIP_READ_RESPONSE, &off);
+    if (!sent)
+        return statement_error(statement);
+    if (mysql_affected_rows(db->handle) == NOT_ANSWERED)
+        db->due++;
+    return OK;
 }
 
-/* The server has the statement before anything else is done. */
-static bool execute_meanwhile(struct statement *statement, const struct db_meanwhile *meanwhile) {
-    struct mariadb_db *db = statement->db;
-    int failed, events = mysql_stmt_execute_start(&failed, statement->handle);
-    while (events) {
-        while (!(events & MYSQL_WAIT_WRITE) && !has_answer(db) && meanwhile->work(meanwhile->context))
-            ;
-        events = mysql_stmt_execute_cont(&failed, statement->handle, wait_for_socket(db, events));
-    }
-    return failed == 0;
+static enum err execute_now(struct statement *statement) {
+    enum err err = collect(statement->db);
+    return err == OK && mysql_stmt_execute(statement->handle) != 0 ? statement_error(statement) : err;
 }
 
-static bool execute_now(struct statement *statement) {
+/* A server of a cluster is asked after each array write whether the transaction still is there (check_transaction). */
+static enum err execute_later(struct statement *statement) {
     struct mariadb_db *db = statement->db;
-    if (db_is_busy_meanwhile(&db->base))
-        return execute_meanwhile(statement, &db->base.meanwhile);
-    return mysql_stmt_execute(statement->handle) == 0;
+    enum err err = send_bound(statement);
+    return err == OK && (db->base.in_cluster || db->due >= DUE_MAX) ? collect(db) : err;
 }
 
 /* `rows` 0: one plain execution; otherwise a bulk of so many. */
@@ -720,7 +752,9 @@ static enum err execute_bound(struct statement *statement, MYSQL_BIND *binds, un
     mysql_stmt_attr_set(statement->handle, STMT_ATTR_ARRAY_SIZE, &rows);
     if (statement->sql.position_count > 0 && mysql_stmt_bind_param(statement->handle, binds) != 0)
         return statement_error(statement);
-    return execute_now(statement) ? OK : statement_error(statement);
+    const struct mariadb_db *db = statement->db;
+    bool later = db->base.defers && db->in_transaction && mysql_stmt_field_count(statement->handle) == 0;
+    return later ? execute_later(statement) : execute_now(statement);
 }
 
 /* ---- Rows ---- */
@@ -793,7 +827,11 @@ static enum err try_run(struct statement *statement) {
     return err;
 }
 
-static bool mariadb_has_changed(struct statement *statement) { return mysql_stmt_affected_rows(statement->handle) > 0; }
+static enum err mariadb_has_changed(struct statement *statement, bool *ret_changed) {
+    enum err err = collect(statement->db);
+    *ret_changed = err == OK && mysql_affected_rows(statement->db->handle) > 0;
+    return err;
+}
 
 static enum err try_begin_by(struct statement *first, bool *ret_changed) {
     struct mariadb_db *db = first->db;
@@ -806,8 +844,8 @@ static enum err try_begin_by(struct statement *first, bool *ret_changed) {
     db->broken = OK;
     err = try_run(first);
     if (err == OK)
-        *ret_changed = mariadb_has_changed(first);
-    else
+        err = mariadb_has_changed(first, ret_changed);
+    if (err != OK)
         mariadb_rollback(&db->base);
     return err;
 }
@@ -961,7 +999,7 @@ static enum err bulk_send(struct bulk *bulk, struct statement *statement) {
         return OK;
     bind_bulk(bulk, statement, binds);
     enum err err = execute_bound(statement, binds, (unsigned)bulk->count);
-    if (err == OK)
+    if (err == OK && statement->db->due == 0)
         err = check_transaction(statement->db);
     bulk->count = 0;
     bulk->bytes = 0;

@@ -153,7 +153,7 @@ enum err head_write(struct store *store, uint64_t last_id, const uint8_t tag[COM
     struct statement *statement = bind_head(store, last_id, tag);
     err = store->db->driver->step(statement, &row);
     if (err == OK)
-        changed = store->db->driver->has_changed(statement);
+        err = store->db->driver->has_changed(statement, &changed);
     store->db->driver->finish(statement);
     store->has_own_row = store->has_own_row && changed; /* or another has forgotten it as one of a writer that is long gone */
     return err == OK && !changed ? ERR_DATABASE_BUSY : err;

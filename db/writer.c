@@ -260,7 +260,9 @@ static enum err run_in_transaction(struct store *store, struct batch *batch) {
         return err;
     if (batch->next && batch->slots[0].command->type != COMMAND_SWEEP)
         store->db->meanwhile = (struct db_meanwhile){ is_worth_while, decide_some, &ahead };
+    store->db->defers = true;
     err = write_and_commit(store, batch);
+    store->db->defers = false;
     store->db->meanwhile = (struct db_meanwhile){ .wanted = NULL };
     return err;
 }

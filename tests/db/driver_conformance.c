@@ -809,6 +809,131 @@ static void a_transaction_may_begin_by_its_first_statement(void **state) {
     assert_int_equal(number(fixture->reader, &count_items, 0), 2);
 }
 
+/* ---- Deferred ---- */
+
+static void bind_number(struct statement *statement, const void *rows, size_t index) {
+    const struct db *db = rows;
+    db->driver->bind_id(statement, 1, index + 1);
+    db->driver->bind_id(statement, 2, 7);
+}
+
+static void begin_deferred(struct db *db) {
+    begin(db);
+    db->defers = true;
+}
+
+static void end_deferred(struct db *db) {
+    db->defers = false;
+    db->driver->rollback(db);
+}
+
+static void what_is_deferred_is_kept_and_read_in_order(void **state) {
+    struct fixture *fixture = *state;
+    struct db *db = fixture->writer;
+    begin_deferred(db);
+    insert(db, 1, "one");
+    assert_int_equal(try_set(db, 1, 4), OK);
+    assert_int_equal(number(db, &number_of, 1), 4);
+    assert_int_equal(try_set(db, 1, 5), OK);
+    insert(db, 2, "two");
+    commit(db);
+    db->defers = false;
+    assert_int_equal(number(fixture->reader, &number_of, 1), 5);
+    assert_int_equal(number(fixture->reader, &count_items, 0), 2);
+}
+
+/* More than a socket holds, in both directions. */
+static void much_may_be_deferred(void **state) {
+    struct fixture *fixture = *state;
+    struct db *db = fixture->writer;
+    begin_deferred(db);
+    assert_int_equal(db->driver->write_rows(db, &insert_item, db, MANY, bind_many), OK);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(db->driver->write_rows(db, &set_number, db, MANY, bind_number), OK);
+        for (uint64_t id = 1; id < 1000; id++)
+            assert_int_equal(try_set(db, id, id + 1), OK);
+    }
+    commit(db);
+    db->defers = false;
+    assert_int_equal(number(fixture->reader, &number_of, 1), 2);
+    assert_int_equal(number(fixture->reader, &number_of, MANY), 7);
+}
+
+/* By the commit at the latest, whatever followed it. */
+static void a_deferred_error_is_told_and_stays(void **state) {
+    struct fixture *fixture = *state;
+    struct db *db = fixture->writer;
+    insert(db, 1, "one");
+    begin_deferred(db);
+    enum err err = try_insert(db, 1, "other");
+    for (uint64_t id = 2; err == OK && id < 5; id++)
+        err = try_set(db, 1, id);
+    if (err == OK)
+        err = db->driver->commit(db);
+    assert_int_equal(err, ERR_CONFLICT);
+    end_deferred(db);
+    assert_int_equal(number(fixture->reader, &number_of, 1), 0);
+    begin(db);
+    assert_int_equal(try_insert(db, 1, "other"), ERR_CONFLICT); /* at once again */
+    db->driver->rollback(db);
+}
+
+static void a_deferred_array_fails_as_a_whole(void **state) {
+    struct fixture *fixture = *state;
+    struct db *db = fixture->writer;
+    begin_deferred(db);
+    enum err err = db->driver->write_rows(db, &insert_item, db, 10, bind_same);
+    if (err == OK)
+        err = try_set(db, 1, 7);
+    uint64_t found;
+    if (err == OK)
+        err = try_number(db, &number_of, 1, &found);
+    assert_int_equal(err, ERR_CONFLICT);
+    if (is_mariadb) /* who goes on in spite of it keeps nothing */
+        assert_int_equal(db->driver->commit(db), ERR_CONFLICT);
+    end_deferred(db);
+    insert(db, 1, "one");
+    assert_int_equal(number(fixture->reader, &count_items, 0), 1);
+}
+
+static void what_is_deferred_says_what_it_changed(void **state) {
+    struct fixture *fixture = *state;
+    skip_unless_mariadb();
+    struct db *db = fixture->writer;
+    bool row, changed;
+    begin_deferred(db);
+    insert(db, 1, "one");
+    for (uint64_t id = 1; id < 3; id++) {
+        struct statement *statement = db_query(db, &set_number);
+        db->driver->bind_id(statement, 1, id);
+        db->driver->bind_id(statement, 2, 9);
+        assert_int_equal(db->driver->step(statement, &row), OK);
+        assert_int_equal(db->driver->has_changed(statement, &changed), OK);
+        assert_int_equal(changed, id == 1);
+        db->driver->finish(statement);
+    }
+    commit(db);
+    db->defers = false;
+}
+
+/* Nothing was asked to be kept, so that is no doubtful end. */
+static void a_connection_that_was_killed_with_answers_due_keeps_nothing(void **state) {
+    struct fixture *fixture = *state;
+    skip_unless_mariadb();
+    struct db *db = fixture->writer, *killer = open_db(url, DB_WRITER);
+    begin_deferred(db);
+    insert(db, 1, "one");
+    kill_connection(killer, number(db, &connection_id, 0));
+    (void)try_insert(db, 2, "two");
+    (void)try_insert(db, 3, "three");
+    assert_int_equal(db->driver->commit(db), ERR_DATABASE_UNAVAILABLE);
+    end_deferred(db);
+    assert_int_equal(number(db, &count_items, 0), 0);
+    insert(db, 4, "four");
+    assert_int_equal(number(fixture->reader, &count_items, 0), 1);
+    db_close(killer);
+}
+
 static void a_first_statement_that_fails_begins_nothing(void **state) {
     struct fixture *fixture = *state;
     skip_unless_mariadb();
@@ -1101,6 +1226,12 @@ int main(void) {
         TEST(an_idle_connection_that_was_killed_is_opened_again),
         TEST(a_transaction_may_begin_by_its_first_statement),
         TEST(a_first_statement_that_fails_begins_nothing),
+        TEST(what_is_deferred_is_kept_and_read_in_order),
+        TEST(much_may_be_deferred),
+        TEST(a_deferred_error_is_told_and_stays),
+        TEST(a_deferred_array_fails_as_a_whole),
+        TEST(what_is_deferred_says_what_it_changed),
+        TEST(a_connection_that_was_killed_with_answers_due_keeps_nothing),
         TEST(a_connection_that_was_killed_begins_anew),
         TEST(a_transaction_whose_connection_was_killed_is_over),
         TEST(a_statement_whose_connection_is_killed_fails),
