@@ -54,7 +54,8 @@ struct store {
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     struct command *first, *last;
-    size_t queued, queued_bytes;
+    _Atomic size_t queued; /* the writer looks at it without the mutex, too */
+    size_t queued_bytes;
     bool started, stopping;
     pthread_t thread;
     struct follow *follow;      /* where others write, too; else NULL */
@@ -88,6 +89,7 @@ struct store {
     int64_t commits_ms[LIMIT_QUIET_COMMITS]; /* the writer's, too: when the last ones were, but for the cleanup's; monotonic */
     uint64_t commit_count;
     int64_t commit_wait_us; /* the writer's, too: a moving average of how long a commit waits */
+    bool comes_alone;       /* the writer's, too: the last batch was of one command, which came soon after the one before */
 
     /* For all to look at. */
     _Atomic uint64_t head, floor;

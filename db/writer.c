@@ -3,6 +3,7 @@
  * No savepoints: any database error rolls the whole batch back. If it may have been one command's fault, each is then run in a batch of its own; if
  * another writer was in the way, the batch is run again; otherwise all are refused. Nothing is answered and nothing goes to the streams before
  * the commit is on disk. Everything here runs on the writer's thread. */
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,7 @@
 #define QUICK_BATCH_COMMANDS 128 /* a batch has no more of them: the next ones are decided meanwhile */
 #define COMMIT_SHARE 8           /* of the last wait, in that average: one in so many */
 #define RETRY_PAUSE_MS 20        /* at most, before a batch is run again */
+#define LOOK_OUT_US 200          /* in which the next command is looked out for, where they come one after the other */
 #define QUIET_MS 1000            /* with fewer than LIMIT_QUIET_COMMITS in it, nobody is kept waiting */
 #define RESIDUE_PART 4           /* of the time in which the cleanup keeps its promise: so long the log may go without being truncated */
 #define SETTLE_PAUSE_MS 100      /* at most, before the database is asked again */
@@ -131,6 +133,15 @@ static void fill(struct store *store, struct batch *batch) {
         add_marks(store, batch, store->stopping ? INT64_MAX : clock_monotonic_ms());
 }
 
+/* Whoever posts alone, one after the other, comes back sooner than this thread would be asleep and awake again. Without the mutex, which whoever submits would
+ * wait for. */
+static void look_out(struct store *store, int64_t until_us) {
+    pthread_mutex_unlock(&store->mutex);
+    while (atomic_load(&store->queued) == 0 && clock_monotonic_us() < until_us)
+        sched_yield();
+    pthread_mutex_lock(&store->mutex);
+}
+
 /* For a command, for marks that are due, or the end; while the database fails, no longer than to the next trial. Under the mutex. */
 static void wait_for_work(struct store *store) {
     int64_t trial_ms = clock_monotonic_ms() + LIMIT_TRIAL_PAUSE_MS;
@@ -150,9 +161,13 @@ static void wait_for_work(struct store *store) {
 /* Adds what waits to what was taken ahead, if anything was. False when the store stops and nothing is left to do. The batch is empty when it is time for a trial. */
 static bool take_batch(struct store *store, struct batch *batch) {
     pthread_mutex_lock(&store->mutex);
+    int64_t soon_us = clock_monotonic_us() + LOOK_OUT_US;
+    if (batch->count == 0 && store->comes_alone)
+        look_out(store, soon_us);
     if (batch->count == 0)
         wait_for_work(store);
     fill(store, batch);
+    store->comes_alone = batch->count == 1 && clock_monotonic_us() < soon_us;
     bool goes_on = batch->count > 0 || !store->stopping;
     pthread_mutex_unlock(&store->mutex);
     return goes_on;
