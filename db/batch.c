@@ -27,7 +27,7 @@ static void set_time(struct batch *batch, int64_t last_ms) {
     batch->state.now_ms = now_ms > last_ms ? now_ms : last_ms;
 }
 
-/* While a batch is being committed its rows point into the cache. */
+/* While a batch is being written its rows point into the cache. */
 void batch_start(struct batch *batch, struct store *store, const struct batch *before) {
     if (!before)
         cache_trim(&store->cache);

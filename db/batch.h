@@ -27,7 +27,7 @@ struct batch {
     uint8_t tag[COMMIT_TAG_SIZE]; /* of its commit, where others write, too */
     bool early;                   /* the fault ack_before_commit: answers have left */
     bool truncate;                /* a cleanup ends with this: what was deleted shall leave the write-ahead log, too */
-    struct batch *next;           /* may be decided ahead while this one is being committed; NULL: none may */
+    struct batch *next;           /* may be decided ahead while this one is being written; NULL: none may */
 };
 
 /* With an empty state; what its commands led to before is forgotten. `before`: its commit is under way; NULL: none is. */

@@ -60,7 +60,7 @@ struct db_driver {
     /* The same by the transaction's first statement, which saves a round trip. It returns no rows, and has run once this returns OK: `*ret_changed` says whether
      * it changed any. Otherwise there is no transaction. For writers of a shared database; elsewhere NULL. */
     enum err (*begin_by)(struct statement *first, bool *ret_changed);
-    /* The transaction is over, whatever this returns, but for an error of an earlier statement, which is returned again: then roll back.
+    /* The transaction is over, whatever this returns, but for an error of an earlier statement, told before or deferred: then roll back.
      * ERR_DATABASE_UNKNOWN: the answer to the commit got lost. Only who knows what was written can tell what became of it: the writer (db/writer.c), before
      * it answers anybody, takes the head of the log in a new transaction and looks for the commit's tag. */
     enum err (*commit)(struct db *db);
@@ -90,7 +90,7 @@ struct db_driver {
     enum err (*checkpoint)(struct db *db, enum db_checkpoint when);
 };
 
-/* What the writer's thread does while a commit waits for the disk, or a statement for the network. Neither may use the connection. */
+/* What the writer's thread does while a commit waits for the disk or the network, or what was deferred for its answers. Neither may use the connection. */
 struct db_meanwhile {
     bool (*wanted)(void *context); /* whether there is enough to do; NULL: there is nothing */
     bool (*work)(void *context);   /* does a part of it. False: nothing is left to do */
@@ -100,8 +100,8 @@ struct db_meanwhile {
 struct db {
     const struct db_driver *driver;
     struct db_meanwhile meanwhile; /* for what is run now */
-    /* In a transaction: what only writes, and nothing that writes and returns rows is run, may say OK when it is sent. A later call gives its error, the commit
-     * at the latest. */
+    /* In a transaction by begin_by(): what returns no rows may say OK when it is only sent; nothing is run then that writes and returns rows. A later call gives
+     * its error, the commit at the latest; then roll back. */
     bool defers;
     bool in_cluster;      /* its server is one of several that commit together, and may be wrong about what became of a transaction */
     uint64_t connections; /* how often a server was connected to: when it changes, that may be another, or have forgotten something */

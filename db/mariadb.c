@@ -43,7 +43,8 @@
 #define COLUMN_BYTES 256              /* room for a value at first, */
 #define COLUMN_KEPT_BYTES (64 * 1024) /* and what a statement keeps of it at most when it is finished */
 #define NOT_ANSWERED (~0ULL)          /* rows that a statement has changed, before its answer has been read */
-#define DUE_MAX 64                    /* a server whose answers nobody reads ends to read, too: a socket holds some 250 */
+#define DUE_MAX 16                    /* answers. A server whose answers nobody reads stops reading, too: a Unix socket holds some 250; */
+#define DUE_BYTES (96 * 1024) /* and what it does not read while a statement takes its time must not look as if its machine were gone */
 #define BULK_ROWS 16384
 #define BULK_BYTES (2 * LIMIT_BATCH_BYTES)   /* of one execution, unless a single row is larger */
 #define CELL_BYTES 16                        /* what a value costs on the wire beside its bytes, at most */
@@ -64,8 +65,9 @@ struct mariadb_db {
     bool lost;       /* the connection is of no use any more */
     bool holds_open; /* autocommit is off: whatever comes begins a transaction */
     bool in_transaction;
-    enum err broken; /* in a transaction: the error after which only a rollback makes sense */
-    unsigned due;    /* answers to what was sent that are not read yet */
+    enum err broken;  /* in a transaction: the error after which only a rollback makes sense */
+    unsigned due;     /* answers to what was sent that are not read yet, */
+    size_t due_bytes; /* and how much that was */
     char problem[512];
 };
 
@@ -163,11 +165,13 @@ static enum err fail(struct mariadb_db *db, enum err err, const char *problem) {
     return err;
 }
 
+/* After these nobody knows what the server knows of the connection. */
+static bool loses_connection(enum err err) { return err == ERR_DATABASE_UNAVAILABLE || err == ERR_NO_MEMORY; }
+
 static enum err note_error(struct mariadb_db *db, unsigned code, const char *text) {
     enum err err = error_of(code);
     snprintf(db->problem, sizeof db->problem, "%u: %s", code, text);
-    /* After these nobody knows what the server knows of the connection. */
-    db->lost = db->lost || err == ERR_DATABASE_UNAVAILABLE || err == ERR_NO_MEMORY;
+    db->lost = db->lost || loses_connection(err);
     if (db->in_transaction && (db->lost || err == ERR_DATABASE_BUSY))
         db->broken = err;
     return err;
@@ -188,11 +192,15 @@ static bool has_answer(struct mariadb_db *db) {
     return poll(&answer, 1, 0) != 0;
 }
 
-static enum err read_answer(struct mariadb_db *db) {
+/* For the first only: the connector may have read the next ones with it, which the socket does not show. */
+static void work_until_answer(struct mariadb_db *db) {
     const struct db_meanwhile *meanwhile = &db->base.meanwhile;
     if (db_is_busy_meanwhile(&db->base))
         while (!has_answer(db) && meanwhile->work(meanwhile->context))
             ;
+}
+
+static enum err read_answer(struct mariadb_db *db) {
     db->due--;
     if (mysql_read_query_result(db->handle) != 0)
         return connection_error(db);
@@ -202,14 +210,18 @@ static enum err read_answer(struct mariadb_db *db) {
     return fail(db, ERR_INTERNAL, "rows that nobody waits for");
 }
 
-/* Reads the answers to all that was sent. The first error is the transaction's, because the caller may have gone on; what was sent behind it is undone, too. */
+/* Reads the answers to all that was sent. The first error is the transaction's, because the caller may have gone on. What was sent behind it is run, too, by
+ * then perhaps in a transaction of its own, and undone with the rollback. */
 static enum err collect(struct mariadb_db *db) {
     enum err err = OK;
+    if (db->due > 0)
+        work_until_answer(db);
     while (err == OK && db->due > 0)
         err = read_answer(db);
     for (; db->due > 0 && !db->lost; db->due--)
         if (mysql_read_query_result(db->handle) != 0)
-            db->lost = error_of(mysql_errno(db->handle)) == ERR_DATABASE_UNAVAILABLE;
+            db->lost = loses_connection(error_of(mysql_errno(db->handle)));
+    db->due_bytes = 0;
     if (err != OK && db->in_transaction)
         db->broken = err;
     return err;
@@ -573,11 +585,12 @@ static void mariadb_rollback(struct db *base) {
     struct mariadb_db *db = (struct mariadb_db *)base;
     if (!db->in_transaction)
         return;
-    (void)collect(db);
+    if (!db->lost)
+        (void)collect(db);
     db->in_transaction = false;
     if (!db->lost)
         (void)run_text(db, "ROLLBACK");
-    if (db->lost) /* at once: the server gives its locks back when it sees the end of the connection */
+    if (db->lost) /* at once: the server gives its locks back when it sees the end of the connection, behind what was sent */
         disconnect(db);
 }
 
@@ -595,6 +608,8 @@ static enum err drain(struct mariadb_db *db) {
 static enum err mariadb_execute(struct db *base, const char *sql) {
     struct mariadb_db *db = (struct mariadb_db *)base;
     enum err err = ensure_connected(db);
+    if (err == OK)
+        err = collect(db);
     if (err == OK && mysql_set_server_option(db->handle, MYSQL_OPTION_MULTI_STATEMENTS_ON) != 0)
         err = connection_error(db);
     if (err != OK)
@@ -721,6 +736,14 @@ static void bind_values(struct statement *statement, MYSQL_BIND *binds) {
     }
 }
 
+/* What the bound values take on the wire, repeated ones as often as they are sent. */
+static size_t bytes_of_row(const struct statement *statement) {
+    size_t bytes = 0;
+    for (unsigned i = 0; i < statement->sql.position_count; i++)
+        bytes += statement->values[statement->sql.parameters[i]].size + CELL_BYTES;
+    return bytes;
+}
+
 /* A connector that does not know the option reads the answer at once. */
 static enum err send_bound(struct statement *statement) {
     struct mariadb_db *db = statement->db;
@@ -737,24 +760,35 @@ static enum err send_bound(struct statement *statement) {
 
 static enum err execute_now(struct statement *statement) {
     enum err err = collect(statement->db);
-    return err == OK && mysql_stmt_execute(statement->handle) != 0 ? statement_error(statement) : err;
+    if (err != OK)
+        return err;
+    return mysql_stmt_execute(statement->handle) == 0 ? OK : statement_error(statement);
 }
 
 /* A server of a cluster is asked after each array write whether the transaction still is there (check_transaction). */
-static enum err execute_later(struct statement *statement) {
+static enum err execute_later(struct statement *statement, size_t bytes) {
     struct mariadb_db *db = statement->db;
-    enum err err = send_bound(statement);
-    return err == OK && (db->base.in_cluster || db->due >= DUE_MAX) ? collect(db) : err;
+    enum err err = db->due > 0 && db->due_bytes + bytes > DUE_BYTES ? collect(db) : OK;
+    if (err == OK)
+        err = send_bound(statement);
+    db->due_bytes += bytes;
+    if (err == OK && (db->base.in_cluster || db->due >= DUE_MAX))
+        err = collect(db);
+    return err;
 }
 
-/* `rows` 0: one plain execution; otherwise a bulk of so many. */
-static enum err execute_bound(struct statement *statement, MYSQL_BIND *binds, unsigned rows) {
+/* Not in a transaction that started with autocommit on: once the server has ended that, what follows is kept. */
+static bool may_defer(const struct statement *statement) {
+    const struct mariadb_db *db = statement->db;
+    return db->base.defers && db->in_transaction && db->holds_open && mysql_stmt_field_count(statement->handle) == 0;
+}
+
+/* `rows` 0: one plain execution; otherwise a bulk of so many. `bytes`: of the values. */
+static enum err execute_bound(struct statement *statement, MYSQL_BIND *binds, unsigned rows, size_t bytes) {
     mysql_stmt_attr_set(statement->handle, STMT_ATTR_ARRAY_SIZE, &rows);
     if (statement->sql.position_count > 0 && mysql_stmt_bind_param(statement->handle, binds) != 0)
         return statement_error(statement);
-    const struct mariadb_db *db = statement->db;
-    bool later = db->base.defers && db->in_transaction && mysql_stmt_field_count(statement->handle) == 0;
-    return later ? execute_later(statement) : execute_now(statement);
+    return may_defer(statement) ? execute_later(statement, bytes) : execute_now(statement);
 }
 
 /* ---- Rows ---- */
@@ -818,7 +852,7 @@ static enum err try_run(struct statement *statement) {
     if (err != OK)
         return err;
     bind_values(statement, binds);
-    err = execute_bound(statement, binds, 0);
+    err = execute_bound(statement, binds, 0, bytes_of_row(statement));
     statement->run = RUN_IS_OVER;
     if (err != OK || mysql_stmt_field_count(statement->handle) == 0)
         return err;
@@ -938,14 +972,6 @@ static void bulk_release(struct bulk *bulk) {
     free(bulk->indicators);
 }
 
-/* What the bound values take on the wire, repeated ones as often as they are sent. */
-static size_t bytes_of_row(const struct statement *statement) {
-    size_t bytes = 0;
-    for (unsigned i = 0; i < statement->sql.position_count; i++)
-        bytes += statement->values[statement->sql.parameters[i]].size + CELL_BYTES;
-    return bytes;
-}
-
 static enum err bulk_put(struct bulk *bulk, const struct statement *statement) {
     for (unsigned i = 0; i < statement->sql.parameter_count; i++) {
         const struct value *value = &statement->values[i];
@@ -998,7 +1024,7 @@ static enum err bulk_send(struct bulk *bulk, struct statement *statement) {
     if (bulk->count == 0)
         return OK;
     bind_bulk(bulk, statement, binds);
-    enum err err = execute_bound(statement, binds, (unsigned)bulk->count);
+    enum err err = execute_bound(statement, binds, (unsigned)bulk->count, bulk->bytes);
     if (err == OK && statement->db->due == 0)
         err = check_transaction(statement->db);
     bulk->count = 0;

@@ -158,7 +158,7 @@ static const char *copy_text(struct state *state, const char *text) {
     return copy;
 }
 
-/* Of the batch that is being committed: what cache_keep() will make of it. The cache's texts may be others by then. */
+/* Of the batch that is being written: what cache_keep() will make of it. The cache's texts may be others by then. */
 static bool copy_chat(struct state *state, const struct chat_entry *from, struct chat_entry *entry) {
     if (!from->found || from->chat.deleted_ms)
         return false;

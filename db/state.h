@@ -321,7 +321,7 @@ struct state {
     const struct cache *cache; /* what earlier batches knew */
     struct keys *keys;         /* likewise; the batch only makes room there */
     struct owner_index *owner_index;
-    const struct state *before; /* of the batch that is being committed, which is in neither of them yet; NULL: none is */
+    const struct state *before; /* of the batch that is being written, which is in neither of them yet; NULL: none is */
     struct id_generator *ids;   /* NULL: none can be made now */
     int64_t now_ms;             /* never before the last event's time */
     uint64_t last_id;           /* of the log, the batch's events included */

@@ -50,7 +50,7 @@ struct store {
         void *context;
     } due_listener;
 
-    /* The queue; all under `mutex`. */
+    /* The queue; under `mutex`, but for what is said otherwise. */
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     struct command *first, *last;

@@ -21,7 +21,7 @@
 
 #define ACK_BEFORE_COMMIT_MS 30  /* how long the fault leaves between answer and commit */
 #define AHEAD_MIN 16             /* commands that wait, before it is worth while to begin with them ahead of their turn */
-#define AHEAD_PART 8             /* of them, between two looks at whether the commit is done */
+#define AHEAD_PART 8             /* of them, between two looks at whether what is waited for is there */
 #define QUICK_COMMIT_US 1500     /* where commits wait for less than that, on average, */
 #define QUICK_BATCH_COMMANDS 128 /* a batch has no more of them: the next ones are decided meanwhile */
 #define COMMIT_SHARE 8           /* of the last wait, in that average: one in so many */
@@ -197,7 +197,7 @@ struct ahead {
     bool begun, ended;
 };
 
-/* Whether memory is as the batch before leaves it, and stays so until the next one's turn. */
+/* Whether memory is as the batch before leaves it, and stays so until the next one's turn. Nothing more is taken for a batch that was begun in vain. */
 static bool knows_enough(const struct ahead *ahead) {
     const struct store *store = ahead->store;
     return ahead->batch->count == 0 && !cache_is_full(&store->cache) && store->keys.whole && !store->keys.doubted && store_healthy(store);

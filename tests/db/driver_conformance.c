@@ -817,8 +817,14 @@ static void bind_number(struct statement *statement, const void *rows, size_t in
     db->driver->bind_id(statement, 2, 7);
 }
 
+static void bind_later_number(struct statement *statement, const void *rows, size_t index) { bind_number(statement, rows, index + 50); }
+
 static void begin_deferred(struct db *db) {
-    begin(db);
+    bool changed;
+    if (is_mariadb)
+        assert_int_equal(try_begin_by_set(db, MANY + 1, 0, &changed), OK);
+    else
+        begin(db);
     db->defers = true;
 }
 
@@ -842,7 +848,7 @@ static void what_is_deferred_is_kept_and_read_in_order(void **state) {
     assert_int_equal(number(fixture->reader, &count_items, 0), 2);
 }
 
-/* More than a socket holds, in both directions. */
+/* More than a socket holds, of which nothing is read while the first array is written. */
 static void much_may_be_deferred(void **state) {
     struct fixture *fixture = *state;
     struct db *db = fixture->writer;
@@ -914,6 +920,30 @@ static void what_is_deferred_says_what_it_changed(void **state) {
     }
     commit(db);
     db->defers = false;
+}
+
+/* The server ends the transaction of the one that has written less, and runs what that one has sent behind the statement in another, which must be undone. */
+static void of_two_that_wait_for_each_other_nothing_deferred_is_kept(void **state) {
+    struct fixture *fixture = *state;
+    skip_unless_mariadb();
+    struct db *db = fixture->writer, *other = open_db(url, DB_WRITER);
+    insert_many(db, 100);
+    begin_deferred(db);
+    assert_int_equal(try_set(db, 1, 7), OK);
+    assert_int_equal(number(db, &number_of, 1), 7);
+    begin(other);
+    assert_int_equal(other->driver->write_rows(other, &set_number, other, 50, bind_later_number), OK);
+    assert_int_equal(try_set(db, 100, 8), OK); /* waits for the other */
+    insert(db, 201, "first");
+    insert(db, 202, "second");
+    assert_int_equal(try_set(other, 1, 9), OK); /* and it for this one */
+    assert_int_equal(db->driver->commit(db), ERR_DATABASE_BUSY);
+    end_deferred(db);
+    commit(other);
+    assert_int_equal(number(fixture->reader, &count_items, 0), 100);
+    assert_int_equal(number(fixture->reader, &number_of, 1), 9);
+    assert_int_equal(number(fixture->reader, &number_of, 100), 7);
+    db_close(other);
 }
 
 /* Nothing was asked to be kept, so that is no doubtful end. */
@@ -1231,6 +1261,7 @@ int main(void) {
         TEST(a_deferred_error_is_told_and_stays),
         TEST(a_deferred_array_fails_as_a_whole),
         TEST(what_is_deferred_says_what_it_changed),
+        TEST(of_two_that_wait_for_each_other_nothing_deferred_is_kept),
         TEST(a_connection_that_was_killed_with_answers_due_keeps_nothing),
         TEST(a_connection_that_was_killed_begins_anew),
         TEST(a_transaction_whose_connection_was_killed_is_over),
