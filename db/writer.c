@@ -26,7 +26,8 @@
 #define QUICK_BATCH_COMMANDS 128 /* a batch has no more of them: the next ones are decided meanwhile */
 #define COMMIT_SHARE 8           /* of the last wait, in that average: one in so many */
 #define RETRY_PAUSE_MS 20        /* at most, before a batch is run again */
-#define LOOK_OUT_US 200          /* in which the next command is looked out for, where they come one after the other */
+#define LOOK_OUT_US 200          /* in which the next command is looked out for, where they come one after the other, */
+#define LOOK_OUT_TURNS 1000      /* in so many looks at most: a clock may stand still */
 #define QUIET_MS 1000            /* with fewer than LIMIT_QUIET_COMMITS in it, nobody is kept waiting */
 #define RESIDUE_PART 4           /* of the time in which the cleanup keeps its promise: so long the log may go without being truncated */
 #define SETTLE_PAUSE_MS 100      /* at most, before the database is asked again */
@@ -137,7 +138,7 @@ static void fill(struct store *store, struct batch *batch) {
  * wait for. */
 static void look_out(struct store *store, int64_t until_us) {
     pthread_mutex_unlock(&store->mutex);
-    while (atomic_load(&store->queued) == 0 && clock_monotonic_us() < until_us)
+    for (int turn = 0; turn < LOOK_OUT_TURNS && atomic_load(&store->queued) == 0 && clock_monotonic_us() < until_us; turn++)
         sched_yield();
     pthread_mutex_lock(&store->mutex);
 }
