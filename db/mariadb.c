@@ -247,6 +247,7 @@ static void disconnect(struct mariadb_db *db) {
     db->lost = false;
     db->holds_open = false;
     db->due = 0;
+    db->due_bytes = 0;
 }
 
 static enum err run_text(struct mariadb_db *db, const char *sql) { return mysql_query(db->handle, sql) == 0 ? OK : connection_error(db); }

@@ -926,7 +926,10 @@ static void what_is_deferred_says_what_it_changed(void **state) {
 static void of_two_that_wait_for_each_other_nothing_deferred_is_kept(void **state) {
     struct fixture *fixture = *state;
     skip_unless_mariadb();
-    struct db *db = fixture->writer, *other = open_db(url, DB_WRITER);
+    struct db *db = fixture->writer;
+    if (db->in_cluster) /* where each answer is waited for */
+        skip();
+    struct db *other = open_db(url, DB_WRITER);
     insert_many(db, 100);
     begin_deferred(db);
     assert_int_equal(try_set(db, 1, 7), OK);

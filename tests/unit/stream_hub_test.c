@@ -348,6 +348,7 @@ static void what_one_has_deleted_for_oneself_is_not_replayed(void **state) {
     uint64_t anna = make_user(world->fixture, "anna"), ben = make_user(world->fixture, "ben");
     uint64_t chat = make_group(world->fixture, anna, &ben, 1), token = store_head(world->fixture->store);
     struct client first = open_stream(world, ben, START_AFTER, token);
+    wait_for(&first, "ready");
     uint64_t secret_id = post_ok(world->fixture, anna, chat, "a secret");
     post_ok(world->fixture, anna, chat, "no secret");
     struct command hide = { .type = COMMAND_MESSAGE_HIDE,
