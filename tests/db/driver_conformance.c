@@ -922,6 +922,17 @@ static void what_is_deferred_says_what_it_changed(void **state) {
     db->defers = false;
 }
 
+/* A server that ended it would keep what followed. */
+static void nothing_is_deferred_in_a_transaction_by_begin(void **state) {
+    struct fixture *fixture = *state;
+    struct db *db = fixture->writer;
+    insert(db, 1, "one");
+    begin(db);
+    db->defers = true;
+    assert_int_equal(try_insert(db, 1, "other"), ERR_CONFLICT);
+    end_deferred(db);
+}
+
 /* The server ends the transaction of the one that has written less, and runs what that one has sent behind the statement in another, which must be undone. */
 static void of_two_that_wait_for_each_other_nothing_deferred_is_kept(void **state) {
     struct fixture *fixture = *state;
@@ -1264,6 +1275,7 @@ int main(void) {
         TEST(a_deferred_error_is_told_and_stays),
         TEST(a_deferred_array_fails_as_a_whole),
         TEST(what_is_deferred_says_what_it_changed),
+        TEST(nothing_is_deferred_in_a_transaction_by_begin),
         TEST(of_two_that_wait_for_each_other_nothing_deferred_is_kept),
         TEST(a_connection_that_was_killed_with_answers_due_keeps_nothing),
         TEST(a_connection_that_was_killed_begins_anew),
