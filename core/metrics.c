@@ -28,6 +28,8 @@ static const struct description counters[COUNTER_COUNT] = {
     [COUNTER_COMMITS] = { "parley_commits_total", "Batches committed to the log." },
     [COUNTER_COMMANDS] = { "parley_commands_total", "Commands decided by the writer." },
     [COUNTER_COMMANDS_AHEAD] = { "parley_commands_ahead_total", "Commands decided while the commit before theirs was under way." },
+    [COUNTER_BATCHES_BEHIND] = { "parley_batches_behind_total",
+                                 "Batches sent to the database before it had answered to the commit before theirs." },
     [COUNTER_COMMANDS_REFUSED_FULL] = { "parley_commands_refused_total", "Commands answered 503 because the queue was full." },
     [COUNTER_BATCHES_FAILED] = { "parley_batches_failed_total", "Batches rolled back by a database error." },
     [COUNTER_EVENTS_DELIVERED] = { "parley_events_delivered_total", "Events handed to a stream's socket." },

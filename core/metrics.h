@@ -12,6 +12,7 @@ enum counter {
     COUNTER_COMMITS,
     COUNTER_COMMANDS,
     COUNTER_COMMANDS_AHEAD,
+    COUNTER_BATCHES_BEHIND,
     COUNTER_COMMANDS_REFUSED_FULL, /* answered 503 because the queue was full */
     COUNTER_BATCHES_FAILED,        /* rolled back by a database error */
     COUNTER_EVENTS_DELIVERED,      /* frames handed to a socket */

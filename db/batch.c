@@ -42,6 +42,7 @@ void batch_start(struct batch *batch, struct store *store, const struct batch *b
         random_bytes(batch->tag, sizeof batch->tag);
     batch->place = (struct sweep_place){ store_floor(store), store->delivery_chat_id, store->swept_id };
     batch->decided = 0;
+    batch->kept = false;
     batch->started = true;
     batch_forget(batch);
 }

@@ -25,6 +25,9 @@ struct batch {
     uint64_t previous_id;         /* the log's last before it */
     struct frame **frames;        /* of the state's events, in the arena */
     uint8_t tag[COMMIT_TAG_SIZE]; /* of its commit, where others write, too */
+    bool kept;                    /* memory is as it leaves it */
+    bool trusting;                /* it goes by a head that was trusted (db/store_head.h) */
+    bool sent;                    /* the database has all of it but the commit: it was sent behind the commit before */
     bool early;                   /* the fault ack_before_commit: answers have left */
     bool truncate;                /* a cleanup ends with this: what was deleted shall leave the write-ahead log, too */
     struct batch *next;           /* may be decided ahead while this one is being written; NULL: none may */
@@ -41,5 +44,6 @@ void batch_forget(struct batch *batch);
 /* Decides those that are not decided yet if that needs nothing of the database, and makes the frames of their events. False: it does, or memory is short. */
 bool batch_decide_ahead(struct batch *batch) MUST_USE;
 
-/* Within the transaction, when nothing is being committed any more: decides the rest and makes all frames and answers. */
+/* Within the transaction: decides the rest and makes all frames and answers. Nothing is being committed any more, unless all is decided and memory is already
+ * as that commit leaves it. */
 enum err batch_decide(struct batch *batch, struct store *store) MUST_USE;

@@ -58,12 +58,17 @@ struct db_driver {
      * A connection that was lost is opened again here, or by the next statement outside a transaction. */
     enum err (*begin)(struct db *db);
     /* The same by the transaction's first statement, which saves a round trip. It returns no rows, and has run once this returns OK: `*ret_changed` says whether
-     * it changed any. Otherwise there is no transaction. For writers of a shared database; elsewhere NULL. */
+     * it changed any. Otherwise there is no transaction. `ret_changed` NULL: it is deferred like what `defers`, and a connection that was lost may show only
+     * later. For writers of a shared database; elsewhere NULL. */
     enum err (*begin_by)(struct statement *first, bool *ret_changed);
     /* The transaction is over, whatever this returns, but for an error of an earlier statement, told before or deferred: then roll back.
      * ERR_DATABASE_UNKNOWN: the answer to the commit got lost. Only who knows what was written can tell what became of it: the writer (db/writer.c), before
      * it answers anybody, takes the head of the log in a new transaction and looks for the commit's tag. */
     enum err (*commit)(struct db *db);
+    /* The same without its answer, which await_commit() gives. Between them the next transaction may begin, by begin_by() without waiting; should the commit have
+     * failed, it is to be rolled back. For writers of a shared database; elsewhere NULL. */
+    enum err (*send_commit)(struct db *db);
+    enum err (*await_commit)(struct db *db);
     /* After ERR_DATABASE_BUSY and ERR_DATABASE_UNAVAILABLE nothing but this ends a transaction: until then every statement fails. Without one: nothing. */
     void (*rollback)(struct db *db);
     /* Ready to bind; any earlier run of the same query on this connection is over. NULL: the error is given by the step that follows. */
@@ -75,8 +80,8 @@ struct db_driver {
     /* Runs on to the next row. `*ret_row` false: it is done. */
     enum err (*step)(struct statement *statement, bool *ret_row);
     void (*finish)(struct statement *statement); /* ends the run; NULL is fine */
-    /* Whether the run, which gave no rows and is this connection's last, changed any. For writers of a shared database; elsewhere NULL. */
-    enum err (*has_changed)(struct statement *statement, bool *ret_changed);
+    /* Whether the connection's last statement, which gave no rows, changed any. For writers of a shared database; elsewhere NULL. */
+    enum err (*has_changed)(struct db *db, bool *ret_changed);
     bool (*is_null)(struct statement *statement, int column);
     uint64_t (*column_id)(struct statement *statement, int column); /* of a number; NULL is 0 */
     const void *(*column_bytes)(struct statement *statement, int column,

@@ -65,9 +65,11 @@ struct mariadb_db {
     bool lost;       /* the connection is of no use any more */
     bool holds_open; /* autocommit is off: whatever comes begins a transaction */
     bool in_transaction;
-    enum err broken;  /* in a transaction: the error after which only a rollback makes sense */
-    unsigned due;     /* answers to what was sent that are not read yet, */
-    size_t due_bytes; /* and how much that was */
+    enum err broken;     /* in a transaction: the error after which only a rollback makes sense */
+    unsigned due;        /* answers to what was sent that are not read yet, */
+    size_t due_bytes;    /* and how much that was */
+    bool commit_due;     /* the first of them is a commit's, behind which the next transaction was begun */
+    enum err commit_err; /* what became of it, once it was read */
     char problem[512];
 };
 
@@ -192,7 +194,7 @@ static bool has_answer(struct mariadb_db *db) {
     return poll(&answer, 1, 0) != 0;
 }
 
-/* For the first only: the connector may have read the next ones with it, which the socket does not show. */
+/* Or until nothing is left to do: the connector may have read the answer with the one before, which the socket does not show. */
 static void work_until_answer(struct mariadb_db *db) {
     const struct db_meanwhile *meanwhile = &db->base.meanwhile;
     if (db_is_busy_meanwhile(&db->base))
@@ -201,6 +203,7 @@ static void work_until_answer(struct mariadb_db *db) {
 }
 
 static enum err read_answer(struct mariadb_db *db) {
+    work_until_answer(db);
     db->due--;
     if (mysql_read_query_result(db->handle) != 0)
         return connection_error(db);
@@ -210,12 +213,26 @@ static enum err read_answer(struct mariadb_db *db) {
     return fail(db, ERR_INTERNAL, "rows that nobody waits for");
 }
 
+/* Only of a deadlock (in a cluster: of a write set that lost) is it certain that nothing was kept. What a reader commits is nothing. */
+static enum err commit_error(struct mariadb_db *db, enum err err) {
+    if (err == OK || err == ERR_DATABASE_BUSY || db->mode == DB_READER)
+        return err;
+    db->lost = true;
+    return ERR_DATABASE_UNKNOWN;
+}
+
+/* Its error is that of the transaction behind it, too. */
+static enum err read_commit_answer(struct mariadb_db *db) {
+    enum err err = read_answer(db);
+    db->commit_due = false;
+    db->commit_err = commit_error(db, err);
+    return err;
+}
+
 /* Reads the answers to all that was sent. The first error is the transaction's, because the caller may have gone on. What was sent behind it is run, too, by
  * then perhaps in a transaction of its own, and undone with the rollback. */
 static enum err collect(struct mariadb_db *db) {
-    enum err err = OK;
-    if (db->due > 0)
-        work_until_answer(db);
+    enum err err = db->commit_due ? read_commit_answer(db) : OK;
     while (err == OK && db->due > 0)
         err = read_answer(db);
     for (; db->due > 0 && !db->lost; db->due--)
@@ -248,14 +265,17 @@ static void disconnect(struct mariadb_db *db) {
     db->holds_open = false;
     db->due = 0;
     db->due_bytes = 0;
+    db->commit_due = false;
 }
 
 static enum err run_text(struct mariadb_db *db, const char *sql) { return mysql_query(db->handle, sql) == 0 ? OK : connection_error(db); }
 
 static enum err hold_open(struct mariadb_db *db, bool on) {
-    if (db->holds_open == on)
-        return OK;
-    enum err err = run_text(db, on ? "SET autocommit = 0" : "SET autocommit = 1");
+    if (db->holds_open && on)
+        return OK; /* perhaps behind a commit */
+    enum err err = collect(db);
+    if (err == OK && db->holds_open != on)
+        err = run_text(db, on ? "SET autocommit = 0" : "SET autocommit = 1");
     if (err == OK)
         db->holds_open = on;
     return err;
@@ -555,31 +575,49 @@ static enum err mariadb_begin(struct db *base) {
     return err;
 }
 
-static enum err run_commit(struct mariadb_db *db) {
+/* Not before all that it is to keep has been answered for. */
+static enum err check_written(struct mariadb_db *db) {
+    if (!db->in_transaction)
+        return fail(db, ERR_INTERNAL, "a commit without a transaction");
+    return db->broken == OK ? collect(db) : db->broken;
+}
+
+static enum err send_commit(struct mariadb_db *db) {
     if (mysql_send_query(db->handle, "COMMIT", strlen("COMMIT")) != 0)
         return connection_error(db);
     db->due++;
-    return collect(db);
-}
-
-/* Only of a deadlock (in a cluster: of a write set that lost) is it certain that nothing was kept. What a reader commits is nothing. */
-static enum err commit_error(struct mariadb_db *db, enum err err) {
-    if (err == OK || err == ERR_DATABASE_BUSY || db->mode == DB_READER)
-        return err;
-    db->lost = true;
-    return ERR_DATABASE_UNKNOWN;
+    return OK;
 }
 
 static enum err mariadb_commit(struct db *base) {
     struct mariadb_db *db = (struct mariadb_db *)base;
-    if (!db->in_transaction)
-        return fail(db, ERR_INTERNAL, "a commit without a transaction");
-    enum err err = db->broken == OK ? collect(db) : db->broken;
+    enum err err = check_written(db);
     if (err != OK)
         return err;
-    err = run_commit(db);
+    err = send_commit(db);
+    if (err == OK)
+        err = collect(db);
     db->in_transaction = false;
     return commit_error(db, err);
+}
+
+static enum err mariadb_send_commit(struct db *base) {
+    struct mariadb_db *db = (struct mariadb_db *)base;
+    enum err err = check_written(db);
+    if (err != OK)
+        return err;
+    err = send_commit(db);
+    db->commit_due = err == OK;
+    db->commit_err = ERR_DATABASE_UNKNOWN; /* should the connection end before it is read */
+    db->in_transaction = false;
+    return commit_error(db, err);
+}
+
+static enum err mariadb_await_commit(struct db *base) {
+    struct mariadb_db *db = (struct mariadb_db *)base;
+    if (db->commit_due)
+        (void)read_commit_answer(db);
+    return db->commit_err;
 }
 
 static void mariadb_rollback(struct db *base) {
@@ -749,7 +787,10 @@ static size_t bytes_of_row(const struct statement *statement) {
 static enum err send_bound(struct statement *statement) {
     struct mariadb_db *db = statement->db;
     my_bool on = 1, off = 0;
-    mysql_optionsv(db->handle, MARIADB_OPT_SKIP_READ_RESPONSE, &on);
+    bool skips = mysql_optionsv(db->handle, MARIADB_OPT_SKIP_READ_RESPONSE, &on) == 0;
+    enum err err = skips ? OK : collect(db);
+    if (err != OK)
+        return err;
     bool sent = mysql_stmt_execute(statement->handle) == 0;
     mysql_optionsv(db->handle, MARIADB_OPT_SKIP_READ_RESPONSE, &off);
     if (!sent)
@@ -862,9 +903,10 @@ static enum err try_run(struct statement *statement) {
     return err;
 }
 
-static enum err mariadb_has_changed(struct statement *statement, bool *ret_changed) {
-    enum err err = collect(statement->db);
-    *ret_changed = err == OK && mysql_affected_rows(statement->db->handle) > 0;
+static enum err mariadb_has_changed(struct db *base, bool *ret_changed) {
+    struct mariadb_db *db = (struct mariadb_db *)base;
+    enum err err = db->broken == OK ? collect(db) : db->broken;
+    *ret_changed = err == OK && mysql_affected_rows(db->handle) > 0;
     return err;
 }
 
@@ -877,9 +919,12 @@ static enum err try_begin_by(struct statement *first, bool *ret_changed) {
         return err;
     db->in_transaction = true;
     db->broken = OK;
+    bool defers = db->base.defers;
+    db->base.defers = !ret_changed;
     err = try_run(first);
-    if (err == OK)
-        err = mariadb_has_changed(first, ret_changed);
+    db->base.defers = defers;
+    if (err == OK && ret_changed)
+        err = mariadb_has_changed(&db->base, ret_changed);
     if (err != OK)
         mariadb_rollback(&db->base);
     return err;
@@ -892,9 +937,11 @@ static enum err mariadb_begin_by(struct statement *first, bool *ret_changed) {
     struct mariadb_db *db = first->db;
     if (db->in_transaction)
         return fail(db, ERR_INTERNAL, "a transaction within a transaction");
-    bool was_connected = is_connected(db);
+    bool was_connected = is_connected(db), is_behind = db->commit_due;
+    if (is_behind && !was_connected)
+        return fail(db, ERR_DATABASE_UNAVAILABLE, "the connection of the commit before is lost");
     enum err err = try_begin_by(first, ret_changed);
-    return err == ERR_DATABASE_UNAVAILABLE && was_connected ? try_begin_by(first, ret_changed) : err;
+    return err == ERR_DATABASE_UNAVAILABLE && was_connected && !is_behind ? try_begin_by(first, ret_changed) : err;
 }
 
 /* What only reads, outside a transaction, does not hang on its connection. */
@@ -1077,6 +1124,8 @@ const struct db_driver mariadb_driver = {
     .begin = mariadb_begin,
     .begin_by = mariadb_begin_by,
     .commit = mariadb_commit,
+    .send_commit = mariadb_send_commit,
+    .await_commit = mariadb_await_commit,
     .rollback = mariadb_rollback,
     .query = mariadb_query,
     .bind_id = mariadb_bind_id,

@@ -196,11 +196,14 @@ void place_give_back(struct store *store) {
     if (!store->place.is_leased || !store->place.has_number || !store_healthy(store))
         return;
     random_bytes(tag, sizeof tag);
+    head_distrust(store); /* nobody would run it again */
     enum err err = head_begin(store);
     if (err == OK)
         err = give_back(store);
     if (err == OK)
         err = head_write(store, store->last_id, tag);
+    if (err == OK)
+        err = head_check(store);
     if (err == OK)
         err = store->db->driver->commit(store->db);
     if (err != OK)

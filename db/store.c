@@ -20,6 +20,8 @@
 #include "db/migrations.h"
 #include "db/store_head.h"
 
+#define TRUSTS_AFTER 8 /* transactions between which nobody else wrote, before that is taken for granted of the next one */
+
 static const struct query read_secret = { "SELECT bytes FROM meta WHERE name = 'secret'" };
 
 static enum err make_folder(const struct config *config, char *problem, size_t problem_size) {
@@ -99,6 +101,7 @@ enum err store_open(const struct config *config, struct store **ret_store, char 
     store->config = config;
     store->lock_fd = -1;
     store->residue_ms = clock_monotonic_ms(); /* of earlier runs */
+    store->trusts_after = TRUSTS_AFTER;
     atomic_store(&store->healthy, true);
     pthread_mutex_init(&store->mutex, NULL);
     pthread_mutex_init(&store->whispering, NULL);

@@ -21,10 +21,11 @@ static const struct query take_head_as_left = { "UPDATE meta SET number = number
 static const struct query read_head = { "SELECT number - 1, bytes FROM meta WHERE name = 'head'" };
 /* Only where the head is as this transaction's first statement left it, and in one statement with the writer's own row: a server of a cluster that has ended
  * the transaction may say so too late, and what follows is then in another, which must not leave the tag of a commit that never was. */
-static const struct query write_head = {
-    "UPDATE meta h JOIN meta w ON w.name = ?1 SET h.number = ?2, h.bytes = ?3, w.number = ?4, w.bytes = ?3"
+#define WRITE_HEAD                                                                                          \
+    "UPDATE meta h JOIN meta w ON w.name = ?1 SET h.number = ?2, h.bytes = ?3, w.number = ?4, w.bytes = ?3" \
     " WHERE h.name = 'head' AND h.number = ?5"
-};
+static const struct query write_head = { WRITE_HEAD };
+static const struct query write_head_as_left = { WRITE_HEAD " AND h.bytes = ?6" };
 static const struct query make_writer = { "REPLACE INTO meta(name, number, bytes) VALUES(?1, 0, ?2)" };
 static const struct query read_writer = { "SELECT bytes FROM meta WHERE name = ?1" };
 static const struct query forget_writers = { "DELETE FROM meta WHERE name > 'writer.' AND name < 'writer/' AND number < ?1" };
@@ -75,13 +76,13 @@ static enum err notice_others(struct store *store, uint64_t id, const uint8_t ta
     cache_release(&store->cache);
     store->keys.doubted = true;
     place_doubt(&store->place);
-    store->left.id = UINT64_MAX; /* should the head go back to what was left, what is read now is of no use, either */
+    head_doubt(store); /* should the head go back to what was left, what is read now is of no use, either */
     return head_load(store);
 }
 
 /* As it was left, the head need not be read. But where others write, too, asking for it so would mean to wait for the lock twice. */
 static enum err begin_by_head(struct store *store, bool *ret_as_left, bool *ret_taken) {
-    bool taken = false, as_left = store->left.found;
+    bool taken = false, as_left = store->left.found > 0;
     struct statement *statement = db_query(store->db, as_left ? &take_head_as_left : &take_head);
     if (as_left) {
         store->db->driver->bind_id(statement, 1, store->left.id);
@@ -99,32 +100,52 @@ static enum err take_head_row(struct store *store, uint64_t *ret_id, uint8_t ret
     if (err == OK && as_left) {
         *ret_id = store->left.id;
         memcpy(ret_tag, store->left.tag, COMMIT_TAG_SIZE);
-        return OK;
+    } else {
+        if (err == OK && !taken)
+            err = db_run(store->db, db_query(store->db, &take_head));
+        if (err == OK)
+            err = read_row(store, ret_id, ret_tag);
     }
-    if (err == OK && !taken)
-        err = db_run(store->db, db_query(store->db, &take_head));
-    if (err == OK)
-        err = read_row(store, ret_id, ret_tag);
-    store->left.found = err == OK && is_as_left(store, *ret_id, ret_tag);
+    store->left.found = err == OK && is_as_left(store, *ret_id, ret_tag) ? store->left.found + 1 : 0;
     return err;
+}
+
+static void note_taken(struct store *store, uint64_t id, bool trusting) {
+    store->taken_number = id + 1;
+    store->taken_trusting = trusting;
 }
 
 static enum err take_turn(struct store *store, uint64_t *ret_id, uint8_t ret_tag[COMMIT_TAG_SIZE]) {
     enum err err = take_head_row(store, ret_id, ret_tag);
     if (err == OK)
-        store->taken_number = *ret_id + 1;
+        note_taken(store, *ret_id, false);
     return err;
 }
 
-enum err head_begin(struct store *store) {
+/* A server of a cluster is waited for after each statement anyhow. */
+bool head_is_trusted(const struct store *store) {
+    return store->db->driver->is_shared && !store->db->in_cluster && store->left.found >= store->trusts_after;
+}
+
+static enum err begin_trusting(struct store *store) {
+    note_taken(store, store->left.id, true);
+    return store->db->driver->begin_by(db_query(store->db, &take_head), NULL);
+}
+
+static enum err begin_asking(struct store *store) {
     uint64_t id;
     uint8_t tag[COMMIT_TAG_SIZE];
+    enum err err = take_turn(store, &id, tag);
+    return err == OK ? notice_others(store, id, tag) : err;
+}
+
+enum err head_begin(struct store *store) {
     if (!store->db->driver->is_shared)
         return store->db->driver->begin(store->db);
-    enum err err = take_turn(store, &id, tag);
+    enum err err = head_is_trusted(store) ? begin_trusting(store) : begin_asking(store);
     if (err == OK)
         fault_freeze_at("freeze_with_head");
-    return err == OK ? notice_others(store, id, tag) : err;
+    return err;
 }
 
 static enum err make_own_row(struct store *store, const uint8_t tag[COMMIT_TAG_SIZE]) {
@@ -136,25 +157,25 @@ static enum err make_own_row(struct store *store, const uint8_t tag[COMMIT_TAG_S
 
 static struct statement *bind_head(struct store *store, uint64_t last_id, const uint8_t tag[COMMIT_TAG_SIZE]) {
     const struct db_driver *driver = store->db->driver;
-    struct statement *statement = db_query(store->db, &write_head);
+    struct statement *statement = db_query(store->db, store->taken_trusting ? &write_head_as_left : &write_head);
     driver->bind_text(statement, 1, store->writer, strlen(store->writer));
     driver->bind_id(statement, 2, last_id);
     driver->bind_blob(statement, 3, tag, COMMIT_TAG_SIZE);
     driver->bind_id(statement, 4, (uint64_t)clock_now_ms());
     driver->bind_id(statement, 5, store->taken_number);
+    if (store->taken_trusting)
+        driver->bind_blob(statement, 6, store->left.tag, COMMIT_TAG_SIZE);
     return statement;
 }
 
 enum err head_write(struct store *store, uint64_t last_id, const uint8_t tag[COMMIT_TAG_SIZE]) {
-    bool row, changed = false;
     enum err err = store->has_own_row ? OK : make_own_row(store, (const uint8_t[COMMIT_TAG_SIZE]){ 0 });
-    if (err != OK)
-        return err;
-    struct statement *statement = bind_head(store, last_id, tag);
-    err = store->db->driver->step(statement, &row);
-    if (err == OK)
-        err = store->db->driver->has_changed(statement, &changed);
-    store->db->driver->finish(statement);
+    return err == OK ? db_run(store->db, bind_head(store, last_id, tag)) : err;
+}
+
+enum err head_check(struct store *store) {
+    bool changed = false;
+    enum err err = store->db->driver->has_changed(store->db, &changed);
     store->has_own_row = store->has_own_row && changed; /* or another has forgotten it as one of a writer that is long gone */
     return err == OK && !changed ? ERR_DATABASE_BUSY : err;
 }
@@ -164,6 +185,13 @@ void head_keep(struct store *store, uint64_t last_id, const uint8_t tag[COMMIT_T
     memcpy(store->left.tag, tag, COMMIT_TAG_SIZE);
     store->has_own_row = true;
 }
+
+void head_doubt(struct store *store) {
+    store->left.id = UINT64_MAX;
+    store->left.found = 0;
+}
+
+void head_distrust(struct store *store) { store->left.found = 0; }
 
 /* Untouched when it has no row yet. */
 static enum err read_own_tag(struct store *store, uint8_t ret_tag[COMMIT_TAG_SIZE]) {
@@ -190,6 +218,8 @@ static enum err shut_out(struct store *store, uint64_t id) {
     uint8_t tag[COMMIT_TAG_SIZE];
     random_bytes(tag, sizeof tag);
     enum err err = head_write(store, id, tag);
+    if (err == OK)
+        err = head_check(store);
     return err == OK ? head_commit(store, tag) : err;
 }
 

@@ -75,12 +75,14 @@ struct store {
     struct {
         uint64_t id;
         uint8_t tag[COMMIT_TAG_SIZE];
-        bool found;            /* so it was found again, the last time */
+        unsigned found;        /* so it was found again, as many times in a row */
     } left;                    /* the head row, as this writer left it */
+    unsigned trusts_after;     /* so many times, it is not waited for any more whether it is so */
     uint64_t last_id;          /* the log's last, as of its transaction */
     char writer[32];           /* the name of its own row beside it, */
     bool has_own_row;          /* which is there, as far as this writer knows */
     uint64_t taken_number;     /* the head row's while its transaction lasts */
+    bool taken_trusting;       /* nobody has looked whether it is as this writer left it */
     int64_t residue_ms;        /* since when the write-ahead log may hold what tables do not any more; monotonic, 0: it does not */
     int64_t last_ms;           /* of the last event: times never go back along the log */
     uint64_t delivery_chat_id; /* where the next sweep of delivered messages goes on */

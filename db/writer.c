@@ -23,8 +23,13 @@
 #define AHEAD_MIN 16             /* commands that wait, before it is worth while to begin with them ahead of their turn */
 #define AHEAD_PART 8             /* of them, between two looks at whether what is waited for is there */
 #define QUICK_COMMIT_US 1500     /* where commits wait for less than that, on average, */
+#define QUICK_ANSWER_US 5000     /* or than that, where a network may be between, */
 #define QUICK_BATCH_COMMANDS 128 /* a batch has no more of them: the next ones are decided meanwhile */
 #define COMMIT_SHARE 8           /* of the last wait, in that average: one in so many */
+#define BEHIND_MIN 16            /* commands, before a batch is sent behind the commit before, */
+#define BEHIND_BYTES (96 * 1024) /* that it writes, about: what is more the driver would not send without an answer */
+#define POST_BYTES 500           /* of them, besides the text */
+#define MARKS_LATE_MS 100        /* that marks wait for a batch that is not sent behind a commit */
 #define RETRY_PAUSE_MS 20        /* at most, before a batch is run again */
 #define LOOK_OUT_US 200          /* in which the next command is looked out for, where they come one after the other, */
 #define LOOK_OUT_TURNS 1000      /* in so many looks at most: a clock may stand still */
@@ -59,9 +64,10 @@ static struct command *take_first(struct store *store, struct batch *batch) {
     return command;
 }
 
-/* Longer waits are shared by more. */
+/* Longer waits are shared by more; longer ones yet where the next batch is on its way meanwhile. */
 static void set_limit(const struct store *store, struct batch *batch) {
-    batch->limit = store->commit_wait_us < QUICK_COMMIT_US ? QUICK_BATCH_COMMANDS : LIMIT_BATCH_COMMANDS;
+    int64_t quick_us = head_is_trusted(store) ? QUICK_ANSWER_US : QUICK_COMMIT_US;
+    batch->limit = store->commit_wait_us < quick_us ? QUICK_BATCH_COMMANDS : LIMIT_BATCH_COMMANDS;
 }
 
 /* Moves commands from the queue into the batch, in order; what is there ahead of its turn are posts. Under the mutex. */
@@ -241,24 +247,130 @@ static bool decide_some(void *context) {
     return true;
 }
 
-static enum err commit(struct store *store, struct batch *batch) {
-    int64_t started_us = clock_monotonic_us();
-    enum err err = head_commit(store, batch->tag);
-    store->commit_wait_us += (clock_monotonic_us() - started_us - store->commit_wait_us) / COMMIT_SHARE;
-    return err;
-}
+static bool knows_all_keys(const struct store *store) { return store->keys.whole && !store->keys.doubted; }
 
 /* Not when the commit before failed, or others have written since. */
 static bool still_holds(const struct store *store, const struct batch *batch) {
-    return batch->previous_id == store->last_id && store->keys.whole && !store->keys.doubted;
+    return batch->previous_id == store->last_id && knows_all_keys(store);
+}
+
+/* ---- What a batch leaves in memory ---- */
+
+/* What was deleted or replaced is gone from the tables now, but not from the write-ahead log. */
+static bool leaves_residue(const struct state *state) {
+    return state->changed_messages.count || state->changed_users.count || state->bulk[BULK_REMOVE_DEVICE].count ||
+           state->bulk[BULK_PURGE_CHAT].count || state->changed_drafts.count || state->bulk[BULK_DROP_DRAFT].count ||
+           state->bulk[BULK_FORGET_MEDIA].count || state->bulk[BULK_DROP_SCHEDULED].count || state->bulk[BULK_VOID_SCHEDULED].count ||
+           state->report_ends.count;
+}
+
+/* A log that is truncated has to grow again, and until then each commit also waits for the file system: half a second and more of slow posts. While they
+ * are many the log begins anew all the time, and overwrites what it held. */
+static bool may_wait(const struct store *store) {
+    int64_t now_ms = clock_monotonic_ms(), early_ms = store->config->cleanup_deadline_ms / RESIDUE_PART;
+    return now_ms - store->commits_ms[store->commit_count % LIMIT_QUIET_COMMITS] < QUIET_MS && now_ms - store->residue_ms < early_ms;
+}
+
+static void note_residue(struct store *store, struct batch *batch) {
+    const struct command *command = batch->slots[0].command;
+    bool is_sweep = command->type == COMMAND_SWEEP;
+    if (store->residue_ms == 0 && (leaves_residue(&batch->state) || (is_sweep && command->out.sweep.rows > 0)))
+        store->residue_ms = clock_monotonic_ms();
+    if (is_sweep && command->in.sweep.last && !command->in.sweep.dry_run && store->residue_ms != 0)
+        batch->truncate = !command->in.sweep.patient || !may_wait(store);
+}
+
+/* What a committed batch leaves in memory. */
+static void keep(struct store *store, struct batch *batch) {
+    if (batch->kept)
+        return;
+    batch->kept = true;
+    head_keep(store, batch->state.last_id, batch->tag);
+    cache_keep(&store->cache, &batch->state);
+    keys_keep(&store->keys, &batch->state);
+    owner_index_keep(&store->owner_index, &batch->state);
+    note_residue(store, batch);
+}
+
+/* ---- Behind the commit before ---- */
+
+/* Marks that are due would not have their turn. */
+static bool may_go_behind(struct store *store) {
+    return head_is_trusted(store) && marks_due_ms(&store->marks) > clock_monotonic_ms() - MARKS_LATE_MS;
+}
+
+/* A batch of posts, all of them decided ahead: what the database needs no answer for. */
+static bool is_fit_to_go(const struct batch *next) {
+    size_t bytes = 0;
+    if (!next->started || next->count < BEHIND_MIN || next->decided < next->count)
+        return false;
+    for (size_t i = 0; i < next->count; i++)
+        bytes += POST_BYTES + next->slots[i].command->in.message_post.text_size;
+    return bytes <= BEHIND_BYTES;
+}
+
+static enum err write_batch(struct store *store, struct batch *batch) {
+    enum err err = state_write(&batch->state, store->db);
+    return err == OK && store->db->driver->is_shared ? head_write(store, batch->state.last_id, batch->tag) : err;
+}
+
+static enum err begin_transaction(struct store *store, struct batch *batch) {
+    batch->log_number = atomic_load(&store->log_number);
+    batch->trusting = head_is_trusted(store);
+    return head_begin(store);
+}
+
+static enum err send_behind(struct store *store, struct batch *batch) {
+    enum err err = begin_transaction(store, batch);
+    if (err == OK)
+        err = batch_decide(batch, store);
+    return err == OK ? write_batch(store, batch) : err;
+}
+
+/* What waits is decided and sent while the database works on the commit, which then goes on with it at once. Memory is as this commit leaves it before that
+ * is certain. When it fails, the head is not what this writer left, and all is forgotten (db/store_head.h). */
+static void go_behind(struct store *store, struct batch *batch, struct batch *next) {
+    while (db_is_busy_meanwhile(store->db) && store->db->meanwhile.work(store->db->meanwhile.context))
+        ;
+    if (!is_fit_to_go(next))
+        return;
+    store->db->meanwhile = (struct db_meanwhile){ .wanted = NULL };
+    keep(store, batch);
+    next->sent = knows_all_keys(store) && send_behind(store, next) == OK;
+}
+
+static enum err commit_with_next(struct store *store, struct batch *batch) {
+    struct batch *next = batch->next;
+    enum err err = store->db->driver->send_commit(store->db);
+    if (err != OK)
+        return err;
+    if (may_go_behind(store))
+        go_behind(store, batch, next);
+    err = store->db->driver->await_commit(store->db);
+    next->sent = next->sent && err == OK;
+    if (batch->kept && !next->sent) {
+        store->db->driver->rollback(store->db);
+        batch_stop(next);
+    }
+    metric_add(COUNTER_BATCHES_BEHIND, next->sent);
+    return err;
 }
 
 /* ---- In its turn ---- */
 
+static enum err commit(struct store *store, struct batch *batch) {
+    int64_t started_us = clock_monotonic_us();
+    bool sends = batch->next && store->db->driver->send_commit && !store->db->in_cluster;
+    enum err err = sends ? commit_with_next(store, batch) : head_commit(store, batch->tag);
+    store->commit_wait_us += (clock_monotonic_us() - started_us - store->commit_wait_us) / COMMIT_SHARE;
+    return err;
+}
+
 static enum err write_and_commit(struct store *store, struct batch *batch) {
-    enum err err = state_write(&batch->state, store->db);
+    enum err err = batch->sent ? OK : write_batch(store, batch);
+    batch->sent = false;
     if (err == OK && store->db->driver->is_shared)
-        err = head_write(store, batch->state.last_id, batch->tag);
+        err = head_check(store);
     if (err == OK && acks_early(batch)) {
         answer_all(batch);
         batch->early = true;
@@ -271,7 +383,7 @@ static enum err write_and_commit(struct store *store, struct batch *batch) {
 
 static enum err run_in_transaction(struct store *store, struct batch *batch) {
     struct ahead ahead = { .store = store, .before = batch, .batch = batch->next };
-    enum err err = batch_decide(batch, store);
+    enum err err = batch->sent ? OK : batch_decide(batch, store);
     if (err != OK)
         return err;
     if (batch->next && batch->slots[0].command->type != COMMAND_SWEEP)
@@ -357,30 +469,6 @@ static void count_commit(struct store *store, const struct batch *batch, int64_t
     metric_observe(HISTOGRAM_COMMIT_SECONDS, (uint64_t)(clock_monotonic_us() - started_us));
 }
 
-/* What was deleted or replaced is gone from the tables now, but not from the write-ahead log. */
-static bool leaves_residue(const struct state *state) {
-    return state->changed_messages.count || state->changed_users.count || state->bulk[BULK_REMOVE_DEVICE].count ||
-           state->bulk[BULK_PURGE_CHAT].count || state->changed_drafts.count || state->bulk[BULK_DROP_DRAFT].count ||
-           state->bulk[BULK_FORGET_MEDIA].count || state->bulk[BULK_DROP_SCHEDULED].count || state->bulk[BULK_VOID_SCHEDULED].count ||
-           state->report_ends.count;
-}
-
-/* A log that is truncated has to grow again, and until then each commit also waits for the file system: half a second and more of slow posts. While they
- * are many the log begins anew all the time, and overwrites what it held. */
-static bool may_wait(const struct store *store) {
-    int64_t now_ms = clock_monotonic_ms(), early_ms = store->config->cleanup_deadline_ms / RESIDUE_PART;
-    return now_ms - store->commits_ms[store->commit_count % LIMIT_QUIET_COMMITS] < QUIET_MS && now_ms - store->residue_ms < early_ms;
-}
-
-static void note_residue(struct store *store, struct batch *batch) {
-    const struct command *command = batch->slots[0].command;
-    bool is_sweep = command->type == COMMAND_SWEEP;
-    if (store->residue_ms == 0 && (leaves_residue(&batch->state) || (is_sweep && command->out.sweep.rows > 0)))
-        store->residue_ms = clock_monotonic_ms();
-    if (is_sweep && command->in.sweep.last && !command->in.sweep.dry_run && store->residue_ms != 0)
-        batch->truncate = !command->in.sweep.patient || !may_wait(store);
-}
-
 /* Says when the database begins to fail and when it works again, not each time. */
 static void note_health(struct store *store, enum err err) {
     bool failed = err == ERR_DATABASE_UNAVAILABLE || err == ERR_DATABASE_UNKNOWN || err == ERR_DATABASE_BUSY;
@@ -412,31 +500,22 @@ static enum err settle(struct store *store, const struct batch *batch) {
     return kept ? OK : ERR_DATABASE_BUSY;
 }
 
-/* What a committed batch leaves in memory. */
-static void keep(struct store *store, struct batch *batch) {
-    head_keep(store, batch->state.last_id, batch->tag);
-    cache_keep(&store->cache, &batch->state);
-    keys_keep(&store->keys, &batch->state);
-    owner_index_keep(&store->owner_index, &batch->state);
-    note_residue(store, batch);
-}
-
-static enum err attempt(struct store *store, struct batch *batch) {
-    int64_t started_us = clock_monotonic_us();
-    batch->log_number = atomic_load(&store->log_number);
-    enum err err = head_begin(store);
+static enum err begin(struct store *store, struct batch *batch) {
+    enum err err = begin_transaction(store, batch);
     if (!still_holds(store, batch))
         batch_stop(batch);
     if (!batch->started)
         batch_start(batch, store, NULL);
-    if (err == OK)
-        err = keys_refresh(&store->keys, store->db, batch->state.now_ms);
+    return err == OK ? keys_refresh(&store->keys, store->db, batch->state.now_ms) : err;
+}
+
+static enum err attempt(struct store *store, struct batch *batch) {
+    int64_t started_us = clock_monotonic_us();
+    enum err err = batch->sent ? OK : begin(store, batch);
     if (err == OK)
         err = run_in_transaction(store, batch);
     if (err == ERR_DATABASE_UNKNOWN)
         err = settle(store, batch);
-    if (err != ERR_DATABASE_BUSY)
-        note_health(store, err);
     if (err == OK) {
         keep(store, batch);
         publish(store, batch);
@@ -445,6 +524,9 @@ static enum err attempt(struct store *store, struct batch *batch) {
         store->db->driver->rollback(store->db);
         place_doubt(&store->place);
         metric_add(COUNTER_BATCHES_FAILED, 1);
+        head_distrust(store);
+        if (batch->kept)
+            head_doubt(store);
         if (batch->next)
             batch_stop(batch->next);
     }
@@ -456,10 +538,12 @@ static enum err attempt(struct store *store, struct batch *batch) {
 static enum err attempt_often(struct store *store, struct batch *batch) {
     int64_t end_ms = clock_monotonic_ms() + LIMIT_BATCH_PATIENCE_MS;
     enum err err = attempt(store, batch);
+    if (err != OK && err != ERR_DATABASE_UNKNOWN &&
+        batch->trusting) /* others wrote, or the connection was lost before: begun anew it shows */
+        err = attempt(store, batch);
     for (int i = 1; err == ERR_DATABASE_BUSY && i < LIMIT_BATCH_ATTEMPTS && pause_until(end_ms, RETRY_PAUSE_MS); i++)
         err = attempt(store, batch);
-    if (err == ERR_DATABASE_BUSY)
-        note_health(store, err);
+    note_health(store, err);
     return err;
 }
 
@@ -521,7 +605,7 @@ void *writer_main(void *context) {
     struct batch batches[2] = { { .next = &batches[1] }, { .next = &batches[0] } }; /* 120 KB of this thread's stack */
     struct batch *batch = &batches[0];
     pthread_setname_np(pthread_self(), "parley-writer");
-    while (take_batch(store, batch)) {
+    while (batch->sent || take_batch(store, batch)) {
         if (batch->count == 0) {
             if (!store_healthy(store))
                 note_health(store, store_trial(store));

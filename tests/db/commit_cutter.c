@@ -99,16 +99,17 @@ static bool pass_answer(int server, int client) {
     return put(client, bytes, read(server, bytes, sizeof bytes));
 }
 
-static void wait_to_be_let_go(const struct commit_cutter *cutter) {
-    while (atomic_load(&cutter->holds) && !atomic_load(&cutter->stopping))
-        usleep(1000);
-}
-
-/* What becomes of the answer to the last request. */
+/* What becomes of the next one. */
 struct answer {
     bool held;
     bool cut; /* it shall not pass */
 };
+
+static void wait_to_be_let_go(const struct commit_cutter *cutter, struct answer *answer) {
+    while (atomic_load(&cutter->holds) && !atomic_load(&cutter->stopping))
+        usleep(1000);
+    answer->held = false;
+}
 
 static bool pass_request(struct commit_cutter *cutter, int client, int server, struct answer *answer) {
     char bytes[16384];
@@ -116,9 +117,9 @@ static bool pass_request(struct commit_cutter *cutter, int client, int server, s
     bool commit = size > 0 && memmem(bytes, (size_t)size, "COMMIT", 6);
     enum cut armed = commit ? atomic_exchange(&cutter->armed, CUT_NOTHING) : CUT_NOTHING;
     answer->cut = answer->cut || armed == CUT_ANSWER;
-    answer->held = commit && atomic_exchange(&cutter->holds_next, false);
+    answer->held = answer->held || (commit && atomic_exchange(&cutter->holds_next, false));
     if (armed == CUT_COMMIT && answer->held)
-        wait_to_be_let_go(cutter);
+        wait_to_be_let_go(cutter, answer);
     return armed != CUT_COMMIT && put(server, bytes, size);
 }
 
@@ -129,7 +130,7 @@ static void relay(struct commit_cutter *cutter, int client, int server) {
     bool open = true;
     while (open && poll(sockets, 2, -1) > 0) {
         if (sockets[1].revents && answer.held)
-            wait_to_be_let_go(cutter);
+            wait_to_be_let_go(cutter, &answer);
         if (sockets[1].revents)
             open = !answer.cut && pass_answer(server, client);
         if (open && sockets[0].revents)

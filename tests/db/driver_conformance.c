@@ -914,7 +914,7 @@ static void what_is_deferred_says_what_it_changed(void **state) {
         db->driver->bind_id(statement, 1, id);
         db->driver->bind_id(statement, 2, 9);
         assert_int_equal(db->driver->step(statement, &row), OK);
-        assert_int_equal(db->driver->has_changed(statement, &changed), OK);
+        assert_int_equal(db->driver->has_changed(db, &changed), OK);
         assert_int_equal(changed, id == 1);
         db->driver->finish(statement);
     }
@@ -958,6 +958,104 @@ static void of_two_that_wait_for_each_other_nothing_deferred_is_kept(void **stat
     assert_int_equal(number(fixture->reader, &number_of, 1), 9);
     assert_int_equal(number(fixture->reader, &number_of, 100), 7);
     db_close(other);
+}
+
+/* ---- Behind a commit ---- */
+
+/* Sends the commit of a transaction that inserts `id`, and behind it begins one that sets its number to 1. */
+static void begin_behind(struct db *db, uint64_t id, const char *name) {
+    begin_deferred(db);
+    insert(db, id, name);
+    assert_int_equal(db->driver->send_commit(db), OK);
+    assert_int_equal(try_begin_by_set(db, id, 1, NULL), OK);
+}
+
+static void a_transaction_goes_behind_a_commit(void **state) {
+    struct fixture *fixture = *state;
+    skip_unless_mariadb();
+    struct db *db = fixture->writer;
+    bool changed;
+    begin_behind(db, 1, "before");
+    insert(db, 2, "behind");
+    assert_int_equal(db->driver->await_commit(db), OK);
+    assert_int_equal(number(fixture->reader, &count_items, 0), 1);
+    assert_int_equal(number(fixture->reader, &number_of, 1), 0);
+    commit(db);
+    assert_int_equal(number(fixture->reader, &count_items, 0), 2);
+    assert_int_equal(number(fixture->reader, &number_of, 1), 1);
+    begin_behind(db, 3, "after");
+    assert_int_equal(db->driver->has_changed(db, &changed), OK);
+    assert_true(changed);
+    assert_int_equal(db->driver->await_commit(db), OK);
+    end_deferred(db);
+    assert_int_equal(number(fixture->reader, &count_items, 0), 3);
+    assert_int_equal(number(fixture->reader, &number_of, 3), 0);
+}
+
+static void what_fails_behind_a_commit_leaves_that_alone(void **state) {
+    struct fixture *fixture = *state;
+    skip_unless_mariadb();
+    struct db *db = fixture->writer;
+    begin_behind(db, 1, "before");
+    enum err err = try_insert(db, 1, "again");
+    assert_int_equal(db->driver->await_commit(db), OK);
+    assert_int_equal(err == OK ? db->driver->commit(db) : err, ERR_CONFLICT);
+    end_deferred(db);
+    assert_int_equal(number(fixture->reader, &count_items, 0), 1);
+    assert_int_equal(number(fixture->reader, &number_of, 1), 0);
+}
+
+static void what_failed_before_a_commit_is_not_sent(void **state) {
+    struct fixture *fixture = *state;
+    skip_unless_mariadb();
+    struct db *db = fixture->writer;
+    insert(db, 1, "one");
+    begin_deferred(db);
+    enum err err = try_insert(db, 1, "other");
+    assert_int_equal(err == OK ? db->driver->send_commit(db) : err, ERR_CONFLICT);
+    end_deferred(db);
+    insert(db, 2, "two");
+    assert_int_equal(number(fixture->reader, &count_items, 0), 2);
+}
+
+/* Nobody else knows of the commit that was sent. */
+static void a_statement_for_itself_comes_behind_a_commit(void **state) {
+    struct fixture *fixture = *state;
+    skip_unless_mariadb();
+    struct db *db = fixture->writer;
+    begin_deferred(db);
+    insert(db, 1, "one");
+    assert_int_equal(db->driver->send_commit(db), OK);
+    insert(db, 2, "two");
+    assert_int_equal(db->driver->await_commit(db), OK);
+    db->defers = false;
+    assert_int_equal(number(fixture->reader, &count_items, 0), 2);
+}
+
+/* The connection ends before the answer is there, or has ended before the commit is sent: who waits for the answer does not know, and nothing behind it is kept. */
+static void a_commit_whose_answer_is_lost_takes_along_what_is_behind(void **state) {
+    struct fixture *fixture = *state;
+    skip_unless_mariadb();
+    struct commit_cutter *cutter = commit_cutter_start(url);
+    if (!cutter)
+        skip();
+    for (uint64_t id = 1; id < 3; id++) {
+        struct db *db = open_db(commit_cutter_url(cutter), DB_WRITER);
+        (id == 1 ? commit_cutter_arm : commit_cutter_arm_early)(cutter);
+        begin_deferred(db);
+        insert(db, id, id == 1 ? "kept" : "never sent");
+        assert_int_equal(db->driver->send_commit(db), OK);
+        (void)try_begin_by_set(db, id, 1, NULL);
+        assert_int_equal(db->driver->await_commit(db), ERR_DATABASE_UNKNOWN);
+        end_deferred(db);
+        insert(db, id + 10, id == 1 ? "after one" : "after the other");
+        db_close(db);
+    }
+    for (uint64_t i = 0; i < 5000 && number(fixture->reader, &count_items, 0) < 3; i++)
+        clock_sleep_ms(1);
+    assert_int_equal(number(fixture->reader, &count_items, 0), 3);
+    assert_int_equal(number(fixture->reader, &number_of, 1), 0);
+    commit_cutter_stop(cutter);
 }
 
 /* Nothing was asked to be kept, so that is no doubtful end. */
@@ -1277,6 +1375,11 @@ int main(void) {
         TEST(what_is_deferred_says_what_it_changed),
         TEST(nothing_is_deferred_in_a_transaction_by_begin),
         TEST(of_two_that_wait_for_each_other_nothing_deferred_is_kept),
+        TEST(a_transaction_goes_behind_a_commit),
+        TEST(what_fails_behind_a_commit_leaves_that_alone),
+        TEST(what_failed_before_a_commit_is_not_sent),
+        TEST(a_statement_for_itself_comes_behind_a_commit),
+        TEST(a_commit_whose_answer_is_lost_takes_along_what_is_behind),
         TEST(a_connection_that_was_killed_with_answers_due_keeps_nothing),
         TEST(a_connection_that_was_killed_begins_anew),
         TEST(a_transaction_whose_connection_was_killed_is_over),

@@ -8,6 +8,7 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "core/limits.h"
+#include "db/store_internal.h"
 #include "tests/db/commit_cutter.h"
 
 /* Another store on the database of the fixture: another node. */
@@ -22,6 +23,8 @@ static void other_open(struct other *other, const struct fixture *fixture, const
     other->config.db = (char *)(uintptr_t)url;
     if (store_open(&other->config, &other->fixture.store, problem, sizeof problem) != OK)
         fail_msg("store_open: %s", problem);
+    if (fixture->trusts_after)
+        other->fixture.store->trusts_after = fixture->trusts_after;
     assert_int_equal(store_start(other->fixture.store), OK);
 }
 
@@ -200,6 +203,8 @@ static void cut_open(struct cut *cut, struct fixture *fixture) {
     cut->other.config.db = (char *)(uintptr_t)commit_cutter_url(cut->cutter);
     if (store_open(&cut->other.config, &cut->other.fixture.store, problem, sizeof problem) != OK)
         fail_msg("%s", problem);
+    if (fixture->trusts_after)
+        cut->other.fixture.store->trusts_after = fixture->trusts_after;
     store_on_commit(cut->other.fixture.store, hear, &cut->heard);
     assert_int_equal(store_start(cut->other.fixture.store), OK);
     post_ok(&cut->other.fixture, cut->user_id, cut->chat_id, "first");
@@ -401,9 +406,20 @@ static void a_frozen_writer_holds_nobody_for_long(void **state) {
     db_close(frozen);
 }
 
+/* Whoever found the head as it was left once goes on without looking (head_is_trusted). */
+static int set_up_trusting(void **state) {
+    if (fixture_set_up(state) != 0)
+        return 1;
+    struct fixture *fixture = *state;
+    fixture->trusts_after = 1;
+    fixture_reopen(fixture);
+    return 0;
+}
+
 int main(void) {
     alarm(120);
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_set_up, fixture_tear_down)
+#define TRUSTING(function) cmocka_unit_test_setup_teardown(function, set_up_trusting, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(two_writers_continue_each_other),
         TEST(what_another_took_away_is_not_remembered),
@@ -418,6 +434,16 @@ int main(void) {
         TEST(a_batch_that_was_in_the_way_is_run_again),
         TEST(a_batch_is_not_run_forever),
         TEST(a_frozen_writer_holds_nobody_for_long),
+        TRUSTING(two_writers_continue_each_other),
+        TRUSTING(what_another_took_away_is_not_remembered),
+        TRUSTING(listeners_learn_that_another_wrote),
+        TRUSTING(two_writers_at_once_leave_no_hole),
+        TRUSTING(another_may_cut_the_log),
+        TRUSTING(a_commit_that_was_kept_is_answered),
+        TRUSTING(a_commit_that_was_not_kept_is_run_again),
+        TRUSTING(a_commit_without_events_is_settled),
+        TRUSTING(a_commit_is_found_below_anothers),
+        TRUSTING(a_batch_that_was_in_the_way_is_run_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -728,8 +728,9 @@ static void take_step(struct run *run) {
 }
 
 static void report(const struct run *run) {
-    print_message("%zu commands, %llu of them decided ahead, %zu events, %zu commits with events;", run->commands,
-                  (unsigned long long)metric_get(COUNTER_COMMANDS_AHEAD), run->model.event_count, run->commits);
+    print_message("%zu commands, %llu of them decided ahead, %zu events, %zu commits with events, %llu behind others;", run->commands,
+                  (unsigned long long)metric_get(COUNTER_COMMANDS_AHEAD), run->model.event_count, run->commits,
+                  (unsigned long long)metric_get(COUNTER_BATCHES_BEHIND));
     for (enum err err = OK; err < ERR_COUNT; err++) {
         if (run->outcomes[err])
             print_message(" %s %zu", err == OK ? "ok" : err_name(err), run->outcomes[err]);
@@ -741,6 +742,7 @@ static void store_does_what_the_model_does(void **state) {
     static struct run run; /* static: what a failing test leaves behind is no leak */
     run = (struct run){ .fixture = *state, .dice = { settings_seed } };
     run.fixture->index_lag = 1 + roll(&run.dice, 10);
+    run.fixture->trusts_after = 1;
     print_message("PARLEY_SEED=%llu PARLEY_STEPS=%llu\n", (unsigned long long)settings_seed, (unsigned long long)settings_steps);
     run.fixture->config.devices_per_user = 3;
     run.fixture->config.group_max = 6;

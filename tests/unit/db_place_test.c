@@ -8,6 +8,7 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "db/place.h"
+#include "db/store_head.h"
 #include "tests/db/commit_cutter.h"
 
 #define FAR_MS INT64_C(4102444800000) /* in 2100 */
@@ -217,6 +218,21 @@ static void a_process_that_ends_gives_its_number_back(void **state) {
     other_close(&other);
 }
 
+/* Though another has written since its last commit, and it would not have looked. */
+static void a_process_that_ends_does_not_trust(void **state) {
+    struct fixture *fixture = on_mariadb(state);
+    struct other other;
+    other_open(&other, fixture, fixture->url);
+    other.fixture.store->trusts_after = 1;
+    uint64_t last = next_id(&other.fixture);
+    for (int i = 0; i < 2; i++)
+        last = next_id(&other.fixture);
+    assert_true(head_is_trusted(other.fixture.store));
+    next_id(fixture);
+    other_close(&other);
+    assert_int_equal(until_of(fixture, number_of(last)), time_of(last));
+}
+
 /* What became of the transaction that took the number is found out, and it is taken once. */
 static void a_number_whose_commit_was_cut_off_is_settled(void **state) {
     struct fixture *fixture = on_mariadb(state);
@@ -252,6 +268,7 @@ int main(void) {
         TEST(without_a_number_all_else_goes_on),
         TEST(a_lease_that_ran_out_unclaimed_is_prolonged),
         TEST(a_process_that_ends_gives_its_number_back),
+        TEST(a_process_that_ends_does_not_trust),
         TEST(a_number_whose_commit_was_cut_off_is_settled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,6 +78,8 @@ void fixture_open(struct fixture *fixture) {
         fail_msg("store_open: %s", problem);
     if (fixture->index_lag)
         fixture->store->owner_index.lag = fixture->index_lag;
+    if (fixture->trusts_after)
+        fixture->store->trusts_after = fixture->trusts_after;
     if (fixture->key_run)
         fixture->store->keys.run_size = fixture->key_run;
     if (fixture->listener)

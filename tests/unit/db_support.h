@@ -28,8 +28,9 @@ struct fixture {
     struct arena arena;
     commit_listener listener; /* set from the next opening on; NULL: none */
     void *listener_context;
-    uint64_t index_lag; /* positions that the index of events by owner may be behind, from the next opening on; 0: as many as usual */
-    size_t key_run;     /* idempotency keys after which a run is made, from the next opening on; 0: as many as usual */
+    uint64_t index_lag;    /* positions that the index of events by owner may be behind, from the next opening on; 0: as many as usual */
+    unsigned trusts_after; /* transactions between which nobody else wrote before the head is not waited for, likewise */
+    size_t key_run;        /* idempotency keys after which a run is made, from the next opening on; 0: as many as usual */
 };
 
 /* Whether fixtures are on MariaDB. */
