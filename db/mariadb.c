@@ -68,7 +68,7 @@ struct mariadb_db {
     enum err broken;     /* in a transaction: the error after which only a rollback makes sense */
     unsigned due;        /* answers to what was sent that are not read yet, */
     size_t due_bytes;    /* and how much that was */
-    bool commit_due;     /* the first of them is a commit's, behind which the next transaction was begun */
+    bool commit_due;     /* the first of them is a commit's, behind which the next transaction may have begun */
     enum err commit_err; /* what became of it, once it was read */
     char problem[512];
 };

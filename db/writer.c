@@ -538,8 +538,7 @@ static enum err attempt(struct store *store, struct batch *batch) {
 static enum err attempt_often(struct store *store, struct batch *batch) {
     int64_t end_ms = clock_monotonic_ms() + LIMIT_BATCH_PATIENCE_MS;
     enum err err = attempt(store, batch);
-    if (err != OK && err != ERR_DATABASE_UNKNOWN &&
-        batch->trusting) /* others wrote, or the connection was lost before: begun anew it shows */
+    if (err != OK && err != ERR_DATABASE_UNKNOWN && batch->trusting) /* others wrote, or the connection was lost: then it shows */
         err = attempt(store, batch);
     for (int i = 1; err == ERR_DATABASE_BUSY && i < LIMIT_BATCH_ATTEMPTS && pause_until(end_ms, RETRY_PAUSE_MS); i++)
         err = attempt(store, batch);
