@@ -5,7 +5,7 @@
  * before their next transaction or statement outside of one. In a cluster a thread looks whether one that comes before the current one is back; servers that are
  * no cluster never win this way: an old primary may have come back that knows nothing of what was written since.
  *
- * Knows no connector: connections are made by db/mariadb.c. Thread-safe. */
+ * Knows no connector: connections are made by db/mariadb_connection.c. Thread-safe. */
 #pragma once
 
 #include "core/err.h"
