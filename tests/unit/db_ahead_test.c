@@ -2,6 +2,7 @@
  *
  * Each test runs two batches. The commit of the first is held, on SQLite by the storage below the log, on MariaDB by what is between the store and the server, until so many posts of
  * the second are decided as can be. Time stands still but for pass_ms(). */
+#include "db_cut.h"
 #include "db_posts.h"
 #include "unit.h"
 
@@ -17,7 +18,6 @@
 #include "core/metrics.h"
 #include "db/chain.h"
 #include "db/store_internal.h"
-#include "tests/db/commit_cutter.h"
 
 #define SECOND_MS INT64_C(1000)
 #define HOUR_MS (3600 * SECOND_MS)
@@ -129,9 +129,6 @@ static int register_storage(void **state) {
 
 /* ---- The commit that is held --------------------------------------------------------------------------------------------------------- */
 
-static struct commit_cutter *cutter; /* on MariaDB: the fixture's store is behind it, */
-static char *own_url;                /* but not at the end */
-
 /* The next one; `code` is what becomes of it on SQLite. */
 static void hold_commit(int code) {
     if (cutter)
@@ -168,29 +165,8 @@ static void let_one_go(void) {
     pthread_mutex_unlock(&storage.mutex);
 }
 
-static int set_up(void **state) {
-    if (fixture_set_up(state) != 0)
-        return 1;
-    struct fixture *fixture = *state;
-    cutter = is_on_mariadb() ? commit_cutter_start(fixture->url) : NULL;
-    own_url = fixture->config.db;
-    if (cutter)
-        fixture->config.db = (char *)(uintptr_t)commit_cutter_url(cutter);
-    fixture->trusts_after = UINT_MAX; /* nothing is sent behind a commit (db_behind_test) */
-    ;
-    fixture_reopen(fixture);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    struct fixture *fixture = *state;
-    fixture->config.db = own_url;
-    fixture_reopen(fixture);
-    if (cutter)
-        commit_cutter_stop(cutter);
-    cutter = NULL;
-    return fixture_tear_down(state);
-}
+/* Nothing is sent behind a commit: that is for db_behind_test. */
+static int set_up(void **state) { return cut_set_up(state, UINT_MAX); }
 
 static struct fixture *fixture_of(void **state) {
     if (is_on_mariadb() && !cutter) {
@@ -517,14 +493,11 @@ static struct fixture *on_mariadb(void **state) {
 /* Another node posts, and takes a member away, before the second batch's turn. */
 static void what_another_wrote_comes_between(void **state) {
     struct fixture *fixture = on_mariadb(state);
-    struct fixture other = { .config = fixture->config };
+    struct fixture other;
     struct command commands[1 + POSTS], between;
     struct two two;
-    char problem[256] = "";
     uint64_t ann = make_user(fixture, "ann"), bob = make_user(fixture, "bob"), chat = make_group(fixture, ann, &bob, 1);
-    other.config.db = fixture->url;
-    assert_int_equal(store_open(&other.config, &other.store, problem, sizeof problem), OK);
-    assert_int_equal(store_start(other.store), OK);
+    other_open(&other, fixture, fixture->url);
     post_ok(fixture, bob, chat, "m");
     fill_posts(commands, COUNT_OF(commands), ann, chat);
     for (size_t i = 2; i < COUNT_OF(commands); i += 2)
@@ -543,7 +516,7 @@ static void what_another_wrote_comes_between(void **state) {
     check_log(fixture, chat);
     command_release(&between);
     release_all(commands, COUNT_OF(commands));
-    store_close(other.store);
+    fixture_close(&other);
 }
 
 /* The answer to the commit gets lost: it was kept, and what was decided ahead goes on from it; or it was not, and is run again before. */
@@ -629,7 +602,7 @@ static void a_stop_finishes_what_was_taken_ahead(void **state) {
     release_all(commands, COUNT_OF(commands));
 }
 
-#define IN_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define IN_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, cut_tear_down)
 
 int main(void) {
     alarm(120);

@@ -3,6 +3,7 @@
  *
  * Most tests run two batches. A transaction of the test's own holds the row of the first one's chat until all of the second is decided, and so the second is
  * there when the first one's commit is sent. */
+#include "db_cut.h"
 #include "db_posts.h"
 #include "unit.h"
 
@@ -16,35 +17,10 @@
 #include "db/rows.h"
 #include "db/store_head.h"
 #include "db/store_internal.h"
-#include "tests/db/commit_cutter.h"
 
 #define POSTS 40 /* more than it takes to begin with them ahead */
 
-static struct commit_cutter *cutter; /* the fixture's store is behind it, */
-static char *own_url;                /* but not at the end */
-
-static int set_up(void **state) {
-    if (fixture_set_up(state) != 0)
-        return 1;
-    struct fixture *fixture = *state;
-    cutter = is_on_mariadb() ? commit_cutter_start(fixture->url) : NULL;
-    own_url = fixture->config.db;
-    if (cutter)
-        fixture->config.db = (char *)(uintptr_t)commit_cutter_url(cutter);
-    fixture->trusts_after = 1;
-    fixture_reopen(fixture);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    struct fixture *fixture = *state;
-    fixture->config.db = own_url;
-    fixture_reopen(fixture);
-    if (cutter)
-        commit_cutter_stop(cutter);
-    cutter = NULL;
-    return fixture_tear_down(state);
-}
+static int set_up(void **state) { return cut_set_up(state, 1); }
 
 static struct fixture *fixture_of(void **state) {
     struct fixture *fixture = *state;
@@ -234,7 +210,7 @@ static void a_commit_that_nobody_knows_of_is_not_remembered(void **state) {
     assert_int_equal(commands[0].refusal.err, ERR_DATABASE_UNKNOWN);
     all_end_with(commands + 1, POSTS, ERR_DATABASE_UNAVAILABLE);
     commit_cutter_let_in(cutter);
-    fixture->config.db = own_url;
+    fixture->config.db = fixture->url;
     post_ok(fixture, ann, chat, "goes on from what was kept");
     check_chat(fixture, ann, chat, 2);
     check_log(fixture, chat);
@@ -277,15 +253,6 @@ struct between {
     pthread_t thread;
 };
 
-static void between_open(struct between *between, struct fixture *fixture) {
-    char problem[256] = "";
-    *between = (struct between){ .other = { .config = fixture->config } };
-    between->other.config.db = fixture->url;
-    if (store_open(&between->other.config, &between->other.store, problem, sizeof problem) != OK)
-        fail_msg("store_open: %s", problem);
-    assert_int_equal(store_start(between->other.store), OK);
-}
-
 static void *run_between(void *context) {
     struct between *between = context;
     (void)store_run(between->other.store, &between->command);
@@ -299,7 +266,7 @@ static void what_another_wrote_comes_between(void **state) {
     struct between between;
     struct two two;
     uint64_t ann = make_user(fixture, "ann"), chat = make_group(fixture, ann, NULL, 0);
-    between_open(&between, fixture);
+    other_open(&between.other, fixture, fixture->url);
     for (size_t round = 0; round < 2; round++) {
         fill_posts(commands, COUNT_OF(commands), ann, chat);
         commands[3] = post_with_key(ann, chat, 9 + round);
@@ -325,7 +292,7 @@ static void what_another_wrote_comes_between(void **state) {
         release_all(commands, COUNT_OF(commands));
         post_ok(fixture, ann, make_group(fixture, ann, NULL, 0), "the head is found as it was left again");
     }
-    store_close(between.other.store);
+    fixture_close(&between.other);
 }
 
 /* Another node has taken nothing but the head and the tag meanwhile: what it did is not in the log, and counts. */
@@ -335,7 +302,7 @@ static void anothers_commit_without_events_comes_between(void **state) {
     struct two two;
     uint64_t ann = make_user(fixture, "ann"), chat = make_group(fixture, ann, NULL, 0), failed = metric_get(COUNTER_BATCHES_FAILED);
     struct between between;
-    between_open(&between, fixture);
+    other_open(&between.other, fixture, fixture->url);
     fill_posts(commands, COUNT_OF(commands), ann, chat);
     between.command =
         (struct command){ .type = COMMAND_LEASE, .in.lease = { .name = "between", .holder = 7, .until_ms = clock_now_ms() + 60000 } };
@@ -351,7 +318,7 @@ static void anothers_commit_without_events_comes_between(void **state) {
     check_chat(fixture, ann, chat, COUNT_OF(commands));
     check_log(fixture, chat);
     release_all(commands, COUNT_OF(commands));
-    store_close(between.other.store);
+    fixture_close(&between.other);
 }
 
 /* ---- Under load ---------------------------------------------------------------------------------------------------------------------- */
@@ -404,8 +371,7 @@ static void what_is_under_way_is_kept_once(void **state) {
     struct between between;
     uint64_t ann = make_user(fixture, "ann"), chat = make_group(fixture, ann, NULL, 0), behind = metric_get(COUNTER_BATCHES_BEHIND);
     struct db *killer = open_database(fixture->url, DB_WRITER);
-    between_open(&between, fixture);
-    between.other.reader = fixture->reader;
+    other_open(&between.other, fixture, fixture->url);
     for (uint64_t round = 0; round < ROUNDS; round++) {
         own = (struct rush){ .fixture = fixture, .user_id = ann, .chat_id = chat, .first_key = 10000 * round };
         others = (struct rush){ .fixture = &between.other, .user_id = ann, .chat_id = chat, .first_key = 10000 * round + RUSH };
@@ -432,7 +398,7 @@ static void what_is_under_way_is_kept_once(void **state) {
     assert_true(metric_get(COUNTER_BATCHES_BEHIND) > behind);
     print_message("%llu commits behind others\n", (unsigned long long)(metric_get(COUNTER_BATCHES_BEHIND) - behind));
     db_close(killer);
-    store_close(between.other.store);
+    fixture_close(&between.other);
 }
 
 /* ---- Trust --------------------------------------------------------------------------------------------------------------------------- */
@@ -449,7 +415,7 @@ static void what_was_decided_on_trust_is_decided_anew(void **state) {
     struct between between;
     struct command command;
     uint64_t ann = make_user(fixture, "ann"), bob = make_user(fixture, "bob"), chat = make_group(fixture, ann, &bob, 1);
-    between_open(&between, fixture);
+    other_open(&between.other, fixture, fixture->url);
     post_ok(fixture, bob, chat, "a member");
     assert_int_equal(remove_member(&between.other, ann, chat, bob), OK);
     assert_true(head_is_trusted(fixture->store));
@@ -462,7 +428,7 @@ static void what_was_decided_on_trust_is_decided_anew(void **state) {
     assert_true(head_is_trusted(fixture->store));
     post_ok(fixture, bob, chat, "again");
     check_log(fixture, chat);
-    store_close(between.other.store);
+    fixture_close(&between.other);
 }
 
 /* Nobody notices. */
@@ -481,7 +447,7 @@ static void a_connection_that_was_lost_while_idle_is_opened_again(void **state) 
     db_close(killer);
 }
 
-#define IN_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define IN_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, cut_tear_down)
 
 int main(void) {
     alarm(120);

@@ -23,7 +23,6 @@ struct said {
 
 struct world {
     struct fixture *fixture;
-    struct config config;
     struct fixture other; /* its store alone, for the short forms of commands */
     struct said said;     /* its last commit */
     uint64_t user_id, chat_id;
@@ -61,12 +60,9 @@ static void keep_said(void *context, uint64_t previous_id, struct frame *const *
 }
 
 static void open_other(void) {
-    char problem[256] = "";
-    world.config = world.fixture->config;
-    if (store_open(&world.config, &world.other.store, problem, sizeof problem) != OK)
-        fail_msg("store_open: %s", problem);
-    store_on_commit(world.other.store, keep_said, NULL);
-    assert_int_equal(store_start(world.other.store), OK);
+    world.other = fixture_beside(world.fixture, world.fixture->url);
+    world.other.listener = keep_said;
+    fixture_open(&world.other);
 }
 
 static int set_up(void **state) {
@@ -89,7 +85,7 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     if (is_on_mariadb()) {
-        store_close(world.other.store);
+        fixture_close(&world.other);
         forget_said();
         pthread_mutex_destroy(&world.mutex);
     }

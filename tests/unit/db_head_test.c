@@ -11,25 +11,6 @@
 #include "db/store_internal.h"
 #include "tests/db/commit_cutter.h"
 
-/* Another store on the database of the fixture: another node. */
-struct other {
-    struct config config;
-    struct fixture fixture; /* its store alone, for the short forms of commands */
-};
-
-static void other_open(struct other *other, const struct fixture *fixture, const char *url) {
-    char problem[256] = "";
-    *other = (struct other){ .config = fixture->config };
-    other->config.db = (char *)(uintptr_t)url;
-    if (store_open(&other->config, &other->fixture.store, problem, sizeof problem) != OK)
-        fail_msg("store_open: %s", problem);
-    if (fixture->trusts_after)
-        other->fixture.store->trusts_after = fixture->trusts_after;
-    assert_int_equal(store_start(other->fixture.store), OK);
-}
-
-static void other_close(struct other *other) { store_close(other->fixture.store); }
-
 static struct fixture *on_mariadb(void **state) {
     skip_without_mariadb();
     return *state;
@@ -71,31 +52,31 @@ static size_t check_dense(struct fixture *fixture, uint64_t after_id) {
 static void two_writers_continue_each_other(void **state) {
     struct fixture *fixture = on_mariadb(state);
     uint64_t ann = make_user(fixture, "ann"), chat = make_group(fixture, ann, NULL, 0);
-    struct other other;
+    struct fixture other;
     other_open(&other, fixture, fixture->url);
-    uint64_t one = post_ok(fixture, ann, chat, "one"), two = post_ok(&other.fixture, ann, chat, "two");
-    uint64_t three = post_ok(fixture, ann, chat, "three"), four = post_ok(&other.fixture, ann, chat, "four");
+    uint64_t one = post_ok(fixture, ann, chat, "one"), two = post_ok(&other, ann, chat, "two");
+    uint64_t three = post_ok(fixture, ann, chat, "three"), four = post_ok(&other, ann, chat, "four");
     assert_int_equal(position_of(two), position_of(one) + 1);
     assert_int_equal(position_of(three), position_of(two) + 1);
     assert_int_equal(position_of(four), position_of(three) + 1);
     check_texts(fixture, ann, chat, (const char *const[]){ "one", "two", "three", "four" }, 4);
     assert_int_equal(check_dense(fixture, 0), position_of(four));
-    other_close(&other);
+    fixture_close(&other);
 }
 
 static void what_another_took_away_is_not_remembered(void **state) {
     struct fixture *fixture = on_mariadb(state);
     struct command command;
     uint64_t ann = make_user(fixture, "ann"), bob = make_user(fixture, "bob"), chat = make_group(fixture, ann, &bob, 1);
-    struct other other;
+    struct fixture other;
     other_open(&other, fixture, fixture->url);
     post_ok(fixture, bob, chat, "still here");
-    assert_int_equal(remove_member(&other.fixture, ann, chat, bob), OK);
+    assert_int_equal(remove_member(&other, ann, chat, bob), OK);
     assert_int_equal(post(fixture, bob, chat, "gone", 0, &command), ERR_NOT_FOUND);
     command_release(&command);
-    assert_int_equal(put_member(&other.fixture, ann, chat, bob, ROLE_MEMBER), OK);
+    assert_int_equal(put_member(&other, ann, chat, bob, ROLE_MEMBER), OK);
     post_ok(fixture, bob, chat, "back");
-    other_close(&other);
+    fixture_close(&other);
 }
 
 struct heard {
@@ -122,13 +103,13 @@ static void listeners_learn_that_another_wrote(void **state) {
     fixture->listener_context = &heard;
     fixture_reopen(fixture);
     uint64_t ann = make_user(fixture, "ann"), chat = make_group(fixture, ann, NULL, 0);
-    struct other other;
+    struct fixture other;
     other_open(&other, fixture, fixture->url);
-    uint64_t one = post_ok(fixture, ann, chat, "one"), two = post_ok(&other.fixture, ann, chat, "two");
+    uint64_t one = post_ok(fixture, ann, chat, "one"), two = post_ok(&other, ann, chat, "two");
     assert_int_equal(heard.first_id, one);
     uint64_t three = post_ok(fixture, ann, chat, "three");
     assert_true(heard.previous_id == two && heard.first_id == three);
-    other_close(&other);
+    fixture_close(&other);
     fixture->listener = NULL;
     fixture_reopen(fixture);
 }
@@ -150,10 +131,10 @@ static void *post_many(void *context) {
 static void two_writers_at_once_leave_no_hole(void **state) {
     struct fixture *fixture = on_mariadb(state);
     uint64_t ann = make_user(fixture, "ann"), chat = make_group(fixture, ann, NULL, 0), start = store_head(fixture->store);
-    struct other other;
+    struct fixture other;
     pthread_t threads[2];
     other_open(&other, fixture, fixture->url);
-    struct poster posters[] = { { fixture, ann, chat }, { &other.fixture, ann, chat } };
+    struct poster posters[] = { { fixture, ann, chat }, { &other, ann, chat } };
     for (size_t i = 0; i < COUNT_OF(threads); i++)
         assert_int_equal(pthread_create(&threads[i], NULL, post_many, &posters[i]), 0);
     for (size_t i = 0; i < COUNT_OF(threads); i++)
@@ -162,36 +143,35 @@ static void two_writers_at_once_leave_no_hole(void **state) {
     struct chat_of_member seen;
     assert_int_equal(read_chat(fixture->reader, ann, chat, &fixture->arena, &seen), OK);
     assert_int_equal(seen.chat.last_seq, COUNT_OF(threads) * POSTS_AT_ONCE);
-    other_close(&other);
+    fixture_close(&other);
 }
 
 /* Two that raise the floor and post above it. */
 static void another_may_cut_the_log(void **state) {
     struct fixture *fixture = on_mariadb(state);
     uint64_t ann = make_user(fixture, "ann"), chat = make_group(fixture, ann, NULL, 0), old = post_ok(fixture, ann, chat, "old");
-    struct other other;
+    struct fixture other;
     other_open(&other, fixture, fixture->url);
     other.config.retention_ms = 1;
     clock_sleep_ms(5);
-    assert_true(sweep_all(&other.fixture) > 0);
-    assert_int_equal(store_floor(other.fixture.store), old);
+    assert_true(sweep_all(&other) > 0);
+    assert_int_equal(store_floor(other.store), old);
     uint64_t next = post_ok(fixture, ann, chat, "next");
     assert_int_equal(position_of(next), position_of(old) + 1);
     assert_int_equal(store_floor(fixture->store), old);
-    other_close(&other);
+    fixture_close(&other);
 }
 
 /* ---- Commits whose answers got lost ------------------------------------------------------------------------------------------------- */
 
 struct cut {
     struct commit_cutter *cutter;
-    struct other other; /* behind the cutter */
+    struct fixture other; /* behind the cutter */
     struct heard heard;
     uint64_t user_id, chat_id;
 };
 
 static void cut_open(struct cut *cut, struct fixture *fixture) {
-    char problem[256] = "";
     *cut = (struct cut){ .cutter = commit_cutter_start(fixture->url) };
     if (!cut->cutter) {
         print_message("PARLEY_TEST_DB has no socket\n");
@@ -199,29 +179,25 @@ static void cut_open(struct cut *cut, struct fixture *fixture) {
     }
     cut->user_id = make_user(fixture, "ann");
     cut->chat_id = make_group(fixture, cut->user_id, NULL, 0);
-    cut->other.config = fixture->config;
-    cut->other.config.db = (char *)(uintptr_t)commit_cutter_url(cut->cutter);
-    if (store_open(&cut->other.config, &cut->other.fixture.store, problem, sizeof problem) != OK)
-        fail_msg("%s", problem);
-    if (fixture->trusts_after)
-        cut->other.fixture.store->trusts_after = fixture->trusts_after;
-    store_on_commit(cut->other.fixture.store, hear, &cut->heard);
-    assert_int_equal(store_start(cut->other.fixture.store), OK);
-    post_ok(&cut->other.fixture, cut->user_id, cut->chat_id, "first");
+    cut->other = fixture_beside(fixture, commit_cutter_url(cut->cutter));
+    cut->other.listener = hear;
+    cut->other.listener_context = &cut->heard;
+    fixture_open(&cut->other);
+    post_ok(&cut->other, cut->user_id, cut->chat_id, "first");
     assert_int_equal(cut->heard.commits, 1);
 }
 
 static void cut_close(struct cut *cut) {
-    other_close(&cut->other);
+    fixture_close(&cut->other);
     commit_cutter_stop(cut->cutter);
 }
 
 static void check_cut(struct cut *cut, struct fixture *fixture) {
-    post_ok(&cut->other.fixture, cut->user_id, cut->chat_id, "last");
+    post_ok(&cut->other, cut->user_id, cut->chat_id, "last");
     check_texts(fixture, cut->user_id, cut->chat_id, (const char *const[]){ "first", "second", "last" }, 3);
     check_dense(fixture, 0);
     assert_int_equal(cut->heard.commits, 3);
-    assert_true(store_healthy(cut->other.fixture.store));
+    assert_true(store_healthy(cut->other.store));
 }
 
 static void a_commit_that_was_kept_is_answered(void **state) {
@@ -229,7 +205,7 @@ static void a_commit_that_was_kept_is_answered(void **state) {
     struct cut cut;
     cut_open(&cut, fixture);
     commit_cutter_arm(cut.cutter);
-    uint64_t second = post_ok(&cut.other.fixture, cut.user_id, cut.chat_id, "second");
+    uint64_t second = post_ok(&cut.other, cut.user_id, cut.chat_id, "second");
     assert_int_equal(cut.heard.first_id, second);
     check_cut(&cut, fixture);
     cut_close(&cut);
@@ -240,7 +216,7 @@ static void a_commit_that_was_not_kept_is_run_again(void **state) {
     struct cut cut;
     cut_open(&cut, fixture);
     commit_cutter_arm_early(cut.cutter);
-    uint64_t second = post_ok(&cut.other.fixture, cut.user_id, cut.chat_id, "second");
+    uint64_t second = post_ok(&cut.other, cut.user_id, cut.chat_id, "second");
     assert_int_equal(cut.heard.first_id, second);
     check_cut(&cut, fixture);
     cut_close(&cut);
@@ -260,7 +236,7 @@ static void a_commit_without_events_is_settled(void **state) {
         struct command command = { .type = COMMAND_INVITE_CREATE,
                                    .in.invite_create = { .invite = own, .uses = 1, .expires_ms = INT64_MAX } };
         (early ? commit_cutter_arm_early : commit_cutter_arm)(cut.cutter);
-        assert_int_equal(store_run(cut.other.fixture.store, &command), OK);
+        assert_int_equal(store_run(cut.other.store, &command), OK);
         command_release(&command);
         assert_int_equal(count_rows(&fixture->config, &count_invites), early + 1);
     }
@@ -271,7 +247,7 @@ static void a_commit_without_events_is_settled(void **state) {
 static void *post_second(void *context) {
     struct cut *cut = context;
     struct command command;
-    enum err err = post(&cut->other.fixture, cut->user_id, cut->chat_id, "second", 0, &command);
+    enum err err = post(&cut->other, cut->user_id, cut->chat_id, "second", 0, &command);
     command_release(&command);
     return (void *)(uintptr_t)err;
 }
@@ -288,13 +264,13 @@ static void a_commit_is_found_below_anothers(void **state) {
         (early ? commit_cutter_arm_early : commit_cutter_arm)(cut.cutter);
         commit_cutter_hold(cut.cutter);
         assert_int_equal(pthread_create(&thread, NULL, post_second, &cut), 0);
-        for (int waited = 0; store_healthy(cut.other.fixture.store) && waited < 5000; waited++)
+        for (int waited = 0; store_healthy(cut.other.store) && waited < 5000; waited++)
             clock_sleep_ms(1);
         post_ok(fixture, cut.user_id, cut.chat_id, early ? "fourth" : "third");
         commit_cutter_let_in(cut.cutter);
         pthread_join(thread, &result);
         assert_int_equal((enum err)(uintptr_t)result, OK);
-        assert_true(store_healthy(cut.other.fixture.store));
+        assert_true(store_healthy(cut.other.store));
         check_texts(fixture, cut.user_id, cut.chat_id, kept, early ? 5 : 3);
     }
     check_dense(fixture, 0);
@@ -310,17 +286,17 @@ static void a_key_finds_out_what_became_of_a_commit(void **state) {
     commit_cutter_arm(cut.cutter);
     commit_cutter_close(cut.cutter);
     int64_t started_ms = clock_monotonic_ms();
-    assert_int_equal(post(&cut.other.fixture, cut.user_id, cut.chat_id, "second", 1, &command), ERR_DATABASE_UNKNOWN);
+    assert_int_equal(post(&cut.other, cut.user_id, cut.chat_id, "second", 1, &command), ERR_DATABASE_UNKNOWN);
     command_release(&command);
     assert_in_range(clock_monotonic_ms() - started_ms, LIMIT_SETTLE_MS, LIMIT_SETTLE_MS + 2000);
-    assert_false(store_healthy(cut.other.fixture.store));
+    assert_false(store_healthy(cut.other.store));
     commit_cutter_let_in(cut.cutter);
-    for (int waited = 0; !store_healthy(cut.other.fixture.store) && waited < 5000; waited++)
+    for (int waited = 0; !store_healthy(cut.other.store) && waited < 5000; waited++)
         clock_sleep_ms(1);
-    assert_int_equal(post(&cut.other.fixture, cut.user_id, cut.chat_id, "second", 1, &command), OK);
+    assert_int_equal(post(&cut.other, cut.user_id, cut.chat_id, "second", 1, &command), OK);
     assert_true(command.out.existed);
     command_release(&command);
-    assert_true(store_healthy(cut.other.fixture.store));
+    assert_true(store_healthy(cut.other.store));
     check_texts(fixture, cut.user_id, cut.chat_id, (const char *const[]){ "first", "second" }, 2);
     check_dense(fixture, 0);
     cut_close(&cut);

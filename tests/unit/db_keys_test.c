@@ -189,58 +189,46 @@ static void keys_of_earlier_versions_hold(void **state) {
 
 /* ---- Several writers ---------------------------------------------------------------------------------------------------------------- */
 
-struct other {
-    struct config config;
-    struct fixture fixture; /* its store alone, for the short forms of commands */
-};
-
-static void other_open(struct other *other, const struct fixture *fixture, size_t key_run) {
-    char problem[256] = "";
-    *other = (struct other){ .config = fixture->config };
-    if (store_open(&other->config, &other->fixture.store, problem, sizeof problem) != OK)
-        fail_msg("store_open: %s", problem);
-    other->fixture.store->keys.run_size = key_run;
-    assert_int_equal(store_start(other->fixture.store), OK);
-}
-
 /* They write in turns of different lengths, and both make runs. */
 static void writers_know_each_others_keys(void **state) {
     struct fixture *fixture = *state;
-    struct other other;
     uint64_t ids[POSTS];
     skip_without_mariadb();
     fixture->key_run = 5;
     fixture_reopen(fixture);
     uint64_t ann = make_user(fixture, "eve"), chat = make_group(fixture, ann, NULL, 0);
-    other_open(&other, fixture, 3);
+    struct fixture other = fixture_beside(fixture, fixture->url);
+    other.key_run = 3;
+    fixture_open(&other);
     for (uint64_t i = 0; i < POSTS; i++)
-        ids[i] = post_key(i % 7 < 3 ? fixture : &other.fixture, ann, chat, i + 1, false);
+        ids[i] = post_key(i % 7 < 3 ? fixture : &other, ann, chat, i + 1, false);
     for (uint64_t i = 0; i < POSTS; i++) {
-        assert_int_equal(post_key(&other.fixture, ann, chat, i + 1, true), ids[i]);
+        assert_int_equal(post_key(&other, ann, chat, i + 1, true), ids[i]);
         assert_int_equal(post_key(fixture, ann, chat, i + 1, true), ids[i]);
     }
-    store_close(other.fixture.store);
+    fixture_close(&other);
 }
 
 /* A server that forgets what it had shown, as one without durable commits does. */
 static void a_writer_forgets_what_the_database_forgot(void **state) {
     struct fixture *fixture = *state;
-    struct other other;
     skip_without_mariadb();
     fixture->key_run = 4;
     fixture_reopen(fixture);
     uint64_t ann = make_user(fixture, "fay"), chat = make_group(fixture, ann, NULL, 0);
-    other_open(&other, fixture, 4);
+    struct fixture other = fixture_beside(fixture, fixture->url);
+    other.key_run = 4;
+    fixture_open(&other);
     for (uint64_t key = 1; key <= 10; key++)
         post_key(fixture, ann, chat, key, false);
     struct db *db = open_database(fixture->url, DB_WRITER);
     assert_int_equal(db->driver->execute(db, "DELETE FROM recent_key; DELETE FROM key_run; DELETE FROM key_block"), OK);
     db_close(db);
-    post_key(&other.fixture, ann, chat, 11, false);
+    post_key(&other, ann, chat, 11, false);
     post_key(fixture, ann, chat, 10, false);
     post_key(fixture, ann, chat, 1, false);
     post_key(fixture, ann, chat, 11, true);
-    store_close(other.fixture.store);
+    fixture_close(&other);
 }
 
 /* A node of an earlier version still writes to its own table while newer ones are there already. */

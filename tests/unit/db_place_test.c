@@ -15,23 +15,6 @@
 #define HOUR_MS INT64_C(3600000)
 #define STRANGER 2 /* a holder */
 
-/* Another process on the fixture's database: its store alone. */
-struct other {
-    struct config config;
-    struct fixture fixture;
-};
-
-static void other_open(struct other *other, const struct fixture *fixture, const char *url) {
-    char problem[256] = "";
-    *other = (struct other){ .config = fixture->config };
-    other->config.db = (char *)(uintptr_t)url;
-    if (store_open(&other->config, &other->fixture.store, problem, sizeof problem) != OK)
-        fail_msg("store_open: %s", problem);
-    assert_int_equal(store_start(other->fixture.store), OK);
-}
-
-static void other_close(struct other *other) { store_close(other->fixture.store); }
-
 static struct fixture *on_mariadb(void **state) {
     skip_without_mariadb();
     return *state;
@@ -120,116 +103,116 @@ static void ids_continue_above_those_that_are_there(void **state) {
 
 static void who_makes_no_ids_takes_no_number(void **state) {
     struct fixture *fixture = on_mariadb(state);
-    struct other other;
+    struct fixture other;
     uint64_t ann = next_id(fixture), chat = make_group(fixture, ann, NULL, 0);
     other_open(&other, fixture, fixture->url);
-    post_ok(&other.fixture, ann, chat, "m");
+    post_ok(&other, ann, chat, "m");
     assert_int_equal(count_rows(&fixture->config, &count_places), 1);
-    other_close(&other);
+    fixture_close(&other);
 }
 
 static void processes_have_different_numbers(void **state) {
     struct fixture *fixture = on_mariadb(state);
-    struct other others[4];
+    struct fixture others[4];
     bool seen[ID_NODE_COUNT] = { false };
     for (size_t i = 0; i < COUNT_OF(others); i++)
         other_open(&others[i], fixture, fixture->url);
     for (size_t i = 0; i < COUNT_OF(others); i++) {
-        uint32_t number = number_of(next_id(&others[i].fixture));
+        uint32_t number = number_of(next_id(&others[i]));
         assert_false(seen[number]);
         seen[number] = true;
-        assert_int_equal(number_of(next_id(&others[i].fixture)), number);
+        assert_int_equal(number_of(next_id(&others[i])), number);
     }
     for (size_t i = 0; i < COUNT_OF(others); i++) {
-        assert_true(seen[number_of(next_id(&others[i].fixture))]);
-        assert_true(store_holder(others[i].fixture.store) != store_holder(fixture->store));
-        other_close(&others[i]);
+        assert_true(seen[number_of(next_id(&others[i]))]);
+        assert_true(store_holder(others[i].store) != store_holder(fixture->store));
+        fixture_close(&others[i]);
     }
 }
 
 static void a_number_is_kept_over_other_processes_writes(void **state) {
     struct fixture *fixture = on_mariadb(state);
-    struct other other;
+    struct fixture other;
     uint64_t last = next_id(fixture);
     other_open(&other, fixture, fixture->url);
     for (int i = 0; i < 5; i++) {
-        next_id(&other.fixture);
+        next_id(&other);
         uint64_t id = next_id(fixture);
         assert_int_equal(number_of(id), number_of(last));
         assert_true(id > last);
         last = id;
     }
-    other_close(&other);
+    fixture_close(&other);
 }
 
 /* Frozen, or with a clock that lies: another has the number, and so this one takes another. */
 static void a_number_that_was_lost_is_not_used(void **state) {
     struct fixture *fixture = on_mariadb(state);
-    struct other other;
+    struct fixture other;
     uint32_t lost = number_of(next_id(fixture));
     take_all_but_those_taken(fixture);
     set_until(fixture, lost, 1);
     other_open(&other, fixture, fixture->url);
-    assert_int_equal(number_of(next_id(&other.fixture)), lost);
+    assert_int_equal(number_of(next_id(&other)), lost);
     assert_int_equal(try_user(fixture), ERR_OVERLOADED);
-    assert_int_equal(number_of(next_id(&other.fixture)), lost);
+    assert_int_equal(number_of(next_id(&other)), lost);
     set_until(fixture, 1000, 1);
     assert_int_equal(number_of(next_id(fixture)), 1000);
-    other_close(&other);
+    fixture_close(&other);
 }
 
 static void without_a_number_all_else_goes_on(void **state) {
     struct fixture *fixture = on_mariadb(state);
-    struct other other;
+    struct fixture other;
     uint64_t ann = next_id(fixture), chat = make_group(fixture, ann, NULL, 0);
     take_all_but_those_taken(fixture);
     other_open(&other, fixture, fixture->url);
-    assert_int_equal(try_user(&other.fixture), ERR_OVERLOADED);
-    post_ok(&other.fixture, ann, chat, "m");
-    assert_true(store_healthy(other.fixture.store));
+    assert_int_equal(try_user(&other), ERR_OVERLOADED);
+    post_ok(&other, ann, chat, "m");
+    assert_true(store_healthy(other.store));
     assert_int_equal(count_rows(&fixture->config, &count_places), ID_NODE_COUNT);
-    other_close(&other);
+    fixture_close(&other);
 }
 
 static void a_lease_that_ran_out_unclaimed_is_prolonged(void **state) {
     struct fixture *fixture = on_mariadb(state);
-    struct other other;
+    struct fixture other;
     uint32_t number = number_of(next_id(fixture));
     set_until(fixture, number, 1);
     other_open(&other, fixture, fixture->url);
-    assert_int_not_equal(number_of(next_id(&other.fixture)), number); /* those that nobody had are taken first */
+    assert_int_not_equal(number_of(next_id(&other)), number); /* those that nobody had are taken first */
     assert_int_equal(number_of(next_id(fixture)), number);
     assert_in_range(until_of(fixture, number) - clock_now_ms(), PLACE_PROLONG_MS - 5000, PLACE_LEASE_MS);
-    other_close(&other);
+    fixture_close(&other);
 }
 
 static void a_process_that_ends_gives_its_number_back(void **state) {
     struct fixture *fixture = on_mariadb(state);
-    struct other other;
+    struct fixture other;
     other_open(&other, fixture, fixture->url);
-    uint64_t last = next_id(&other.fixture);
-    other_close(&other);
+    uint64_t last = next_id(&other);
+    fixture_close(&other);
     assert_int_equal(until_of(fixture, number_of(last)), time_of(last));
     take_all_but_those_taken(fixture);
     other_open(&other, fixture, fixture->url);
-    uint64_t next = next_id(&other.fixture);
+    uint64_t next = next_id(&other);
     assert_int_equal(number_of(next), number_of(last));
     assert_true(next > last);
-    other_close(&other);
+    fixture_close(&other);
 }
 
 /* Though another has written since its last commit, and it would not have looked. */
 static void a_process_that_ends_does_not_trust(void **state) {
     struct fixture *fixture = on_mariadb(state);
-    struct other other;
+    struct fixture other;
     other_open(&other, fixture, fixture->url);
-    other.fixture.store->trusts_after = 1;
-    uint64_t last = next_id(&other.fixture);
+    other.store->trusts_after = 1;
+    uint64_t last = next_id(&other);
     for (int i = 0; i < 2; i++)
-        last = next_id(&other.fixture);
-    assert_true(head_is_trusted(other.fixture.store));
+        last = next_id(&other);
+    assert_true(head_is_trusted(other.store));
     next_id(fixture);
-    other_close(&other);
+    fixture_close(&other);
     assert_int_equal(until_of(fixture, number_of(last)), time_of(last));
 }
 
@@ -237,7 +220,7 @@ static void a_process_that_ends_does_not_trust(void **state) {
 static void a_number_whose_commit_was_cut_off_is_settled(void **state) {
     struct fixture *fixture = on_mariadb(state);
     struct commit_cutter *cutter = commit_cutter_start(fixture->url);
-    struct other other;
+    struct fixture other;
     if (!cutter) {
         print_message("PARLEY_TEST_DB has no socket\n");
         skip();
@@ -246,11 +229,11 @@ static void a_number_whose_commit_was_cut_off_is_settled(void **state) {
     for (uint64_t early = 0; early < 2; early++) {
         other_open(&other, fixture, commit_cutter_url(cutter));
         (early ? commit_cutter_arm_early : commit_cutter_arm)(cutter);
-        uint64_t first = next_id(&other.fixture), second = next_id(&other.fixture);
+        uint64_t first = next_id(&other), second = next_id(&other);
         assert_int_equal(number_of(first), number_of(second));
         assert_true(second > first);
         assert_int_equal(count_rows(&fixture->config, &count_places), 2 + early);
-        other_close(&other);
+        fixture_close(&other);
     }
     commit_cutter_stop(cutter);
 }

@@ -134,6 +134,17 @@ void fixture_reopen(struct fixture *fixture) {
     fixture_open(fixture);
 }
 
+struct fixture fixture_beside(const struct fixture *fixture, const char *url) {
+    struct fixture other = { .config = fixture->config, .trusts_after = fixture->trusts_after };
+    other.config.db = (char *)(uintptr_t)url;
+    return other;
+}
+
+void other_open(struct fixture *other, const struct fixture *fixture, const char *url) {
+    *other = fixture_beside(fixture, url);
+    fixture_open(other);
+}
+
 /* ---- Commands ----------------------------------------------------------------------------------------------------------------------- */
 
 static void gate_done(struct command *command) {

@@ -51,6 +51,10 @@ int fixture_tear_down(void **state);
 void fixture_reopen(struct fixture *fixture);
 void fixture_close(struct fixture *fixture);
 void fixture_open(struct fixture *fixture);
+/* Another store on the fixture's database, as another node has one, which reaches it by `url`: not open yet, for settings of its own, or open. It ends by
+ * fixture_close(), and borrows the fixture's settings. */
+struct fixture fixture_beside(const struct fixture *fixture, const char *url);
+void other_open(struct fixture *other, const struct fixture *fixture, const char *url);
 
 /* Several commands at once. None of them may move until volley_wait(). */
 #define VOLLEY_COMMANDS 2048
