@@ -12,6 +12,7 @@
 
 #define NEVER_MS 3600000
 #define PATIENCE_MS 10000
+#define TRIALS 20
 #define HEARD_MAX 256
 
 /* One commit of the other node. */
@@ -130,6 +131,11 @@ static size_t times_heard(uint64_t id) {
 static void wait_heard(uint64_t id) {
     for (int64_t end_ms = clock_monotonic_ms() + PATIENCE_MS; times_heard(id) == 0 && clock_monotonic_ms() < end_ms;)
         clock_sleep_ms(1);
+    assert_true(times_heard(id) > 0);
+}
+
+static void wait_heard_once(uint64_t id) {
+    wait_heard(id);
     assert_int_equal(times_heard(id), 1);
 }
 
@@ -167,7 +173,7 @@ static void a_hole_is_read_soon(void **state) {
     skip_without_mariadb();
     uint64_t lost = post_there(), id = post_there();
     arrive();
-    wait_heard(id);
+    wait_heard_once(id);
     assert_int_equal(times_heard(lost), 1);
     assert_int_equal(used(), 0);
     assert_int_equal(filled(), 1);
@@ -182,7 +188,7 @@ static void what_comes_without_its_events_is_read(void **state) {
     skip_without_mariadb();
     uint64_t id = post_there();
     arrive_bare();
-    wait_heard(id);
+    wait_heard_once(id);
     assert_int_equal(filled(), 1);
 }
 
@@ -215,20 +221,27 @@ static size_t place_heard(uint64_t id) {
 static void begin_hearing(void) {
     uint64_t id = post_there();
     follow_hearing(world.fixture->store->follow, true);
-    wait_heard(id);
+    wait_heard_once(id);
 }
 
-/* Where the bus is about to bring what comes before it, the listeners hear it in order. */
+/* Where the bus is about to bring what comes before it, the listeners hear it in order. On a slow machine it may come too late, after all was read: then order is
+ * all that can be asked for, and the test begins again. */
 static void a_commit_of_ones_own_waits_for_its_turn(void **state) {
     (void)state;
     skip_without_mariadb();
     begin_hearing();
-    uint64_t theirs = post_there(), ours = post_here(), ours_too = post_here();
-    arrive();
-    wait_heard(ours_too);
-    assert_int_equal(times_heard(theirs), 1);
-    assert_int_equal(times_heard(ours), 1);
-    assert_true(place_heard(theirs) < place_heard(ours) && place_heard(ours) < place_heard(ours_too));
+    for (int trials = 0; used() == 0; trials++) {
+        assert_in_range(trials, 0, TRIALS);
+        uint64_t theirs = post_there(), ours = post_here(), ours_too = post_here();
+        arrive();
+        wait_heard(ours_too);
+        assert_true(place_heard(theirs) < place_heard(ours) && place_heard(ours) < place_heard(ours_too));
+        if (used() == 0)
+            continue;
+        assert_int_equal(times_heard(theirs), 1);
+        assert_int_equal(times_heard(ours), 1);
+        assert_int_equal(times_heard(ours_too), 1);
+    }
 }
 
 /* Without what comes before it, it is read. */
@@ -237,7 +250,7 @@ static void a_commit_of_ones_own_does_not_wait_for_long(void **state) {
     skip_without_mariadb();
     begin_hearing();
     uint64_t theirs = post_there(), ours = post_here();
-    wait_heard(ours);
+    wait_heard_once(ours);
     assert_int_equal(times_heard(theirs), 1);
     assert_true(place_heard(theirs) < place_heard(ours));
     assert_int_equal(filled(), 2);
@@ -259,7 +272,7 @@ static void a_removal_does_not_wait(void **state) {
     command_release(&command);
     assert_int_equal(times_heard(store_head(world.fixture->store)), 1);
     arrive();
-    wait_heard(theirs);
+    wait_heard_once(theirs);
 }
 
 static void envelopes_out_of_order_are_told_in_order(void **state) {
@@ -272,7 +285,7 @@ static void envelopes_out_of_order_are_told_in_order(void **state) {
     arrive();
     struct envelope envelope = envelope_of(&before);
     follow_hear(world.fixture->store->follow, &envelope);
-    wait_heard(second);
+    wait_heard_once(second);
     assert_int_equal(times_heard(first), 1);
     assert_true(place_heard(first) < place_heard(second));
     for (size_t i = 0; i < before.count; i++)
@@ -285,7 +298,7 @@ static void hearing_begins_and_ends_with_a_look(void **state) {
     for (int hearing = 1; hearing >= 0; hearing--) {
         uint64_t id = post_there();
         follow_hearing(world.fixture->store->follow, hearing);
-        wait_heard(id);
+        wait_heard_once(id);
     }
     assert_int_equal(filled(), 2);
 }
