@@ -129,6 +129,18 @@ enum outcome process_read_memory(pid_t pid, struct process_memory *ret_memory) {
     return OUTCOME_FAILED;
 }
 
+uint64_t process_read_disk_bytes(pid_t pid) {
+    char path[64], line[256];
+    unsigned long long bytes = 0;
+    snprintf(path, sizeof path, "/proc/%d/io", (int)pid);
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof line, file))
+        (void)!sscanf(line, "read_bytes: %llu", &bytes);
+    if (file)
+        fclose(file);
+    return bytes;
+}
+
 static pid_t parent_of(pid_t pid) {
     char path[64], text[1024];
     int parent = 0;

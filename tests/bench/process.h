@@ -26,6 +26,8 @@ void process_kill_group(pid_t pid);
 enum outcome process_run(char *const arguments[], const char *log_path, const char *what) MUST_USE;
 /* Of one process. */
 enum outcome process_read_memory(pid_t pid, struct process_memory *ret_memory) MUST_USE;
+/* What it made the disk read so far, the page cache not counted; 0 when that cannot be read. */
+uint64_t process_read_disk_bytes(pid_t pid);
 /* The sum over its group and what else it has started. */
 enum outcome process_read_group_memory(pid_t pid, struct process_memory *ret_memory) MUST_USE;
 /* The processor time that these have had so far; 0 when it cannot be read. */

@@ -68,7 +68,8 @@ struct stalls {
     uint32_t slow_count;
     struct slow_answer slow[SLOW_ANSWERS_MAX]; /* of this round */
     struct verdict unlisted;                   /* on those that found no room there: nothing of them is excused */
-    double metrics[METRICS];                   /* when the round began */
+    double metrics[METRICS];                   /* when the round began, */
+    uint64_t disk_bytes;                       /* and what the server had made the disk read */
     struct table table, events, pauses, disk_waits;
 };
 
@@ -236,6 +237,7 @@ static enum outcome add_events(struct stalls *stalls, uint32_t connections) {
     table_cell(&stalls->events, "%u", connections);
     for (size_t i = 0; i < METRICS; i++)
         add_metric(stalls, metric_names[i], now[i], now[i] - stalls->metrics[i]);
+    table_cell(&stalls->events, "%.1f", (double)(server_read_disk_bytes(&stalls->server) - stalls->disk_bytes) / 1e6);
     const struct histogram *disk = disk_watch_latency(stalls->disk_watch);
     table_cell(&stalls->events, "%.2f", histogram_percentile_ms(disk, 500000));
     table_cell(&stalls->events, "%.2f", histogram_percentile_ms(disk, 990000));
@@ -320,6 +322,7 @@ static enum outcome watch_round(struct stalls *stalls, uint32_t connections) {
     enum outcome outcome = start_watching(stalls);
     if (outcome == OUTCOME_OK)
         outcome = server_read_metrics(&stalls->server, metric_names, METRICS, stalls->metrics);
+    stalls->disk_bytes = server_read_disk_bytes(&stalls->server);
     if (outcome == OUTCOME_OK)
         outcome = run_round(stalls, connections);
     stop_watching(stalls);
@@ -383,10 +386,19 @@ enum outcome scenario_stalls(const struct options *options) {
                                            "errors",
                                            "goal",
                                            NULL };
-    static const char *const event_columns[] = {
-        "connections",    "checkpoints",       "ms waited for them", "rows cleaned up", "events cut from the log",   "streams opened",
-        "pages replayed", "cleanup late by s", "4 KiB write p50 ms", "p99 ms",          "streams that nobody reads", NULL
-    };
+    static const char *const event_columns[] = { "connections",
+                                                 "checkpoints",
+                                                 "ms waited for them",
+                                                 "rows cleaned up",
+                                                 "events cut from the log",
+                                                 "streams opened",
+                                                 "pages replayed",
+                                                 "cleanup late by s",
+                                                 "MB read from the disk",
+                                                 "4 KiB write p50 ms",
+                                                 "p99 ms",
+                                                 "streams that nobody reads",
+                                                 NULL };
     static const char *const pause_columns[] = { "at s", "pause ms", "", NULL };
     static const char *const wait_columns[] = { "at s", "wait ms", "", NULL };
     struct stalls *stalls = calloc(1, sizeof *stalls);

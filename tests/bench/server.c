@@ -188,6 +188,8 @@ void server_release(struct server *server) {
     server->folder[0] = '\0';
 }
 
+uint64_t server_read_disk_bytes(const struct server *server) { return process_read_disk_bytes(server->pid); }
+
 enum outcome server_read_memory(const struct server *server, struct process_memory *ret_memory) {
     return process_read_memory(server->pid, ret_memory);
 }

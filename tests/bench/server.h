@@ -44,4 +44,6 @@ enum outcome server_stop(struct server *server) MUST_USE;
 void server_release(struct server *server);
 /* Its metrics of these names, which have no labels: as they stand at /metrics, 0 where there is none. */
 enum outcome server_read_metrics(const struct server *server, const char *const *names, size_t count, double *ret_values) MUST_USE;
+/* What it made the disk read since it was started (process.h). */
+uint64_t server_read_disk_bytes(const struct server *server);
 enum outcome server_read_memory(const struct server *server, struct process_memory *ret_memory) MUST_USE;
