@@ -13,7 +13,7 @@ const ROLE_NAMES = { owner: 'Owner', admin: 'Admin', member: 'Member' };
 
 // A section that follows the members of the chat; `parts` gets what ends it.
 export function membersSection(store, chat, parts) {
-  const list = h('ul', { class: 'people', 'aria-label': 'Members' }, spinner('Loading members'));
+  const list = h('ul', { class: 'people', 'aria-label': 'Members' }, h('li', {}, spinner('Loading members')));
   let members = [];
   let all = false;
   const draw = () => {

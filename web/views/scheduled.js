@@ -12,7 +12,7 @@ const PROPOSED_MS = 3_600_000;
 const FAILURES = { forbidden: 'You may not write here any more.', not_found: 'You are not in this chat any more.', already_deleted: 'What it answers is gone.' };
 
 export function openScheduled(store, chat, text = '') {
-  const list = h('ul', { class: 'people', 'aria-label': 'Scheduled messages' }, spinner());
+  const list = h('ul', { class: 'people', 'aria-label': 'Scheduled messages' }, h('li', {}, spinner()));
   const load = () => act(async () => {
     const items = await getAll(`/v1/chats/${chat.id}/scheduled`, 100);
     fill(list, items.length === 0 && h('li', { class: 'hint' }, 'Nothing waits here.'), items.map((item) => row(chat, item, load)));

@@ -97,7 +97,7 @@ function privacyPage(store) {
 }
 
 function devicesPage(store) {
-  const list = h('ul', { class: 'people', 'aria-label': 'Devices' }, spinner('Loading devices'));
+  const list = h('ul', { class: 'people', 'aria-label': 'Devices' }, h('li', {}, spinner('Loading devices')));
   const load = () => act(async () => {
     const { items } = await get('/v1/devices');
     fill(list, items.map((device) => deviceRow(device, load)));
