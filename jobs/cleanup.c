@@ -1,5 +1,5 @@
-/* Owns a run of the cleanup: its lease, its order, and what is said about it. What a step deletes is its sweep's business; how long to rest after it is
- * pace.c's; when a run inside the server is due is cleanup_thread.c's.
+/* Owns a run of the cleanup: its lease, its pace, and what is said about it. What a step deletes is its sweep's business; when a run inside the server is
+ * due is cleanup_thread.c's.
  *
  * Threads: any but the writer's; one run of a process at a time. */
 #include "jobs/cleanup.h"
@@ -13,11 +13,14 @@
 #include "core/fault.h"
 #include "core/log.h"
 #include "core/metrics.h"
-#include "jobs/pace.h"
 #include "jobs/sweeps.h"
 
-/* Between two questions whether the write-ahead log was moved. */
-#define AGAIN_MS 10
+/* After a step that deleted something, so many times as long as it took: posts have the writer for themselves most of the time. */
+#define REST_TIMES 8
+#define REST_MS 10
+#define REST_MAX_MS 100
+/* What is due for a quarter of the time in which it is promised to be gone leaves no time to rest: more comes in than goes. */
+#define HURRY_PART 4
 /* Until somebody else may go on when the holder is gone. A step that takes longer costs nothing but that two work at once: all is safe to repeat. */
 #define LEASE_MS 60000
 #define LEASE_PROLONG_MS (LEASE_MS / 3)
@@ -72,18 +75,17 @@ static bool keep_lease(struct run *run) {
 
 static void note_due(size_t sweep, int64_t overdue_ms) { due_since_ms[sweep] = overdue_ms > 0 ? clock_now_ms() - overdue_ms : 0; }
 
-/* Of all sweeps, or of those that have not failed. */
-static int64_t largest_overdue_ms(const bool *failed) {
+static int64_t largest_overdue_ms(void) {
     int64_t now_ms = clock_now_ms(), largest_ms = 0;
     for (size_t i = 0; i < SWEEP_COUNT; i++)
-        if (due_since_ms[i] != 0 && !(failed && failed[i]) && now_ms - due_since_ms[i] > largest_ms)
+        if (due_since_ms[i] != 0 && now_ms - due_since_ms[i] > largest_ms)
             largest_ms = now_ms - due_since_ms[i];
     return largest_ms;
 }
 
 /* Says when the promise is broken and when it is kept again, not each time. */
 static void report_overdue(const struct config *config) {
-    int64_t overdue_ms = largest_overdue_ms(NULL);
+    int64_t overdue_ms = largest_overdue_ms();
     bool was_late = is_late;
     metric_set(GAUGE_CLEANUP_OVERDUE_SECONDS, overdue_ms / 1000);
     is_late = overdue_ms > config->cleanup_deadline_ms;
@@ -119,13 +121,13 @@ static void count_step(const struct cleanup_step *step) {
     metric_add(COUNTER_CLEANUP_BYTES, step->bytes);
 }
 
-/* What a sweep that failed has left is no reason to hurry. */
 static void rest(const struct run *run, const struct cleanup_step *step) {
-    const struct config *config = run->target->config;
-    const struct pace pace = { config->cleanup_deadline_ms, config->cleanup_interval_ms, largest_overdue_ms(run->failed) };
-    int64_t rest_ms = pace_rest_ms(&pace, step->writer_us);
-    if (rest_ms > 0)
-        poll(NULL, 0, (int)rest_ms);
+    int64_t rest_ms = step->writer_us * REST_TIMES / 1000;
+    if (largest_overdue_ms() >= run->target->config->cleanup_deadline_ms / HURRY_PART)
+        return;
+    if (rest_ms < REST_MS)
+        rest_ms = REST_MS;
+    poll(NULL, 0, rest_ms < REST_MAX_MS ? (int)rest_ms : REST_MAX_MS);
 }
 
 /* False: the run is over. */
@@ -184,7 +186,7 @@ static void finish(struct run *run) {
     bool again = false;
     enum err err = sweeps_finish(&run->sweeping, &again);
     while (err == OK && again) {
-        poll(NULL, 0, AGAIN_MS);
+        poll(NULL, 0, REST_MS);
         err = sweeps_finish(&run->sweeping, &again);
     }
     run->err = run->err == OK ? err : run->err;
