@@ -64,7 +64,6 @@ enum err mariadb_fail(struct mariadb_db *db, enum err err, const char *problem) 
     return err;
 }
 
-/* After these nobody knows what the server knows of the connection. */
 bool mariadb_loses_connection(enum err err) { return err == ERR_DATABASE_UNAVAILABLE || err == ERR_NO_MEMORY; }
 
 static enum err note_error(struct mariadb_db *db, unsigned code, const char *text) {

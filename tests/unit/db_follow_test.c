@@ -24,8 +24,8 @@ struct said {
 
 struct world {
     struct fixture *fixture;
-    struct fixture other; /* its store alone, for the short forms of commands */
-    struct said said;     /* its last commit */
+    struct fixture other; /* another node, */
+    struct said said;     /* and its last commit */
     uint64_t user_id, chat_id;
     pthread_mutex_t mutex;
     uint64_t heard[HEARD_MAX]; /* by the fixture's listener; under the mutex, as is the count */
