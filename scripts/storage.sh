@@ -19,7 +19,7 @@ on_s3() {
     [ "$1" = path ] || endpoint=http://s3.localhost:${endpoint##*:}
     conformance PARLEY_S3_ENDPOINT="$endpoint" PARLEY_S3_STYLE="$1" PARLEY_S3_ACL="$2" \
         PARLEY_S3_ACCESS_KEY="$PARLEY_TEST_S3_ACCESS_KEY" PARLEY_S3_SECRET_KEY="$PARLEY_TEST_S3_SECRET_KEY" \
-        PARLEY_S3_TIMEOUT=2s PARLEY_CORS_ORIGINS=https://chat.example.org \
+        PARLEY_CORS_ORIGINS=https://chat.example.org \
         STORAGE_STOP="tests/support/ceph.sh gateway-stop $PARLEY_TEST_S3_FOLDER" \
         STORAGE_START="tests/support/ceph.sh gateway-start $PARLEY_TEST_S3_FOLDER"
 }
