@@ -87,7 +87,7 @@ launch() {
     setsid haproxy -db -f "$DIR/haproxy.cfg" >>"$DIR/haproxy.log" 2>&1 </dev/null &
     echo $! >"$DIR/pid"
     disown
-    for _ in $(seq 200); do
+    for _ in $(seq 600); do
         listens && return
         kill -0 "$(pid)" 2>/dev/null || break # it may not have become haproxy yet, which is_running asks for
         sleep 0.05

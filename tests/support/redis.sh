@@ -40,7 +40,7 @@ end() {
     process=$(pid) || return 0
     kill "-$1" "$process" 2>/dev/null || true
     kill -CONT "$process" 2>/dev/null || true
-    for _ in $(seq 300); do
+    for _ in $(seq 1500); do
         kill -0 "$process" 2>/dev/null || break
         sleep 0.02
     done
@@ -59,7 +59,7 @@ launch() {
         >>"$DIR/log" 2>&1 </dev/null &
     echo $! >"$DIR/pid"
     disown
-    for _ in $(seq 500); do
+    for _ in $(seq 1500); do
         has_started && return
         is_running || return 1
         sleep 0.02

@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { createDatabase } from './database.mjs';
 import { withDeadline } from './wait.mjs';
 
-const START_DEADLINE_MS = 20_000;
+const START_DEADLINE_MS = 30_000;
 const STOP_DEADLINE_MS = 30_000;
 const STDERR_LINES_SHOWN = 60;
 
