@@ -16,7 +16,7 @@ const PAGE = 'https://chat.example';
 const BLOCK = 64 * 1024;
 
 const server = await startServer({
-  env: { PARLEY_CORS_ORIGINS: PAGE, PARLEY_MEDIA_PART_ABOVE: '1GiB', PARLEY_MEDIA_PENDING: '10000', PARLEY_REQUEST_TIMEOUT: '2s' },
+  env: { PARLEY_CORS_ORIGINS: PAGE, PARLEY_MEDIA_PART_ABOVE: '1GiB', PARLEY_MEDIA_PENDING: '10000', PARLEY_REQUEST_TIMEOUT: '4s' },
 });
 after(() => server.dispose());
 const alice = await register(server, 'alice');
@@ -121,7 +121,7 @@ test('a body in many small pieces with pauses is received', async (t) => {
   const raw = await RawSocket.connectFor(t, server.port);
   raw.write(requestBytes('PUT', pathname + search, { ...media.upload.headers, Host: `127.0.0.1:${server.port}`, 'Content-Length': '8' }));
   for (const byte of bytes) {
-    await delay(400); // together longer than PARLEY_REQUEST_TIMEOUT
+    await delay(600); // together longer than PARLEY_REQUEST_TIMEOUT
     raw.write(Buffer.from([byte]));
   }
   await raw.until(() => parseResponses(raw.received).length > 0);
@@ -231,7 +231,7 @@ test('bytes of another MD5 are refused, small or large', async () => {
 });
 
 test('an expired URL is refused', async (t) => {
-  const other = await startServerFor(t, { env: { PARLEY_MEDIA_UPLOAD_TTL: '1s', PARLEY_MEDIA_DOWNLOAD_TTL: '1s' } });
+  const other = await startServerFor(t, { env: { PARLEY_MEDIA_UPLOAD_TTL: '4s', PARLEY_MEDIA_DOWNLOAD_TTL: '4s' } });
   const bob = await register(other, 'bob');
   const content = someBytes();
   const media = await announce(bob, content);
@@ -242,14 +242,14 @@ test('an expired URL is refused', async (t) => {
 });
 
 test('an upload that ends after its URL leaves nothing, not even when its row is gone', async (t) => {
-  const other = await startServerFor(t, { env: { PARLEY_MEDIA_UPLOAD_TTL: '1s', PARLEY_CLEANUP_INTERVAL: '100ms' } });
+  const other = await startServerFor(t, { env: { PARLEY_MEDIA_UPLOAD_TTL: '4s', PARLEY_CLEANUP_INTERVAL: '100ms' } });
   const bob = await register(other, 'bob');
   const bytes = someBytes(100);
   const media = await announce(bob, bytes);
   const raw = await beginPut(t, other, media, bytes.length);
   raw.write(bytes.subarray(0, 50));
   expectStatus(await bob.delete(`/v1/media/${media.id}`), 204);
-  await delay(3500); // the row goes a second after the URL
+  await delay(6500); // the row goes a second after the URL
   raw.write(bytes.subarray(50));
   await raw.until(() => parseResponses(raw.received).length > 0);
   expectProblem(parseResponses(raw.received)[0], 403, 'url_expired');
@@ -469,7 +469,7 @@ async function beginDownload(of, url) {
 }
 
 test('a slow reader gets everything, one that stops reading is cut off', async (t) => {
-  const other = await startServerFor(t, { env: { PARLEY_IDLE_TIMEOUT: '2s', PARLEY_MEDIA_PART_ABOVE: '1GiB' } });
+  const other = await startServerFor(t, { env: { PARLEY_IDLE_TIMEOUT: '4s', PARLEY_MEDIA_PART_ABOVE: '1GiB' } });
   const bob = await register(other, 'bob');
   const big = Buffer.alloc(16 * MIB, 'x');
   const { url } = await upload(bob, big, { content_type: 'video/mp4' });
@@ -479,7 +479,7 @@ test('a slow reader gets everything, one that stops reading is cut off', async (
   stopped.socket.pause();
   for (let i = 0; i < 10; i++) {
     slow.socket.pause();
-    await delay(300);
+    await delay(450); // together longer than PARLEY_IDLE_TIMEOUT
     const before = slow.received.length;
     slow.socket.resume();
     await slow.until(() => slow.received.length > before + MIB || slow.received.length > big.length);

@@ -16,7 +16,7 @@ const HOUR_MS = 3_600_000;
 const FILE = { content_type: 'application/octet-stream' };
 
 // What is uploaded and not used is due at once, and so is what no message has any more.
-const AT_ONCE = { PARLEY_CLEANUP_INTERVAL: '0', PARLEY_MEDIA_GRACE: '0', PARLEY_MEDIA_UNUSED: '3s', PARLEY_MEDIA_UPLOAD_TTL: '3s', PARLEY_MEDIA_PART_ABOVE: '1000B' };
+const AT_ONCE = { PARLEY_CLEANUP_INTERVAL: '0', PARLEY_MEDIA_GRACE: '0', PARLEY_MEDIA_UNUSED: '5s', PARLEY_MEDIA_UPLOAD_TTL: '5s', PARLEY_MEDIA_PART_ABOVE: '1000B' };
 
 async function cleanUp(server, { status = 0, options = [], env = server.env } = {}) {
   const { code, stdout, stderr } = await server.parley(['cleanup', '--once', ...options], { env });

@@ -159,7 +159,7 @@ test('what is acknowledged is an id of the log, and not of its future', async ()
 });
 
 test('text and file are gone from the disk', async (t) => {
-  const own = await startManual(t, { PARLEY_MEDIA_GRACE: '0', PARLEY_MEDIA_UPLOAD_TTL: '1s' });
+  const own = await startManual(t, { PARLEY_MEDIA_GRACE: '0', PARLEY_MEDIA_UPLOAD_TTL: '4s' });
   const { alice, bob, chat } = await scene(own);
   const marker = randomBytes(500);
   const media = await upload(alice, marker);

@@ -113,7 +113,7 @@ test('a deleted message is no longer pinned and cannot be', async () => {
 
 test('a message that has disappeared is no longer pinned', async () => {
   const { alice, chat } = await aliceAndBob();
-  const message = await postMessage(alice, chat, 'for a moment', { ttl_s: 1 });
+  const message = await postMessage(alice, chat, 'for a moment', { ttl_s: 4 });
   await pin(alice, message);
   assert.deepEqual(await pinnedIds(alice, chat), [message.id]);
   await eventually(async () => (await pinnedIds(alice, chat)).length === 0, 'the pin to go with its message');

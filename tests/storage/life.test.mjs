@@ -104,7 +104,7 @@ for (const [name, start] of Object.entries(storages)) {
     });
 
     test('a URL stops working, and sending again after completion changes nothing', async (t) => {
-      const server = await start(t, { PARLEY_MEDIA_UPLOAD_TTL: '2s', PARLEY_MEDIA_DOWNLOAD_TTL: '2s' });
+      const server = await start(t, { PARLEY_MEDIA_UPLOAD_TTL: '5s', PARLEY_MEDIA_DOWNLOAD_TTL: '5s' });
       const alice = await register(server, 'alice');
       const bytes = someBytes(500);
       const media = await announce(alice, bytes);
@@ -153,7 +153,7 @@ for (const [name, start] of Object.entries(storages)) {
 
     test('what expires is gone from the storage, and what is abandoned, too', async (t) => {
       const server = await start(t, {
-        PARLEY_RETENTION: '4s', PARLEY_MEDIA_GRACE: '0', PARLEY_MEDIA_UNUSED: '2s', PARLEY_MEDIA_UPLOAD_TTL: '2s', PARLEY_CLEANUP_INTERVAL: '0',
+        PARLEY_RETENTION: '4s', PARLEY_MEDIA_GRACE: '0', PARLEY_MEDIA_UNUSED: '5s', PARLEY_MEDIA_UPLOAD_TTL: '5s', PARLEY_CLEANUP_INTERVAL: '0',
         PARLEY_MEDIA_PART_ABOVE: '6MiB', PARLEY_MEDIA_PART_SIZE: '5MiB',
       });
       const [alice, bob] = await registerMany(server, 'alice', 'bob');
@@ -178,7 +178,7 @@ for (const [name, start] of Object.entries(storages)) {
     });
 
     test('a forwarded file is one object, and goes with its last message', async (t) => {
-      const server = await start(t, { PARLEY_MEDIA_GRACE: '0', PARLEY_MEDIA_UPLOAD_TTL: '1s', PARLEY_CLEANUP_INTERVAL: '0' });
+      const server = await start(t, { PARLEY_MEDIA_GRACE: '0', PARLEY_MEDIA_UPLOAD_TTL: '5s', PARLEY_CLEANUP_INTERVAL: '0' });
       const [alice, bob, carol] = await registerMany(server, 'alice', 'bob', 'carol');
       const first = await createGroup(alice, [bob]);
       const second = await createGroup(bob, [carol]);
