@@ -480,7 +480,7 @@ test('neither tells the other what was delivered and read', async (t) => {
 
 test('a scheduled message of a blocked sender is hidden when it is sent', async (t) => {
   const { alice, bob, chat } = await aliceAndBob();
-  const waiting = await scheduleMessage(alice, chat, { send_at: new Date(Date.now() + 1500).toISOString() });
+  const waiting = await scheduleMessage(alice, chat, { send_at: new Date(Date.now() + 5000).toISOString() });
   await block(bob, alice);
   const [his, hers] = [await listen(t, bob), await listen(t, alice)];
   const sent = (await hers.until(({ type }) => type === 'scheduled.sent')).at(-1);

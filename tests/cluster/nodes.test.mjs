@@ -87,7 +87,7 @@ test('what is scheduled is posted once, by whichever node is there', { skip }, a
   const alice = await register(nodes[0], 'alice');
   const chat = await createGroup(alice);
   const texts = Array.from({ length: 60 }, (_, i) => `number ${i}`);
-  const start = Date.now() + 1500;
+  const start = Date.now() + 4000; // when the last of them has been accepted
   await Promise.all(texts.map((text, i) =>
     scheduleMessage(on(nodes[i % 3], alice), chat, { text, send_at: new Date(start + i * 20).toISOString() })));
   const posted = async () => (await wholeHistory(on(nodes[2], alice), chat)).map(({ text }) => text);
