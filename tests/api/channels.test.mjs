@@ -322,10 +322,12 @@ test('reactions are told to all, as they are by then, and not more than once a s
   const message = await postMessage(owner, chat, 'react');
   const stream = await streamOf(t, one);
   await stream.heartbeat();
+  const from = Date.now();
   for (let round = 0; round < 3; round++) await Promise.all(others.map((account) => react(account, message, ['👍', '🎉', '👀'][round])));
   const final = { message_id: message.id, reactions: ['👍', '🎉', '👀'].map((emoji) => ({ emoji, count: 9 })), reactions_rev: 27 };
   const told = await stream.until((event) => event.reactions_rev === 27, 'the last count');
-  assert.ok(told.length <= 4, `${told.length} were told`);
+  const seconds = (Date.now() - from) / 1000;
+  assert.ok(told.length <= 2 + seconds, `${told.length} were told in ${seconds} s`);
   for (const { type, frame, chat_id } of told) assert.deepEqual([type, frame.id, chat_id], ['reactions', undefined, chat.id]);
   const { message_id, reactions, reactions_rev } = told.at(-1);
   assert.deepEqual({ message_id, reactions: reactions.sort((a, b) => b.count - a.count), reactions_rev }, { ...final, reactions: reactions });

@@ -12,6 +12,8 @@ import { checkTyping } from '../support/shapes.mjs';
 const server = await startServer({ env: { PARLEY_HEARTBEAT: '100ms' } });
 after(() => server.dispose());
 
+const MOMENT_MS = 3000; // TYPING_INTERVAL_MS
+
 const type = async (account, chat) => expectStatus(await account.post(`/v1/chats/${chat.id}/typing`), 204);
 
 // Streams that hear whispers: they have said so by a heartbeat.
@@ -37,11 +39,13 @@ test('the other members are told, on all their devices, without an id', async (t
   const before = phone.lastEventId;
   const from = Date.now();
   await type(alice, chat);
+  const until = Date.now();
   for (const stream of [phone, second]) {
     const { frame, ...event } = await stream.next('typing');
     checkTyping(event);
     assert.deepEqual({ chat_id: event.chat_id, user_id: event.user_id }, { chat_id: chat.id, user_id: alice.id });
-    assert.ok(Math.abs(Date.parse(event.expires_at) - from - 6000) < 2000, event.expires_at);
+    const saidAt = Date.parse(event.expires_at) - 6000;
+    assert.ok(saidAt > from - 1000 && saidAt < until + 1000, event.expires_at);
     assert.equal(frame.event, 'typing');
     assert.equal(frame.id, undefined);
   }
@@ -54,10 +58,13 @@ test('whoever repeats it in a moment is answered, and the others are told once',
   const [alice, bob] = await registerMany(server, 'alice', 'bob');
   const chat = await createDirect(alice, bob);
   const [stream] = await listen(t, server, bob);
+  const from = Date.now();
   for (let i = 0; i < 20; i++) await type(alice, chat);
+  const moments = 1 + Math.floor((Date.now() - from) / MOMENT_MS);
   await type(bob, chat);
-  const heard = await heardUntilNow(alice, chat, stream);
-  assert.deepEqual(heard.map((event) => event.user_id), [alice.id]);
+  const heard = (await heardUntilNow(alice, chat, stream)).map((event) => event.user_id);
+  assert.ok(heard.length >= 1 && heard.length <= moments, `told ${heard.length} times in ${moments}`);
+  assert.ok(heard.every((id) => id === alice.id));
 });
 
 test('only members may say it, at once after they joined and no longer once they left', async (t) => {
