@@ -62,8 +62,9 @@ test('axe-core finds nothing: phone, dark', { skip }, () => checkScreens({ viewp
 // Tab until what has the focus is the thing of that role and name.
 async function tabTo(page, role, name) {
   const wanted = page.getByRole(role, { name, exact: true });
+  await wanted.first().waitFor();
   for (let i = 0; i < 60; i++) {
-    if ((await wanted.count()) > 0 && (await wanted.first().evaluate((element) => element === document.activeElement))) return;
+    if (await wanted.first().evaluate((element) => element === document.activeElement)) return;
     await page.keyboard.press('Tab');
   }
   assert.fail(`Tab does not lead to the ${role} ${name}`);
