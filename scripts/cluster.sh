@@ -153,11 +153,13 @@ TEXT
     BOB_ID=$(curl -s $BASE/v1/users/me -H "Authorization: Bearer $BOB" | field id)
     CHAT=$(curl -s $BASE/v1/chats -H "Authorization: Bearer $ALICE" --json '{"type":"direct","member_ids":["'$BOB_ID'"]}' | field id)
 
-    # Bob listens to node2 for three seconds, and Alice writes to node1.
-    curl -sN --max-time 3 $NODE2/v1/events -H "Authorization: Bearer $BOB" & STREAM=$!
-    sleep 1
+    # Bob listens to node2, Alice writes to node1, and he hears it.
+    rm -f /tmp/bob.txt
+    curl -sN $NODE2/v1/events -H "Authorization: Bearer $BOB" >/tmp/bob.txt & STREAM=$!
+    until grep -qs '^event: ready' /tmp/bob.txt; do sleep 0.1; done
     curl -sw '\n' $NODE1/v1/chats/$CHAT/messages -H "Authorization: Bearer $ALICE" --json '{"text":"Tea at four?"}'
-    wait $STREAM
+    until grep -q 'Tea at four' /tmp/bob.txt; do sleep 0.1; done
+    kill $STREAM; cat /tmp/bob.txt
 
     # Alice announces a file to node1 and sends it to Ceph; Bob fetches it by way of node2.
     printf 'hardly a picture' >/tmp/tea.png

@@ -12,7 +12,7 @@ import { eventually } from '../support/wait.mjs';
 const skip = galera ? false : 'PARLEY_TEST_GALERA names no cluster';
 
 const STEP_DEADLINE_MS = 60_000;
-const LONGEST_PAUSE_MS = 15_000; // two seconds until the others give a server up, and what they need to go on
+const LONGEST_PAUSE_MS = 20_000; // four seconds until the others give a server up, and what they need to go on
 
 // The same account, asking another node.
 const on = (node, account) => Object.assign(new Client(node, account.token), { id: account.id, user: account.user });

@@ -152,8 +152,9 @@ for (const [name, away, back] of [['is killed', 'kill', 'restart'], ['no longer 
   test(`a Redis that ${name}: nodes look for themselves, until it is back`, { skip }, async (t) => {
     const { redis, nodes } = await startTalking(t, 2, { PARLEY_POLL_INTERVAL: '200ms' });
     const { alice, chat, streams } = await settle(t, nodes);
-    redis[away]();
+    await expectNext(streams, await postMessage(alice, chat, 'heard by both, and all before it'));
     const heard = await used(nodes[1]);
+    redis[away]();
     for (let i = 0; i < 10; i++) await expectNext(streams, await postMessage(alice, chat, `alone ${i}`));
     assert.equal(await used(nodes[1]), heard);
     await eventually(() => nodes[1].stderr.some((line) => line.includes('event=redis_lost')), 'the log says so');
@@ -336,7 +337,7 @@ test('who comes while a node has not heard yet of a subscription is told all the
 });
 
 test('who is there is known on every node, and told where the stream is, whichever node was asked', { skip }, async (t) => {
-  const { nodes } = await startTalking(t, 3, { PARLEY_HEARTBEAT: '100ms', PARLEY_PRESENCE_TTL: '1s' });
+  const { nodes } = await startTalking(t, 3, { PARLEY_HEARTBEAT: '100ms', PARLEY_PRESENCE_TTL: '4s' });
   const { alice, bob, chat, streams } = await settle(t, nodes);
   await Promise.all(streams.map((stream) => stream.heartbeat()));
   const ids = { user_ids: [alice.id] };

@@ -9,7 +9,8 @@
 #   sql      runs a statement on server N as root
 #   url      the PARLEY_DB that names all three; with N that of one of them, by its socket
 #   run      runs a command with DIR set, on a cluster that lives as long as the command
-# N is 1, 2 or 3. A server that does not answer is given up by the others after two seconds.
+# N is 1, 2 or 3. A server that does not answer is given up by the others after four seconds: a machine that stands still for a moment is no
+# reason for its servers to give up each other.
 # env: DIR   folder of the cluster; its name is short (sockets are in it), and the user mysql can reach it (run: made by itself)
 # Debian: mariadb-server, galera-4 and rsync. Run by root, the servers' processes belong to the user mysql: rsync's would be nobody's otherwise.
 set -euo pipefail
@@ -87,7 +88,7 @@ end() {
 provider_options() {
     echo "base_host=127.0.0.1;base_port=$(group_port "$1");gmcast.listen_addr=tcp://127.0.0.1:$(group_port "$1");" \
         "ist.recv_addr=127.0.0.1:$(increment_port "$1");gcache.size=32M;evs.keepalive_period=PT0.5S;evs.inactive_check_period=PT0.5S;" \
-        "evs.suspect_timeout=PT2S;evs.inactive_timeout=PT6S;evs.install_timeout=PT6S" | tr -d ' '
+        "evs.suspect_timeout=PT4S;evs.inactive_timeout=PT8S;evs.install_timeout=PT8S" | tr -d ' '
 }
 
 # server N OPTION...: the program with what is the same at each of its starts. A starting server removes the temporary tables of every other that has its
