@@ -17,6 +17,7 @@ import { PROXIES, prepareProxy } from '../support/proxy.mjs';
 import { startServerFor } from '../support/server.mjs';
 import { eventually } from '../support/wait.mjs';
 
+const AT_ONCE_MS = 10_000; // what a proxy gathered until its buffer is full would take minutes
 const QUIET_MS = Number(process.env.DEPLOY_QUIET_SECONDS ?? 3) * 1000;
 
 // A server behind a proxy, and two who talk.
@@ -68,10 +69,13 @@ function testBehind(kind) {
       assert.equal(version, '2');
       const event = await stream.next('message.created');
       assert.equal(event.json.message.text, text);
-      assert.ok(event.at_ms - sent_ms < 2000, `it took ${event.at_ms - sent_ms} ms`);
+      assert.ok(event.at_ms - sent_ms < AT_ONCE_MS, `it took ${event.at_ms - sent_ms} ms`);
     }
-    const heartbeats = [await stream.next(null), await stream.next(null)];
-    assert.ok(heartbeats[1].at_ms - heartbeats[0].at_ms > 100, 'two heartbeats came together');
+    const heartbeats = [];
+    while (heartbeats.length < 6) heartbeats.push(await stream.next(null));
+    // One that waited for a machine that stood still comes with the next; more than two of them do not.
+    const gaps = heartbeats.slice(1).map((heartbeat, i) => heartbeat.at_ms - heartbeats[i].at_ms);
+    assert.ok(gaps.filter((gap) => gap > 100).length >= 3, `heartbeats came together: ${gaps} ms`);
   });
 
   test(`${kind}: while no node is there streams are told to come again, and requests get a 503`, async (t) => {
