@@ -85,7 +85,7 @@ describe('with a clock that is moved', { skip, concurrency: 4 }, () => {
     const stream = await openReadyFor(t, server, { token: alice.token });
     for (let i = 0; i < 3; i++) {
       await advance(server, 50 * DAY_MS);
-      await stream.heartbeat();
+      for (let beat = 0; beat < 2; beat++) await stream.heartbeat(); // the first may have been sent before
     }
     assert.equal(stream.closed, false);
     expectStatus(await alice.get('/v1/users/me'), 200);
