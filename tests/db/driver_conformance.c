@@ -12,6 +12,7 @@
 #include "tests/db/commit_cutter.h"
 
 #define MANY 10000
+#define HANG_MS 30000
 #define LONG_TEXT_BYTES (4 * 1024 * 1024)
 
 static const char *url;
@@ -677,7 +678,7 @@ static void a_second_writer_is_turned_away(void **state) {
     if (err == OK)
         err = try_set(second, 1, 2);
     assert_int_equal(err, is_mariadb ? ERR_DATABASE_BUSY : ERR_DATABASE_UNAVAILABLE);
-    assert_true(clock_monotonic_us() / 1000 - started_ms < 10000);
+    assert_true(clock_monotonic_us() / 1000 - started_ms < HANG_MS);
     second->driver->rollback(second);
     if (is_mariadb)
         pthread_join(first.thread, NULL);
@@ -691,6 +692,19 @@ static void a_second_writer_is_turned_away(void **state) {
 }
 
 /* ---- What only a server does ---- */
+
+static const struct query count_setting = { "SELECT count(*) FROM information_schema.processlist WHERE info LIKE 'UPDATE item SET%'" };
+static const struct query count_sleeping = { "SELECT count(*) FROM information_schema.processlist WHERE info LIKE 'SELECT sleep(%'" };
+static const struct query count_committing = { "SELECT count(*) FROM information_schema.processlist WHERE info = 'COMMIT'" };
+
+static void wait_for_number(struct db *db, const struct query *query, uint64_t argument, uint64_t expected) {
+    uint64_t found = number(db, query, argument);
+    for (int64_t end_ms = clock_monotonic_ms() + HANG_MS; found != expected && clock_monotonic_ms() < end_ms;) {
+        clock_sleep_ms(1);
+        found = number(db, query, argument);
+    }
+    assert_int_equal(found, expected);
+}
 
 static void *set_in_thread(void *context) {
     struct late_set *late = context;
@@ -710,7 +724,7 @@ static void of_two_that_wait_for_each_other_one_is_told(void **state) {
     assert_int_equal(try_set(second, 2, 2), OK);
     struct late_set late = { .db = first, .id = 2 };
     pthread_create(&late.thread, NULL, set_in_thread, &late);
-    clock_sleep_ms(200);
+    wait_for_number(fixture->reader, &count_setting, 0, 1);
     enum err err = try_set(second, 1, 2);
     pthread_join(late.thread, NULL);
     assert_true((err == ERR_DATABASE_BUSY) != (late.err == ERR_DATABASE_BUSY));
@@ -744,12 +758,18 @@ static void a_writer_that_freezes_loses_its_transaction(void **state) {
 }
 
 static const struct query connection_id = { "SELECT connection_id()" };
+static const struct query count_connections = { "SELECT count(*) FROM information_schema.processlist WHERE id = ?1" };
 
-static void kill_connection(struct db *killer, uint64_t id) {
+static void begin_killing(struct db *killer, uint64_t id) {
     char sql[64];
     snprintf(sql, sizeof sql, "KILL %llu", (unsigned long long)id);
     assert_int_equal(killer->driver->execute(killer, sql), OK);
-    clock_sleep_ms(50);
+}
+
+/* And the wait for its end. */
+static void kill_connection(struct db *killer, uint64_t id) {
+    begin_killing(killer, id);
+    wait_for_number(killer, &count_connections, id, 0);
 }
 
 static void an_idle_connection_that_was_killed_is_opened_again(void **state) {
@@ -1051,9 +1071,7 @@ static void a_commit_whose_answer_is_lost_takes_along_what_is_behind(void **stat
         insert(db, id + 10, id == 1 ? "after one" : "after the other");
         db_close(db);
     }
-    for (uint64_t i = 0; i < 5000 && number(fixture->reader, &count_items, 0) < 3; i++)
-        clock_sleep_ms(1);
-    assert_int_equal(number(fixture->reader, &count_items, 0), 3);
+    wait_for_number(fixture->reader, &count_items, 0, 3);
     assert_int_equal(number(fixture->reader, &number_of, 1), 0);
     commit_cutter_stop(cutter);
 }
@@ -1143,8 +1161,8 @@ static void a_statement_whose_connection_is_killed_fails(void **state) {
     uint64_t id = number(db, &connection_id, 0);
     struct late_set late = { .db = db, .id = 20 };
     pthread_create(&late.thread, NULL, sleep_in_thread, &late);
-    clock_sleep_ms(200);
-    kill_connection(killer, id);
+    wait_for_number(killer, &count_sleeping, 0, 1);
+    begin_killing(killer, id);
     pthread_join(late.thread, NULL);
     assert_int_equal(late.err, ERR_DATABASE_UNAVAILABLE);
     db->driver->rollback(db);
@@ -1183,8 +1201,8 @@ static void a_connection_that_is_killed_while_it_commits_is_unknown(void **state
     assert_int_equal(killer->driver->execute(killer, "FLUSH TABLES WITH READ LOCK"), OK); /* commits wait */
     struct late_set late = { .db = db };
     pthread_create(&late.thread, NULL, commit_in_thread, &late);
-    clock_sleep_ms(300);
-    kill_connection(killer, id);
+    wait_for_number(killer, &count_committing, 0, 1);
+    begin_killing(killer, id);
     pthread_join(late.thread, NULL);
     assert_int_equal(killer->driver->execute(killer, "UNLOCK TABLES"), OK);
     assert_int_equal(late.err, ERR_DATABASE_UNKNOWN);
