@@ -3,7 +3,7 @@
 
 #include <sqlite3.h>
 
-#include "db_support.h"
+#include "db/store_internal.h"
 #include "unit.h"
 
 #define CONNECTIONS 64
@@ -68,4 +68,18 @@ struct meter meter_start(struct db *db) {
 uint64_t meter_end(const struct meter *meter) {
     uint64_t count = is_on_mariadb() ? count_rows_read(meter->db) : count_steps();
     return count - meter->before - meter->own;
+}
+
+/* The writer has its connection for itself whenever something is due, such as marks: it is measured while the writer is at a gate. */
+uint64_t meter_run(struct fixture *fixture, struct command *command) {
+    struct volley volley;
+    volley_begin_shut(&volley, fixture);
+    struct meter meter = meter_start(fixture->store->db);
+    assert_int_equal(volley_submit(&volley, command), OK);
+    volley_wait(&volley);
+    assert_int_equal(command->refusal.err, OK);
+    volley_begin_shut(&volley, fixture);
+    uint64_t count = meter_end(&meter);
+    volley_wait(&volley);
+    return count;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "db/driver.h"
+#include "tests/unit/db_support.h"
 
 struct meter {
     struct db *db;
@@ -14,3 +15,5 @@ void meter_prepare(void);
 struct meter meter_start(struct db *db);
 /* What was done since. */
 uint64_t meter_end(const struct meter *meter);
+/* Runs it, and returns what the writer's connection did for it. */
+uint64_t meter_run(struct fixture *fixture, struct command *command);
