@@ -11,7 +11,7 @@
 #include "db/store_internal.h"
 
 #define NEVER_MS 3600000
-#define PATIENCE_MS 10000
+#define PATIENCE_MS 30000
 #define TRIALS 20
 #define HEARD_MAX 256
 
@@ -143,6 +143,13 @@ static uint64_t used(void) { return metric_get(COUNTER_ENVELOPES_USED) - world.u
 
 static uint64_t filled(void) { return metric_get(COUNTER_LOG_HOLES_FILLED) - world.filled; }
 
+/* It is counted after the listeners were told. */
+static void wait_filled(uint64_t times) {
+    for (int64_t end_ms = clock_monotonic_ms() + PATIENCE_MS; filled() < times && clock_monotonic_ms() < end_ms;)
+        clock_sleep_ms(1);
+    assert_int_equal(filled(), times);
+}
+
 static void what_goes_on_is_told_at_once(void **state) {
     (void)state;
     skip_without_mariadb();
@@ -176,7 +183,7 @@ static void a_hole_is_read_soon(void **state) {
     wait_heard_once(id);
     assert_int_equal(times_heard(lost), 1);
     assert_int_equal(used(), 0);
-    assert_int_equal(filled(), 1);
+    wait_filled(1);
     uint64_t next = post_there();
     arrive();
     assert_int_equal(times_heard(next), 1);
@@ -189,7 +196,7 @@ static void what_comes_without_its_events_is_read(void **state) {
     uint64_t id = post_there();
     arrive_bare();
     wait_heard_once(id);
-    assert_int_equal(filled(), 1);
+    wait_filled(1);
 }
 
 /* The other's came first and is heard last: what this node committed meanwhile needs no reading. */
@@ -253,10 +260,10 @@ static void a_commit_of_ones_own_does_not_wait_for_long(void **state) {
     wait_heard_once(ours);
     assert_int_equal(times_heard(theirs), 1);
     assert_true(place_heard(theirs) < place_heard(ours));
-    assert_int_equal(filled(), 2);
+    wait_filled(2);
 }
 
-/* The device is out before the one who removed it is answered. */
+/* The device is out before the one who removed it is answered. Where the bus is late, too, all is read, and told once more. */
 static void a_removal_does_not_wait(void **state) {
     (void)state;
     skip_without_mariadb();
@@ -269,10 +276,13 @@ static void a_removal_does_not_wait(void **state) {
                                .actor_id = world.user_id,
                                .in.device_remove = { devices[0].id, REMOVAL_REVOKED } };
     assert_int_equal(store_run(world.fixture->store, &command), OK);
+    uint64_t removal = store_head(world.fixture->store);
     command_release(&command);
-    assert_int_equal(times_heard(store_head(world.fixture->store)), 1);
+    assert_true(times_heard(removal) > 0);
     arrive();
     wait_heard_once(theirs);
+    if (used() > 0)
+        assert_int_equal(times_heard(removal), 1);
 }
 
 static void envelopes_out_of_order_are_told_in_order(void **state) {
@@ -300,7 +310,7 @@ static void hearing_begins_and_ends_with_a_look(void **state) {
         follow_hearing(world.fixture->store->follow, hearing);
         wait_heard_once(id);
     }
-    assert_int_equal(filled(), 2);
+    wait_filled(2);
 }
 
 /* Envelopes that end below what is known, of another log, and what cannot be read: a look at the ordinary pace, and nothing is told. */
