@@ -7,6 +7,7 @@
 #include "db_posts.h"
 #include "unit.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -41,8 +42,15 @@ static const struct query count_waiting = {
 static const struct query own_id = { "SELECT connection_id()" };
 static const struct query find_writer = { "SELECT id FROM information_schema.processlist WHERE info LIKE 'INSERT INTO chat(%'" };
 
+/* Whoever waits for a row of it, and it while it does nothing, may do so for long: otherwise the server gives each two seconds, which a machine that stands
+ * still may use up. Until it connects anew. */
+static void be_patient(struct db *db) {
+    assert_int_equal(db->driver->execute(db, "SET SESSION innodb_lock_wait_timeout = 60, idle_write_transaction_timeout = 60"), OK);
+}
+
 static struct db *hold_chat(struct fixture *fixture, uint64_t chat_id) {
     struct db *db = open_database(fixture->url, DB_WRITER);
+    be_patient(db);
     assert_int_equal(db->driver->begin(db), OK);
     struct statement *statement = db_query(db, &touch_chat);
     db->driver->bind_id(statement, 1, chat_id);
@@ -83,6 +91,7 @@ static void begin_two(struct two *two, struct fixture *fixture, struct command *
     two->watcher = open_database(fixture->url, DB_READER);
     two->ahead_before = metric_get(COUNTER_COMMANDS_AHEAD);
     volley_begin_shut(&two->volley, fixture);
+    be_patient(fixture->store->db); /* whose thread is at the gate */
     commands[0].bytes = LIMIT_BATCH_BYTES;
     for (size_t i = 1; i < count; i++)
         commands[i].bytes = 3000; /* as those of requests */
@@ -253,6 +262,24 @@ struct between {
     pthread_t thread;
 };
 
+/* Nobody else has written for two transactions. */
+static void gain_trust(struct fixture *fixture, uint64_t user_id) {
+    for (int i = 0; i < 2; i++)
+        (void)make_group(fixture, user_id, NULL, 0);
+    assert_true(head_is_trusted(fixture->store));
+}
+
+/* The other node has nothing left to do, such as marks, which would wait for the head in place of what it is told next. */
+static void let_rest(struct fixture *other) {
+    struct volley volley;
+    while (marks_due_ms(&other->store->marks) != INT64_MAX)
+        clock_sleep_ms(1);
+    volley_begin_shut(&volley, other);
+    be_patient(other->store->db);
+    other->store->trusts_after = UINT_MAX; /* it waits to see the head */
+    volley_wait(&volley);
+}
+
 static void *run_between(void *context) {
     struct between *between = context;
     (void)store_run(between->other.store, &between->command);
@@ -271,6 +298,8 @@ static void what_another_wrote_comes_between(void **state) {
         fill_posts(commands, COUNT_OF(commands), ann, chat);
         commands[3] = post_with_key(ann, chat, 9 + round);
         between.command = post_with_key(ann, chat, 9 + round);
+        let_rest(&between.other);
+        gain_trust(fixture, ann);
         begin_two(&two, fixture, commands, COUNT_OF(commands));
         uint64_t commits = metric_get(COUNTER_COMMITS), failed = metric_get(COUNTER_BATCHES_FAILED);
         assert_int_equal(pthread_create(&between.thread, NULL, run_between, &between), 0);
@@ -283,7 +312,7 @@ static void what_another_wrote_comes_between(void **state) {
         assert_in_range(metric_get(COUNTER_COMMITS) - commits, 3, 5); /* the two, the other's, and perhaps marks of both */
         assert_int_equal(between.command.refusal.err, OK);
         assert_int_equal(log_position(between.command.out.id), log_position(commands[0].out.id) + 1);
-        assert_int_equal(log_position(commands[1].out.id), log_position(commands[0].out.id) + 2);
+        assert_true(log_position(commands[1].out.id) > log_position(between.command.out.id)); /* at once, but for marks */
         assert_true(commands[3].out.existed && commands[3].out.id == between.command.out.id);
         check_answers(fixture, commands, COUNT_OF(commands));
         check_chat(fixture, ann, chat, (round + 1) * COUNT_OF(commands));
@@ -306,6 +335,8 @@ static void anothers_commit_without_events_comes_between(void **state) {
     fill_posts(commands, COUNT_OF(commands), ann, chat);
     between.command =
         (struct command){ .type = COMMAND_LEASE, .in.lease = { .name = "between", .holder = 7, .until_ms = clock_now_ms() + 60000 } };
+    let_rest(&between.other);
+    gain_trust(fixture, ann);
     begin_two(&two, fixture, commands, COUNT_OF(commands));
     assert_int_equal(pthread_create(&between.thread, NULL, run_between, &between), 0);
     while (ask(two.watcher, &count_waiting) == 0)
@@ -403,13 +434,6 @@ static void what_is_under_way_is_kept_once(void **state) {
 
 /* ---- Trust --------------------------------------------------------------------------------------------------------------------------- */
 
-/* Nobody else has written for two transactions. */
-static void gain_trust(struct fixture *fixture, uint64_t user_id) {
-    for (int i = 0; i < 2; i++)
-        (void)make_group(fixture, user_id, NULL, 0);
-    assert_true(head_is_trusted(fixture->store));
-}
-
 static void what_was_decided_on_trust_is_decided_anew(void **state) {
     struct fixture *fixture = fixture_of(state);
     struct between between;
@@ -450,7 +474,7 @@ static void a_connection_that_was_lost_while_idle_is_opened_again(void **state) 
 #define IN_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, cut_tear_down)
 
 int main(void) {
-    alarm(120);
+    alarm(300);
     static const struct CMUnitTest tests[] = {
         IN_FIXTURE(posts_go_behind_the_commit_before),
         IN_FIXTURE(keys_go_behind_the_commit_before),
