@@ -11,7 +11,12 @@
 
 #include "core/clock.h"
 #include "core/limits.h"
+#include "tests/unit/unhurried.h"
 #include "tests/unit/unit.h"
+
+#define RETRY_MS 1000 /* a lost connection is not made again sooner */
+#define SOON_MS 15000
+#define TRIALS 5
 
 #define WORDS(...) (struct redis_argument[]){ __VA_ARGS__ }, COUNT_OF(((struct redis_argument[]){ __VA_ARGS__ }))
 
@@ -118,21 +123,29 @@ static struct redis *connect_to(const char *url) {
     return redis;
 }
 
+/* One is made when the connection is first asked for, another only when it is asked for again late. */
+static int attempts_since(int64_t begin_ms) { return clock_monotonic_ms() - begin_ms < RETRY_MS ? 1 : 2; }
+
 /* Sends one command to a peer with the answers, which begin with those to AUTH and PING, and expects to lose it. */
-static void assert_lost(const char *const *answers, const char *reason) {
+static void assert_lost(const char *const *answers, bool is_silent, const char *reason) {
     struct peer peer;
     struct captured captured;
     struct redis_answer answer;
     start_peer(&peer, answers);
     capture(&captured);
+    int64_t begin_ms = clock_monotonic_ms();
     struct redis *redis = connect_to(peer.url);
+    poll_hurries = is_silent;
     assert_int_equal(redis_send(redis, WORDS(redis_word("GET"), redis_word("x"))), OK);
     assert_int_equal(redis_receive(redis, &answer), ERR_IO);
-    assert_false(redis_ready(redis)); /* it is too early */
+    poll_hurries = false;
+    bool again = redis_ready(redis);
+    int attempts = attempts_since(begin_ms);
     redis_free(redis);
     release(&captured);
     stop_peer(&peer);
-    assert_int_equal(peer.accepted, 1);
+    assert_in_range(peer.accepted, 1, attempts);
+    assert_int_equal(again, peer.accepted == 2); /* else it is too early */
     assert_int_equal(count_of(captured.text, "redis_lost"), 1);
     assert_non_null(strstr(captured.text, reason));
     assert_null(strstr(captured.text, "hunter2"));
@@ -140,17 +153,18 @@ static void assert_lost(const char *const *answers, const char *reason) {
 
 static void who_hangs_up_is_lost(void **state) {
     (void)state;
-    assert_lost((const char *const[]){ "+OK\r\n", "+PONG\r\n", "" }, "closed");
+    assert_lost((const char *const[]){ "+OK\r\n", "+PONG\r\n", "" }, false, "closed");
 }
 
 static void who_answers_half_is_lost(void **state) {
     (void)state;
-    assert_lost((const char *const[]){ "+OK\r\n", "+PONG\r\n", "$10\r\nhalf", NULL }, "does not answer");
+    assert_lost((const char *const[]){ "+OK\r\n", "+PONG\r\n", "$10\r\nhalf", NULL }, true, "does not answer");
 }
 
 static void who_speaks_something_else_is_lost(void **state) {
     (void)state;
-    assert_lost((const char *const[]){ "+OK\r\n", "+PONG\r\n", "HTTP/1.0 400 Bad Request\r\n\r\n", NULL }, "Protocol error, got 'H'");
+    assert_lost((const char *const[]){ "+OK\r\n", "+PONG\r\n", "HTTP/1.0 400 Bad Request\r\n\r\n", NULL }, false,
+                "Protocol error, got 'H'");
 }
 
 static void who_answers_too_much_is_lost(void **state) {
@@ -159,7 +173,7 @@ static void who_answers_too_much_is_lost(void **state) {
     int head = sprintf(long_answer, "$%d\r\n", LIMIT_REDIS_ANSWER_BYTES * 2);
     memset(long_answer + head, 'x', LIMIT_REDIS_ANSWER_BYTES + 32 * 1024);
     long_answer[head + LIMIT_REDIS_ANSWER_BYTES + 32 * 1024] = '\0';
-    assert_lost((const char *const[]){ "+OK\r\n", "+PONG\r\n", long_answer, NULL }, "too long");
+    assert_lost((const char *const[]){ "+OK\r\n", "+PONG\r\n", long_answer, NULL }, false, "too long");
     free(long_answer);
 }
 
@@ -173,12 +187,14 @@ static void a_password_that_is_refused_is_not_logged(void **state) {
     start_peer(&peer, ANSWERS);
     capture(&captured);
     assert_int_equal(redis_new(peer.url, "test", &redis), OK);
+    int64_t begin_ms = clock_monotonic_ms();
     assert_false(redis_ready(redis));
     assert_false(redis_ready(redis));
+    int attempts = attempts_since(begin_ms);
     redis_free(redis);
     release(&captured);
     stop_peer(&peer);
-    assert_int_equal(peer.accepted, 1);
+    assert_in_range(peer.accepted, 1, attempts);
     assert_int_equal(count_of(captured.text, "redis_lost"), 1);
     assert_non_null(strstr(captured.text, "answers ERR to AUTH"));
     assert_null(strstr(captured.text, "hunter2"));
@@ -195,11 +211,13 @@ static void a_subscription_that_falls_silent_is_lost_soon(void **state) {
     capture(&captured);
     struct redis *redis = connect_to(peer.url);
     assert_int_equal(redis_subscribe(redis, (const char *const[]){ "x" }, 1), OK);
+    poll_hurries = true;
     int64_t begin_ms = clock_monotonic_ms();
     assert_int_equal(redis_next(redis, 20, &bytes, &size), OK);
     assert_null(bytes);
-    assert_int_equal(redis_next(redis, 5000, &bytes, &size), ERR_IO);
-    assert_true(clock_monotonic_ms() - begin_ms < 4000);
+    assert_int_equal(redis_next(redis, HANG_MS, &bytes, &size), ERR_IO);
+    assert_true(clock_monotonic_ms() - begin_ms < SOON_MS);
+    poll_hurries = false;
     redis_free(redis);
     release(&captured);
     stop_peer(&peer);
@@ -308,13 +326,13 @@ static void a_subscription_hears_what_is_published(void **state) {
     publish(publisher, "one\0two", 7);
     publish(publisher, "", 0);
     publish(publisher, big, big_size);
-    assert_int_equal(redis_next(subscriber, 1000, &bytes, &size), OK);
+    assert_int_equal(redis_next(subscriber, HANG_MS, &bytes, &size), OK);
     assert_int_equal(size, 7);
     assert_memory_equal(bytes, "one\0two", 7);
-    assert_int_equal(redis_next(subscriber, 1000, &bytes, &size), OK);
+    assert_int_equal(redis_next(subscriber, HANG_MS, &bytes, &size), OK);
     assert_non_null(bytes);
     assert_int_equal(size, 0);
-    assert_int_equal(redis_next(subscriber, 1000, &bytes, &size), OK);
+    assert_int_equal(redis_next(subscriber, HANG_MS, &bytes, &size), OK);
     assert_int_equal(size, big_size);
     assert_memory_equal(bytes, big, big_size);
     assert_int_equal(redis_next(subscriber, 0, &bytes, &size), OK);
@@ -324,19 +342,30 @@ static void a_subscription_hears_what_is_published(void **state) {
     redis_free(publisher);
 }
 
-static void a_quiet_subscription_is_kept(void **state) {
-    (void)state;
-    struct redis *publisher = connect_to(server_url());
+static bool stays_subscribed(struct redis *publisher) {
     struct redis *subscriber = connect_to(server_url());
     const void *bytes;
     size_t size;
     assert_int_equal(redis_subscribe(subscriber, (const char *const[]){ "redis_test" }, 1), OK);
-    assert_int_equal(redis_next(subscriber, 3500, &bytes, &size), OK);
-    assert_null(bytes);
-    publish(publisher, "still", 5);
-    assert_int_equal(redis_next(subscriber, 1000, &bytes, &size), OK);
-    assert_int_equal(size, 5);
+    poll_hurries = true;
+    bool stays = redis_next(subscriber, 3500, &bytes, &size) == OK;
+    poll_hurries = false;
+    if (stays) {
+        assert_null(bytes);
+        publish(publisher, "still", 5);
+        assert_int_equal(redis_next(subscriber, HANG_MS, &bytes, &size), OK);
+        assert_int_equal(size, 5);
+    }
     redis_free(subscriber);
+    return stays;
+}
+
+/* But for the times when the server's machine stands still while it is tried out. */
+static void a_quiet_subscription_is_kept(void **state) {
+    (void)state;
+    struct redis *publisher = connect_to(server_url());
+    for (int trials = 1; !stays_subscribed(publisher); trials++)
+        assert_in_range(trials, 1, TRIALS - 1);
     redis_free(publisher);
 }
 
@@ -350,7 +379,7 @@ static void a_connection_that_was_ended_is_made_again(void **state) {
     snprintf(id, sizeof(id), "%" PRId64, ask(redis, WORDS(redis_word("CLIENT"), redis_word("ID"))).integer);
     capture(&captured);
     assert_int_equal(ask(other, WORDS(redis_word("CLIENT"), redis_word("KILL"), redis_word("ID"), redis_word(id))).integer, 1);
-    int64_t until_ms = clock_monotonic_ms() + 10000;
+    int64_t until_ms = clock_monotonic_ms() + HANG_MS;
     while (!redis_ready(redis) && clock_monotonic_ms() < until_ms)
         clock_sleep_ms(10);
     assert_int_equal(ask(redis, WORDS(redis_word("PING"))).kind, REDIS_STRING);
