@@ -10,7 +10,7 @@
 #include "core/limits.h"
 #include "db/store_trial.h"
 
-#define PATIENCE_MS (10 * LIMIT_TRIAL_PAUSE_MS)
+#define PATIENCE_MS (30 * LIMIT_TRIAL_PAUSE_MS)
 
 static const struct query count_meta = { "SELECT count(*) FROM meta" };
 
@@ -68,7 +68,7 @@ static void a_store_heals_without_commands(void **state) {
 }
 
 int main(void) {
-    alarm(120);
+    alarm(300);
     signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit shall fail, not kill */
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
