@@ -605,7 +605,7 @@ static void a_stop_finishes_what_was_taken_ahead(void **state) {
 #define IN_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, cut_tear_down)
 
 int main(void) {
-    alarm(120);
+    alarm(300);
     static const struct CMUnitTest tests[] = {
         IN_FIXTURE(posts_go_on_from_the_batch_before),
         IN_FIXTURE(batches_follow_each_other_ahead),

@@ -251,7 +251,7 @@ static void a_writer_learns_of_keys_of_earlier_versions(void **state) {
 }
 
 int main(void) {
-    alarm(120);
+    alarm(300);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_key_is_found_in_its_run_and_few_elsewhere),
         cmocka_unit_test(filters_of_all_sizes_stand_side_by_side),

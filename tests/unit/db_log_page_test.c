@@ -52,7 +52,7 @@ static void when_nobody_left_the_message_comes_as_it_is(void **state) {
 }
 
 int main(void) {
-    alarm(120);
+    alarm(300);
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(who_left_before_an_edit_does_not_get_it_with_the_message),

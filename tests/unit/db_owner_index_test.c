@@ -234,7 +234,7 @@ static void a_deleted_chat_is_emptied_of_what_waits(void **state) {
 }
 
 int main(void) {
-    alarm(120);
+    alarm(300);
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(what_waits_is_seen_and_entered_in_time), TEST(the_first_commit_after_a_start_enters_what_waited),

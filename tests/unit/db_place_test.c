@@ -239,7 +239,7 @@ static void a_number_whose_commit_was_cut_off_is_settled(void **state) {
 }
 
 int main(void) {
-    alarm(120);
+    alarm(300);
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(alone_the_number_is_zero),

@@ -125,7 +125,7 @@ static void what_is_due_is_found_in_order(void **state) {
 }
 
 int main(void) {
-    alarm(120);
+    alarm(300);
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(many_that_find_it_post_it_once),

@@ -405,7 +405,7 @@ static void a_newer_schema_is_refused(void **state) {
 }
 
 int main(void) {
-    alarm(120);               /* a test that fails while the writer is held up would leave it there */
+    alarm(300);               /* a test that fails while the writer is held up would leave it there */
     signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit shall fail, not kill */
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
