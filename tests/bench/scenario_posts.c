@@ -141,9 +141,9 @@ static enum outcome posts_judge_answers(const struct posts *posts, uint32_t conn
         complain("%u connections: %llu errors, the first: %s", connections, (unsigned long long)load_errors(result), result->problem);
     if (result->answered == 0)
         complain("%u connections: nothing was answered", connections);
-    if (result->latency.max_ns >= BENCH_MAX_LATENCY_NS)
+    if (result->latency.max_ns >= BENCH_LATE_NS)
         complain("%u connections: an answer took %.1f s", connections, (double)result->latency.max_ns / NS_PER_SECOND);
-    bool passed = load_errors(result) == 0 && result->answered > 0 && result->latency.max_ns < BENCH_MAX_LATENCY_NS;
+    bool passed = load_errors(result) == 0 && result->answered > 0 && result->latency.max_ns < BENCH_LATE_NS;
     return passed ? OUTCOME_OK : OUTCOME_FAILED;
 }
 

@@ -115,16 +115,6 @@ static void *return_main(void *argument) {
     return NULL;
 }
 
-static enum outcome come_back(struct back *back) {
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, return_main, back))
-        return OUTCOME_FAILED;
-    enum outcome outcome = run_posts(back, &posting_driver, POSTS_PER_SECOND);
-    pthread_join(thread, NULL);
-    streams_read_for(back->streams, SETTLE_NS);
-    return outcome ? outcome : back->outcome;
-}
-
 static uint32_t count_differing(const struct back *back, uint32_t stream_count) {
     uint32_t differing = 0;
     for (uint32_t i = 0; i < stream_count; i++) {
@@ -132,6 +122,24 @@ static uint32_t count_differing(const struct back *back, uint32_t stream_count) 
         differing += got->count != posted->count || got->sum != posted->sum;
     }
     return differing;
+}
+
+/* Until all that was answered came, and what should not come had its time. */
+static void settle(const struct back *back, uint32_t stream_count) {
+    uint64_t end_ns = now_ns() + back->options->settle_seconds * NS_PER_SECOND;
+    do
+        streams_read_for(back->streams, SETTLE_NS);
+    while (count_differing(back, stream_count) > 0 && now_ns() < end_ns && !bench_interrupted());
+}
+
+static enum outcome come_back(struct back *back, uint32_t stream_count) {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, return_main, back))
+        return OUTCOME_FAILED;
+    enum outcome outcome = run_posts(back, &posting_driver, POSTS_PER_SECOND);
+    pthread_join(thread, NULL);
+    settle(back, stream_count);
+    return outcome ? outcome : back->outcome;
 }
 
 static enum outcome report_return(struct back *back, uint32_t stream_count) {
@@ -166,7 +174,7 @@ static enum outcome run(struct back *back) {
     if (!back->streams || streams_open_to(back->streams, &back->population, stream_count))
         return OUTCOME_FAILED;
     streams_close(back->streams);
-    if (fill(back) || come_back(back) || report_return(back, stream_count))
+    if (fill(back) || come_back(back, stream_count) || report_return(back, stream_count))
         return OUTCOME_FAILED;
     streams_free(back->streams);
     back->streams = NULL;
