@@ -364,6 +364,8 @@ uint64_t store_head(const struct store *store) { return atomic_load(&store->head
 
 uint64_t store_floor(const struct store *store) { return atomic_load(&store->floor); }
 
+size_t store_waiting(const struct store *store) { return atomic_load(&store->queued); }
+
 bool store_healthy(const struct store *store) { return atomic_load(&store->healthy); }
 
 const uint8_t *store_secret(const struct store *store) { return store->secret; }

@@ -78,6 +78,8 @@ uint64_t store_mark(struct store *store, enum mark_kind kind, uint64_t chat_id, 
 /* The last committed id and the floor (0: nothing was ever cut), from memory; any thread. */
 uint64_t store_head(const struct store *store);
 uint64_t store_floor(const struct store *store);
+/* Commands that wait for the writer, from memory; any thread. */
+size_t store_waiting(const struct store *store);
 /* False after the last batch failed on the database and none has succeeded since. */
 bool store_healthy(const struct store *store);
 /* 32 secret bytes of this database, made at its first migration: keys idempotency hashes. */

@@ -1,5 +1,5 @@
-/* Owns a run of the cleanup: its lease, its pace, and what is said about it. What a step deletes is its sweep's business; when a run inside the server is
- * due is cleanup_thread.c's.
+/* Owns a run of the cleanup: its lease, its order, and what is said about it. What a step deletes is its sweep's business; how long to rest after it is
+ * pace.c's; when a run inside the server is due is cleanup_thread.c's.
  *
  * Threads: any but the writer's; one run of a process at a time. */
 #include "jobs/cleanup.h"
@@ -13,14 +13,13 @@
 #include "core/fault.h"
 #include "core/log.h"
 #include "core/metrics.h"
+#include "jobs/pace.h"
 #include "jobs/sweeps.h"
 
-/* After a step that deleted something, so many times as long as it took: posts have the writer for themselves most of the time. */
-#define REST_TIMES 8
-#define REST_MS 10
-#define REST_MAX_MS 100
-/* What is due for a quarter of the time in which it is promised to be gone leaves no time to rest: more comes in than goes. */
-#define HURRY_PART 4
+/* While it rests: between two looks at who waits. */
+#define LOOK_MS 10
+/* Between two questions whether the write-ahead log was moved. */
+#define AGAIN_MS 10
 /* Until somebody else may go on when the holder is gone. A step that takes longer costs nothing but that two work at once: all is safe to repeat. */
 #define LEASE_MS 60000
 #define LEASE_PROLONG_MS (LEASE_MS / 3)
@@ -75,17 +74,18 @@ static bool keep_lease(struct run *run) {
 
 static void note_due(size_t sweep, int64_t overdue_ms) { due_since_ms[sweep] = overdue_ms > 0 ? clock_now_ms() - overdue_ms : 0; }
 
-static int64_t largest_overdue_ms(void) {
+/* Of all sweeps, or of those that have not failed. */
+static int64_t largest_overdue_ms(const bool *failed) {
     int64_t now_ms = clock_now_ms(), largest_ms = 0;
     for (size_t i = 0; i < SWEEP_COUNT; i++)
-        if (due_since_ms[i] != 0 && now_ms - due_since_ms[i] > largest_ms)
+        if (due_since_ms[i] != 0 && !(failed && failed[i]) && now_ms - due_since_ms[i] > largest_ms)
             largest_ms = now_ms - due_since_ms[i];
     return largest_ms;
 }
 
 /* Says when the promise is broken and when it is kept again, not each time. */
 static void report_overdue(const struct config *config) {
-    int64_t overdue_ms = largest_overdue_ms();
+    int64_t overdue_ms = largest_overdue_ms(NULL);
     bool was_late = is_late;
     metric_set(GAUGE_CLEANUP_OVERDUE_SECONDS, overdue_ms / 1000);
     is_late = overdue_ms > config->cleanup_deadline_ms;
@@ -121,13 +121,22 @@ static void count_step(const struct cleanup_step *step) {
     metric_add(COUNTER_CLEANUP_BYTES, step->bytes);
 }
 
+/* What a sweep that failed has left is no reason to hurry. */
+static struct pace pace_of(const struct run *run) {
+    const struct config *config = run->target->config;
+    return (struct pace){ config->cleanup_deadline_ms, config->cleanup_interval_ms, largest_overdue_ms(run->failed),
+                          store_waiting(run->target->store) };
+}
+
 static void rest(const struct run *run, const struct cleanup_step *step) {
-    int64_t rest_ms = step->writer_us * REST_TIMES / 1000;
-    if (largest_overdue_ms() >= run->target->config->cleanup_deadline_ms / HURRY_PART)
-        return;
-    if (rest_ms < REST_MS)
-        rest_ms = REST_MS;
-    poll(NULL, 0, rest_ms < REST_MAX_MS ? (int)rest_ms : REST_MAX_MS);
+    int64_t begin_ms = clock_monotonic_ms();
+    for (;;) {
+        const struct pace pace = pace_of(run);
+        int64_t left_ms = begin_ms + pace_rest_ms(&pace, step->writer_us) - clock_monotonic_ms();
+        if (left_ms <= 0)
+            return;
+        poll(NULL, 0, left_ms < LOOK_MS ? (int)left_ms : LOOK_MS);
+    }
 }
 
 /* False: the run is over. */
@@ -186,7 +195,7 @@ static void finish(struct run *run) {
     bool again = false;
     enum err err = sweeps_finish(&run->sweeping, &again);
     while (err == OK && again) {
-        poll(NULL, 0, REST_MS);
+        poll(NULL, 0, AGAIN_MS);
         err = sweeps_finish(&run->sweeping, &again);
     }
     run->err = run->err == OK ? err : run->err;

@@ -46,7 +46,8 @@ enum err cleanup_once(const struct cleanup_target *target, const struct cleanup_
 
 struct cleanup;
 
-/* Starts the thread, which runs at once and then every config->cleanup_interval_ms (more than 0), each time for config->cleanup_budget_ms at most. */
+/* Starts the thread, which runs at once and then every config->cleanup_interval_ms (more than 0), each time for config->cleanup_budget_ms at most; sooner when that
+ * was too little and it is late (jobs/pace.h). */
 enum err cleanup_start(const struct cleanup_target *target, struct cleanup **ret_cleanup) MUST_USE;
 /* Ends the thread after the step that runs, if any; before store_stop(). NULL is fine. */
 void cleanup_stop(struct cleanup *cleanup);

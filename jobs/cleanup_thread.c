@@ -8,6 +8,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "jobs/cleanup.h"
+#include "jobs/pace.h"
 
 #define UPLOADS_INTERVAL_MS (INT64_C(3600) * 1000) /* between two listings of all uploads */
 
@@ -40,6 +41,7 @@ static void wait_for(struct cleanup *cleanup, int64_t duration_ms) {
 struct tally {
     struct cleanup *cleanup;
     uint64_t rows, objects, bytes;
+    int64_t overdue_ms; /* the most that a step has left */
 };
 
 static bool add_step(void *context, const struct cleanup_step *step) {
@@ -47,6 +49,7 @@ static bool add_step(void *context, const struct cleanup_step *step) {
     tally->rows += step->rows;
     tally->objects += step->objects;
     tally->bytes += step->bytes;
+    tally->overdue_ms = step->overdue_ms > tally->overdue_ms ? step->overdue_ms : tally->overdue_ms;
     return !is_stopping(tally->cleanup);
 }
 
@@ -61,7 +64,15 @@ static void log_run(enum err err, const struct tally *tally, int64_t duration_ms
                   tally->objects, tally->bytes, duration_ms);
 }
 
-static void clean_and_log(struct cleanup *cleanup) {
+/* A run that ended for its budget has left work. One that failed has to wait for somebody. */
+static int64_t pause_after(const struct config *config, enum err err, const struct tally *tally, int64_t duration_ms) {
+    const struct pace pace = { config->cleanup_deadline_ms, config->cleanup_interval_ms, tally->overdue_ms, 0 };
+    bool is_cut = err == OK && duration_ms >= config->cleanup_budget_ms;
+    return is_cut ? pace_pause_ms(&pace) : config->cleanup_interval_ms;
+}
+
+/* `ret_pause_ms`: until the next run. */
+static void clean_and_log(struct cleanup *cleanup, int64_t *ret_pause_ms) {
     struct tally tally = { .cleanup = cleanup };
     int64_t started_ms = clock_monotonic_ms();
     const struct cleanup_options options = {
@@ -74,15 +85,18 @@ static void clean_and_log(struct cleanup *cleanup) {
     enum err err = cleanup_once(&cleanup->target, &options);
     if (err == OK && options.checks_uploads)
         cleanup->uploads_checked_ms = started_ms;
-    log_run(err, &tally, clock_monotonic_ms() - started_ms);
+    int64_t duration_ms = clock_monotonic_ms() - started_ms;
+    log_run(err, &tally, duration_ms);
+    *ret_pause_ms = pause_after(cleanup->target.config, err, &tally, duration_ms);
 }
 
 static void *run_thread(void *context) {
     struct cleanup *cleanup = context;
     pthread_setname_np(pthread_self(), "cleanup");
     while (!is_stopping(cleanup)) {
-        clean_and_log(cleanup);
-        wait_for(cleanup, cleanup->target.config->cleanup_interval_ms);
+        int64_t pause_ms;
+        clean_and_log(cleanup, &pause_ms);
+        wait_for(cleanup, pause_ms);
     }
     return NULL;
 }
