@@ -8,6 +8,7 @@
 # All programs are installed and built already (make cluster does it).
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. tests/support/ports.sh
 
 port=${CLUSTER_PORT:-8080}
 balancer=http://127.0.0.1:$port
@@ -19,8 +20,6 @@ waits=0
 for name in ${!PARLEY_@}; do unset "$name"; done
 
 node_port() { echo $((port + ${1#node})); }
-
-is_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 refuse_taken_ports() {
     local wanted

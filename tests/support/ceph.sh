@@ -9,6 +9,7 @@
 # environment: GATEWAY_PORT (default: a free one); OWNER, a process after whose end all is stopped and removed, however it ended.
 # Buckets are reached by path, and as BUCKET.s3.localhost:PORT. Needs the Debian packages radosgw, ceph-mon and ceph-osd, and no privileges.
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/ports.sh"
 
 command=${1:?start, stop, gateway-start or gateway-stop}
 dir=${2:?the folder of the cluster}
@@ -52,20 +53,6 @@ remove() {
     is_cluster || return 0
     end_all
     rm -rf "${dir:?}"
-}
-
-# ---- Ports ----
-
-is_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-
-# Below those that the kernel gives to outgoing connections.
-free_port() {
-    local port
-    while :; do
-        port=$((12000 + RANDOM % 20000))
-        is_taken "$port" || break
-    done
-    echo "$port"
 }
 
 # ---- Start ----

@@ -14,6 +14,7 @@
 # env: DIR   folder of the cluster; its name is short (sockets are in it), and the user mysql can reach it (run: made by itself)
 # Debian: mariadb-server, galera-4 and rsync. Run by root, the servers' processes belong to the user mysql: rsync's would be nobody's otherwise.
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/ports.sh"
 
 if [ "${1:-}" = run ]; then
     shift
@@ -40,8 +41,6 @@ as_mysql() {
 
 # ---- Ports ----
 
-is_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-
 are_free() {
     local port
     for ((port = $1; port < $1 + PORTS; port++)); do
@@ -49,11 +48,11 @@ are_free() {
     done
 }
 
-# The first of a row of free ones, below those that the kernel gives to outgoing connections.
+# The first of a row of free ones.
 choose_ports() {
     local first
     while :; do
-        first=$((12000 + RANDOM % 20000))
+        first=$(any_port)
         are_free "$first" && break
     done
     echo "$first" >"$DIR/port"

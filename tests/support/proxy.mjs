@@ -14,13 +14,20 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-// Several at once, so that they differ. Nothing else takes them before they are used but by chance.
+const isFree = (port) => new Promise((resolve) => {
+  const probe = net.createServer().on('error', () => resolve(false));
+  probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
+});
+
+// Below those that the kernel gives to who asks for any, as the servers of other tests do (tests/support/ports.sh): nobody takes them before they are used but
+// by chance.
 async function freePorts(count) {
-  const probes = Array.from({ length: count }, () => net.createServer().listen(0, '127.0.0.1'));
-  await Promise.all(probes.map((probe) => once(probe, 'listening')));
-  const ports = probes.map((probe) => probe.address().port);
-  await Promise.all(probes.map((probe) => once(probe.close(), 'close')));
-  return ports;
+  const ports = new Set();
+  while (ports.size < count) {
+    const port = 12_000 + Math.floor(Math.random() * 20_000);
+    if (await isFree(port)) ports.add(port);
+  }
+  return [...ports];
 }
 
 function replaceIn(text, replacements) {

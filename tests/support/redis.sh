@@ -11,6 +11,7 @@
 #      PORT  on 127.0.0.1, for start; none: a free one
 # Debian: redis-server
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/ports.sh"
 
 if [ "${1:-}" = run ]; then
     shift
@@ -47,11 +48,6 @@ end() {
     rm -f "$DIR/pid"
 }
 
-# Between asking and starting somebody else may take it: then the next one is tried.
-free_port() {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
-
 launch() {
     local options
     mapfile -t options <"$DIR/options"
@@ -67,6 +63,7 @@ launch() {
     return 1
 }
 
+# Between asking for a port and starting somebody else may take it: then the next one is tried.
 start_somewhere() {
     local asked=${PORT:-}
     for _ in 1 2 3 4 5; do
