@@ -1,6 +1,6 @@
-# Free ports on loopback, for scripts of this folder.
+# Free ports on loopback, for scripts that start servers.
 
-# Bash's own, which needs no program.
+# By bash itself: no program is needed.
 is_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # Below those that the kernel gives to who asks for any, such as the hundreds of servers that tests start: nobody takes one before it is used but by chance.
