@@ -10,11 +10,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "db/mariadb_internal.h"
 
 #define OLDEST_SERVER 100600 /* JSON_TABLE */
 #define CONNECT_TIMEOUT_S 5
 #define CONNECT_ONE_TIMEOUT_S 2 /* where there are several servers */
+#define FAILS_SOON_MS 1000      /* too soon for a server that says nothing */
 #define ANSWER_TIMEOUT_S 30
 #define KEEPALIVE_S 5 /* of silence, before a server is asked whether its machine still is there, */
 #define KEEPALIVE_EACH_S 2
@@ -236,9 +238,18 @@ static enum err connect_to(struct mariadb_db *db, unsigned server) {
     return err;
 }
 
+/* What ends all connections at once also ends one that is being set up, and the server is there all the same: whatever fails soon is tried once more, before
+ * everybody moves to another server, which need not know what was written to this one. */
+static enum err connect_to_current(struct mariadb_db *db, unsigned current) {
+    int64_t started_ms = clock_monotonic_ms();
+    enum err err = connect_to(db, current);
+    bool failed_soon = err == ERR_DATABASE_UNAVAILABLE && clock_monotonic_ms() - started_ms < FAILS_SOON_MS;
+    return failed_soon && has_choice(db) ? connect_to(db, current) : err;
+}
+
 enum err mariadb_connect_any(struct mariadb_db *db) {
     unsigned current = mariadb_servers_current(db->servers);
-    enum err err = connect_to(db, current);
+    enum err err = connect_to_current(db, current);
     for (unsigned server = 0; err != OK && err != ERR_NO_MEMORY && server < db->url->host_count; server++)
         if (server != current)
             err = connect_to(db, server);
