@@ -40,7 +40,9 @@ static void show_head(struct store *store, uint64_t head_id) {
     while (shown < head_id && !atomic_compare_exchange_weak(&store->head, &shown, head_id)) {}
 }
 
-/* ---- Telling. Under the mutex ---- */
+/* ---- Telling. Under the mutex ----
+ *
+ * What is told is counted first: whoever was told finds it counted. */
 
 static void note_behind(const struct follow *follow, uint64_t seen_id) {
     uint64_t head_id = store_head(follow->store);
@@ -52,10 +54,10 @@ static void note_behind(const struct follow *follow, uint64_t seen_id) {
 
 static void tell_early(struct follow *follow, const struct early *early) {
     show_head(follow->store, early->last_id);
-    if (early->count > 0)
-        store_tell(follow->store, early->previous_id, early->frames, early->count);
     if (!early->is_own)
         metric_add(COUNTER_ENVELOPES_USED, 1);
+    if (early->count > 0)
+        store_tell(follow->store, early->previous_id, early->frames, early->count);
     follow->told_id = early->last_id;
 }
 
@@ -129,20 +131,22 @@ void follow_commit(struct follow *follow, uint64_t log_number, uint64_t previous
     pthread_mutex_unlock(&follow->mutex);
 }
 
-/* False, and nothing is told: it does not go on from what the listeners know. */
-static bool tell_next(struct follow *follow, uint64_t previous_id, struct frame *const *frames, size_t count, uint64_t last_id) {
-    if (follow->told_id != previous_id)
-        return false;
+/* What goes on from what the listeners know. */
+static void tell_next(struct follow *follow, uint64_t previous_id, struct frame *const *frames, size_t count, uint64_t last_id) {
     show_head(follow->store, last_id);
     if (count > 0)
         store_tell(follow->store, previous_id, frames, count);
     advance(follow, last_id);
-    return true;
 }
 
+/* What was read from the database. False, and nothing is told: it does not go on from what the listeners know. */
 static bool tell(struct follow *follow, uint64_t previous_id, struct frame *const *frames, size_t count, uint64_t last_id) {
     pthread_mutex_lock(&follow->mutex);
-    bool goes_on = tell_next(follow, previous_id, frames, count, last_id);
+    bool goes_on = follow->told_id == previous_id;
+    if (goes_on) {
+        metric_add(COUNTER_LOG_HOLES_FILLED, count > 0);
+        tell_next(follow, previous_id, frames, count, last_id);
+    }
     pthread_mutex_unlock(&follow->mutex);
     return goes_on;
 }
@@ -164,8 +168,9 @@ static bool keep_heard(struct follow *follow, const struct envelope *envelope) {
 }
 
 static void hear_commit(struct follow *follow, const struct envelope *envelope) {
-    if (tell_next(follow, envelope->previous_id, envelope->frames, envelope->count, envelope->last_id)) {
+    if (envelope->previous_id == follow->told_id) {
         metric_add(COUNTER_ENVELOPES_USED, 1);
+        tell_next(follow, envelope->previous_id, envelope->frames, envelope->count, envelope->last_id);
     } else if (keep_heard(follow, envelope)) {
         note_behind(follow, envelope->last_id);
         ask_about_hole(follow);
@@ -220,8 +225,6 @@ static enum err tell_page(struct follow *follow, uint64_t *after_id, bool *ret_m
     if (err != OK)
         return err;
     bool told = tell(follow, *after_id, page.frames, page.count, page.last_id);
-    if (told && page.count > 0)
-        metric_add(COUNTER_LOG_HOLES_FILLED, 1);
     if (!told)
         ask_at_once(follow);
     *after_id = page.last_id;
