@@ -4,8 +4,8 @@
 #define REST_TIMES 8
 #define REST_MS 10
 #define REST_MAX_MS 100
-/* and half as long when it is late by this. */
-#define HALF_MS 10000
+/* and half as long when it is late by this: where it has to hurry it keeps up, seconds late, and what it takes is in memory still. */
+#define HALF_MS 500
 /* A batch on a healthy disk: those are gone before the next step begins. */
 #define FEW_WAIT 32
 /* What has been due for this part of the time in which it is promised to be gone leaves no time to rest. */
