@@ -1,9 +1,9 @@
 /* Which of the servers that PARLEY_DB names a process uses: all its connections the same one, the writer's and the readers'. Nodes that write to one server of a
  * cluster wait for each other's locks; at several servers all but the fastest would do their work for nothing.
  *
- * The first one counts that answers and is ready, in the order of the URL. Whoever cannot reach the current one (where it failed soon: twice) tries all, and what it chooses the others follow
- * before their next transaction or statement outside of one. In a cluster a thread looks whether one that comes before the current one is back; servers that are
- * no cluster never win this way: an old primary may have come back that knows nothing of what was written since.
+ * The first one counts that answers and is ready, in the order of the URL. Whoever cannot reach the current one (where that failed soon: twice) tries all, and
+ * what it chooses the others follow before their next transaction or statement outside of one. In a cluster a thread looks whether one that comes before the
+ * current one is back; servers that are no cluster never win this way: an old primary may have come back that knows nothing of what was written since.
  *
  * Knows no connector: connections are made by db/mariadb_connection.c. Thread-safe. */
 #pragma once

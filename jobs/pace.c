@@ -4,7 +4,7 @@
 #define REST_TIMES 8
 #define REST_MS 10
 #define REST_MAX_MS 100
-/* and half as long when it is late by this: where it has to hurry it keeps up, seconds late, and what it takes is in memory still. */
+/* and half as long when it is late by this. So little keeps it only seconds late where posts come fast, and what it takes in memory (docs/performance.md). */
 #define HALF_MS 500
 /* A batch on a healthy disk: those are gone before the next step begins. */
 #define FEW_WAIT 32
