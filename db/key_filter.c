@@ -6,17 +6,23 @@
 
 #define BITS_PER_KEY 24
 #define PROBES 16
-#define PROBES_AHEAD 2
+#define PROBES_AHEAD 10 /* as many as a wide group needs for most keys */
 #define SMALLEST_KEYS 32
+#define CACHE_LINE 64
+#define WORD_LANES 32
+#define MERGE_BYTES \
+    ((size_t)1 << 20) /* that are written for each run that is added: a millisecond or two, and more than what all of them come to */
+
+struct lane_run {
+    uint64_t id, period;
+};
 
 struct key_filter_group {
-    uint32_t *words; /* as many as a filter has bits; owned */
+    uint32_t *words;       /* `width` for each bit of a filter; owned */
+    struct lane_run *runs; /* of each lane; owned */
     size_t bit_count;
-    unsigned used; /* lanes that were given to a run */
-    uint32_t live; /* of these, those whose run was not forgotten */
-    struct {
-        uint64_t id, period;
-    } runs[KEY_FILTER_LANES];
+    unsigned width, used;                /* words for a bit; lanes that were given to a run */
+    uint32_t live[KEY_FILTER_WIDTH_MAX]; /* of these, those whose run was not forgotten */
 };
 
 /* ---- One filter ---- */
@@ -64,13 +70,101 @@ void key_filter_put(uint8_t *filter, size_t bit_count, uint64_t user_id, uint64_
 
 size_t key_filter_part(uint64_t user_id, uint64_t key, size_t count) { return hash_of(user_id, key) >> 32 & (count - 1); }
 
+/* ---- Groups ---- */
+
+static void release_group(struct key_filter_group *group) {
+    free(group->words);
+    free(group->runs);
+    *group = (struct key_filter_group){ .words = NULL };
+}
+
+/* With words that hold anything. */
+static enum err make_group(struct key_filter_group *ret_group, size_t bit_count, unsigned width) {
+    *ret_group = (struct key_filter_group){ .words = aligned_alloc(CACHE_LINE, bit_count * width * sizeof(uint32_t)),
+                                            .runs = calloc(width * WORD_LANES, sizeof(struct lane_run)),
+                                            .bit_count = bit_count,
+                                            .width = width };
+    if (ret_group->words && ret_group->runs)
+        return OK;
+    release_group(ret_group);
+    return ERR_NO_MEMORY;
+}
+
+static bool is_full(const struct key_filter_group *group) { return group->used == group->width * WORD_LANES; }
+
+/* ---- Two groups become one ---- */
+
+static bool may_merge(const struct key_filter_group *older, const struct key_filter_group *newer) {
+    return is_full(older) && is_full(newer) && older->bit_count == newer->bit_count && older->width == newer->width &&
+           older->width < KEY_FILTER_WIDTH_MAX;
+}
+
+static void give_up_merge(struct key_filters *filters) {
+    if (filters->merged)
+        release_group(filters->merged);
+    free(filters->merged);
+    filters->merged = NULL;
+}
+
+/* Without memory for it they stay two for now. */
+static void begin_merge(struct key_filters *filters) {
+    size_t first = 0;
+    while (first + 1 < filters->count && !may_merge(&filters->groups[first], &filters->groups[first + 1]))
+        first++;
+    if (first + 1 >= filters->count)
+        return;
+    filters->merged = calloc(1, sizeof *filters->merged);
+    filters->merged_first = first;
+    filters->merged_bits = 0;
+    if (filters->merged && make_group(filters->merged, filters->groups[first].bit_count, filters->groups[first].width * 2) != OK)
+        give_up_merge(filters);
+}
+
+static void copy_words(struct key_filters *filters) {
+    const struct key_filter_group *older = &filters->groups[filters->merged_first], *newer = older + 1;
+    struct key_filter_group *merged = filters->merged;
+    size_t width = older->width, end = filters->merged_bits + MERGE_BYTES / (merged->width * sizeof(uint32_t));
+    for (; filters->merged_bits < end && filters->merged_bits < merged->bit_count; filters->merged_bits++) {
+        uint32_t *words = &merged->words[filters->merged_bits * merged->width];
+        memcpy(words, &older->words[filters->merged_bits * width], width * sizeof *words);
+        memcpy(words + width, &newer->words[filters->merged_bits * width], width * sizeof *words);
+    }
+}
+
+/* A run may have been forgotten since it began: what is alive is copied now. */
+static void end_merge(struct key_filters *filters) {
+    struct key_filter_group *older = &filters->groups[filters->merged_first], *newer = older + 1, *merged = filters->merged;
+    memcpy(merged->runs, older->runs, older->used * sizeof *older->runs);
+    memcpy(&merged->runs[older->used], newer->runs, newer->used * sizeof *newer->runs);
+    memcpy(merged->live, older->live, older->width * sizeof *older->live);
+    memcpy(&merged->live[older->width], newer->live, newer->width * sizeof *newer->live);
+    merged->used = older->used + newer->used;
+    release_group(older);
+    release_group(newer);
+    *older = *merged;
+    filters->count--;
+    memmove(newer, newer + 1, (filters->count - filters->merged_first - 1) * sizeof *newer);
+    free(merged);
+    filters->merged = NULL;
+}
+
+static void merge_more(struct key_filters *filters) {
+    if (!filters->merged)
+        begin_merge(filters);
+    if (!filters->merged)
+        return;
+    copy_words(filters);
+    if (filters->merged_bits == filters->merged->bit_count)
+        end_merge(filters);
+}
+
 /* ---- All filters ---- */
 
 static bool has_room(const struct key_filters *filters, size_t bit_count) {
     if (filters->count == 0)
         return false;
     const struct key_filter_group *last = &filters->groups[filters->count - 1];
-    return last->bit_count == bit_count && last->used < KEY_FILTER_LANES;
+    return last->bit_count == bit_count && !is_full(last);
 }
 
 enum err key_filters_reserve(struct key_filters *filters, size_t bit_count) {
@@ -80,9 +174,10 @@ enum err key_filters_reserve(struct key_filters *filters, size_t bit_count) {
     if (!groups)
         return ERR_NO_MEMORY;
     filters->groups = groups;
-    groups[filters->count] = (struct key_filter_group){ .words = calloc(bit_count, sizeof(uint32_t)), .bit_count = bit_count };
-    if (!groups[filters->count].words)
-        return ERR_NO_MEMORY;
+    enum err err = make_group(&groups[filters->count], bit_count, 1);
+    if (err != OK)
+        return err;
+    memset(groups[filters->count].words, 0, bit_count * sizeof(uint32_t));
     filters->count++;
     return OK;
 }
@@ -102,56 +197,82 @@ void key_filters_add(struct key_filters *filters, uint64_t run_id, uint64_t peri
         add_lane(&group->words[byte * 8], filter[byte], lane);
         add_lane(&group->words[byte * 8 + 4], filter[byte] >> 4, lane);
     }
-    group->runs[group->used].id = run_id;
-    group->runs[group->used].period = period;
-    group->used++;
-    group->live |= lane;
+    group->runs[group->used++] = (struct lane_run){ run_id, period };
+    group->live[0] |= lane;
+    merge_more(filters);
 }
 
-static void forget_of_group(struct key_filter_group *group, uint64_t first_period) {
+/* False: none of its runs is left. */
+static bool forget_of_group(struct key_filter_group *group, uint64_t first_period) {
+    bool is_left = false;
     for (unsigned lane = 0; lane < group->used; lane++) {
         if (group->runs[lane].period < first_period)
-            group->live &= ~(UINT32_C(1) << lane);
+            group->live[lane / WORD_LANES] &= ~(UINT32_C(1) << lane % WORD_LANES);
+        else
+            is_left = true;
     }
+    return is_left;
 }
 
 void key_filters_forget(struct key_filters *filters, uint64_t first_period) {
-    size_t kept = 0;
-    for (size_t i = 0; i < filters->count; i++) {
+    size_t kept = 0, count = filters->count;
+    for (size_t i = 0; i < count; i++) {
         struct key_filter_group *group = &filters->groups[i];
-        forget_of_group(group, first_period);
-        bool waits_for_runs = i + 1 == filters->count && group->used == 0;
-        if (group->live == 0 && !waits_for_runs)
-            free(group->words);
+        bool waits_for_runs = i + 1 == count && group->used == 0;
+        if (!forget_of_group(group, first_period) && !waits_for_runs)
+            release_group(group);
         else
             filters->groups[kept++] = *group;
     }
     filters->count = kept;
+    if (kept < count)
+        give_up_merge(filters); /* the two may have gone, or their places changed */
 }
 
-/* The first words of each group: for most keys these tell already that they are in none. */
+static const uint32_t *next_words(struct probes *probes, const struct key_filter_group *group) {
+    return &group->words[next_probe(probes, group->bit_count) * group->width];
+}
+
 void key_filters_prefetch(const struct key_filters *filters, uint64_t user_id, uint64_t key) {
     const struct probes first = probes_of(user_id, key);
     for (size_t i = 0; i < filters->count; i++) {
         struct probes probes = first;
         for (int j = 0; j < PROBES_AHEAD; j++)
-            __builtin_prefetch(&filters->groups[i].words[next_probe(&probes, filters->groups[i].bit_count)]);
+            __builtin_prefetch(next_words(&probes, &filters->groups[i]));
     }
 }
 
-static uint32_t lanes_with(const struct key_filter_group *group, uint64_t user_id, uint64_t key) {
+/* False: none is left. */
+static bool and_words(uint32_t *lanes, const uint32_t *words, unsigned width) {
+    uint32_t left = 0;
+    for (unsigned i = 0; i < width; i++)
+        left |= lanes[i] &= words[i];
+    return left;
+}
+
+static void find_lanes(const struct key_filter_group *group, uint64_t user_id, uint64_t key, uint32_t *ret_lanes) {
     struct probes probes = probes_of(user_id, key);
-    uint32_t lanes = group->live;
-    for (int i = 0; i < PROBES && lanes; i++)
-        lanes &= group->words[next_probe(&probes, group->bit_count)];
-    return lanes;
+    bool is_left = true;
+    memcpy(ret_lanes, group->live, group->width * sizeof *ret_lanes);
+    for (int i = 0; i < PROBES && is_left; i++)
+        is_left = and_words(ret_lanes, next_words(&probes, group), group->width);
+}
+
+/* Takes out the latest; false: there is none. */
+static bool take_lane(uint32_t *lanes, unsigned width, unsigned *ret_lane) {
+    while (width > 0 && lanes[width - 1] == 0)
+        width--;
+    if (width == 0)
+        return false;
+    unsigned bit = 31U - (unsigned)__builtin_clz(lanes[width - 1]);
+    lanes[width - 1] &= ~(UINT32_C(1) << bit);
+    *ret_lane = (width - 1) * WORD_LANES + bit;
+    return true;
 }
 
 /* The latest of the lanes that are left of a group. */
-static bool take_lane(const struct key_filter_group *group, uint64_t first_period, uint32_t *lanes, struct key_match *ret_match) {
-    while (*lanes) {
-        unsigned lane = 31U - (unsigned)__builtin_clz(*lanes);
-        *lanes &= ~(UINT32_C(1) << lane);
+static bool take_match(const struct key_filter_group *group, uint64_t first_period, uint32_t *lanes, struct key_match *ret_match) {
+    for (unsigned lane; take_lane(lanes, group->width, &lane);) {
         if (group->runs[lane].period < first_period)
             continue;
         *ret_match = (struct key_match){ group->runs[lane].id, group->bit_count };
@@ -162,20 +283,22 @@ static bool take_lane(const struct key_filter_group *group, uint64_t first_perio
 
 bool key_filters_next(const struct key_filters *filters, uint64_t user_id, uint64_t key, uint64_t first_period, struct key_search *search,
                       struct key_match *ret_match) {
-    if (search->lanes && take_lane(&filters->groups[filters->count - search->groups_done], first_period, &search->lanes, ret_match))
+    if (search->groups_done > 0 &&
+        take_match(&filters->groups[filters->count - search->groups_done], first_period, search->lanes, ret_match))
         return true;
     while (search->groups_done < filters->count) {
         const struct key_filter_group *group = &filters->groups[filters->count - ++search->groups_done];
-        search->lanes = lanes_with(group, user_id, key);
-        if (take_lane(group, first_period, &search->lanes, ret_match))
+        find_lanes(group, user_id, key, search->lanes);
+        if (take_match(group, first_period, search->lanes, ret_match))
             return true;
     }
     return false;
 }
 
 void key_filters_release(struct key_filters *filters) {
+    give_up_merge(filters);
     for (size_t i = 0; i < filters->count; i++)
-        free(filters->groups[i].words);
+        release_group(&filters->groups[i]);
     free(filters->groups);
     *filters = (struct key_filters){ 0 };
 }

@@ -1,8 +1,9 @@
 /* Bloom filters: which runs of idempotency keys (db/keys.h) may hold a key, for all runs at once.
  *
- * Each run has a filter of 24 bits for a key and sixteen probes, so that one in 100,000 says yes for nothing. In memory the filters of 32 runs lie crosswise: word
- * w holds bit w of each of them, and the sixteen words of a key, one and-ed with the next, tell which of the 32 may hold it. A key that is in none of them is
- * mostly found out by five words. One thread at a time. */
+ * Each run has a filter of 24 bits for a key and sixteen probes, so that one in 100,000 says yes for nothing. In memory the filters of 32 to 512 runs lie crosswise,
+ * as a group: bit b of all of them side by side, in one cache line. The sixteen of a key, one and-ed with the next, tell which of the runs may hold it; a key that
+ * is in none of n is mostly found out by log2 n + 1. A new group has room for 32 runs, and two full ones next to each other become one that is twice as wide, a
+ * piece with each run that is added: so groups are few, each run is copied four times at most, and nobody waits for that. One thread at a time. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,11 +12,14 @@
 
 #include "core/err.h"
 
-#define KEY_FILTER_LANES 32
+#define KEY_FILTER_WIDTH_MAX 16 /* words for a bit, of 32 runs each: a cache line */
 
 struct key_filters {
     struct key_filter_group *groups; /* oldest first; owned */
     size_t count;
+    struct key_filter_group *merged; /* what two next to each other become; owned; NULL: none do */
+    size_t merged_first;             /* of these two */
+    size_t merged_bits;              /* are there already */
 };
 
 /* A run that may hold the key. */
@@ -27,7 +31,7 @@ struct key_match {
 /* Where a search is; begin with zeroes. */
 struct key_search {
     size_t groups_done;
-    uint32_t lanes;
+    uint32_t lanes[KEY_FILTER_WIDTH_MAX];
 };
 
 /* The size of a filter of so many keys, in bits: a power of two times that of the smallest, which is for 32. */

@@ -24,9 +24,8 @@ static void pass_periods(int count) { atomic_fetch_add(&wall_ms, count * IDEMPOT
 
 /* ---- Filters ------------------------------------------------------------------------------------------------------------------------ */
 
-/* Adds a run of the keys from `first` on, all of one user. */
-static void add_run(struct key_filters *filters, uint64_t run_id, uint64_t period, uint64_t first, size_t count) {
-    size_t bit_count = key_filter_size(count);
+/* Adds a run of the keys from `first` on, all of one user, with a filter for as many or more. */
+static void add_run_of(struct key_filters *filters, uint64_t run_id, uint64_t period, uint64_t first, size_t count, size_t bit_count) {
     uint8_t *filter = calloc(1, bit_count / 8);
     assert_non_null(filter);
     for (size_t i = 0; i < count; i++)
@@ -34,6 +33,10 @@ static void add_run(struct key_filters *filters, uint64_t run_id, uint64_t perio
     assert_int_equal(key_filters_reserve(filters, bit_count), OK);
     key_filters_add(filters, run_id, period, filter, bit_count);
     free(filter);
+}
+
+static void add_run(struct key_filters *filters, uint64_t run_id, uint64_t period, uint64_t first, size_t count) {
+    add_run_of(filters, run_id, period, first, count, key_filter_size(count));
 }
 
 /* How many runs may hold it, and whether the one that is looked for is among them. */
@@ -47,8 +50,10 @@ static size_t count_matches(const struct key_filters *filters, uint64_t key, uin
     return count;
 }
 
-#define RUNS 70 /* more than two groups */
+#define RUNS 70 /* more than two groups, before two become one */
 #define KEYS 500
+#define MANY_RUNS 1030 /* twice as many as the widest group has, and six */
+#define FEW_KEYS 128
 
 static void every_key_is_found_in_its_run_and_few_elsewhere(void **state) {
     struct key_filters filters = { 0 };
@@ -70,6 +75,79 @@ static void every_key_is_found_in_its_run_and_few_elsewhere(void **state) {
     assert_true(found);
     key_filters_forget(&filters, 100);
     assert_int_equal(filters.count, 0);
+    key_filters_release(&filters);
+}
+
+/* Groups become one with the next, up to the widest. */
+static void groups_become_wider(void **state) {
+    struct key_filters filters = { 0 };
+    size_t matches = 0, groups_max = 0;
+    bool found;
+    (void)state;
+    for (uint64_t run = 1; run <= MANY_RUNS; run++) {
+        add_run(&filters, run, run, run * FEW_KEYS, FEW_KEYS);
+        groups_max = filters.count > groups_max ? filters.count : groups_max;
+    }
+    assert_int_equal(groups_max, 6); /* as wide as can be, half of that, and so on to 32, and one more */
+    assert_int_equal(filters.count, 3);
+    for (uint64_t key = FEW_KEYS; key < (MANY_RUNS + 1) * FEW_KEYS; key++) {
+        matches += count_matches(&filters, key, 0, key / FEW_KEYS, &found);
+        assert_true(found);
+    }
+    assert_in_range(matches, MANY_RUNS * FEW_KEYS, MANY_RUNS * FEW_KEYS * 110 / 100);
+    key_filters_forget(&filters, 512);
+    assert_int_equal(filters.count, 3);
+    assert_int_equal(count_matches(&filters, 511 * FEW_KEYS, 0, 511, &found), 0);
+    key_filters_forget(&filters, 513);
+    assert_int_equal(filters.count, 2);
+    assert_in_range(count_matches(&filters, 513 * FEW_KEYS, 0, 513, &found), 1, 2);
+    assert_true(found);
+    key_filters_release(&filters);
+}
+
+/* The first 32 runs and the next become one while two more are added, and ten are looked for each time. */
+static void what_is_becoming_wider_is_found(void **state) {
+    struct key_filters filters = { 0 };
+    size_t bit_count = key_filter_size(LIMIT_KEY_RUN);
+    unsigned added_meanwhile = 0;
+    bool found;
+    (void)state;
+    for (uint64_t run = 1; run <= 80; run++) {
+        add_run_of(&filters, run, run, run, 1, bit_count);
+        added_meanwhile += filters.merged != NULL;
+        for (uint64_t key = run < 10 ? 1 : run - 9; key <= run; key++) {
+            count_matches(&filters, key, 0, key, &found);
+            assert_true(found);
+        }
+        if (added_meanwhile == 2)
+            key_filters_forget(&filters, 10);
+        assert_int_equal(count_matches(&filters, 9, 0, 9, &found), run >= 9 && added_meanwhile < 2);
+    }
+    assert_true(added_meanwhile > 2);
+    assert_int_equal(filters.count, 2);
+    assert_int_equal(count_matches(&filters, 10, 0, 10, &found), 1);
+    key_filters_release(&filters);
+}
+
+/* A group that goes takes what two were becoming with it; those that are left begin again. */
+static void a_group_may_go_while_it_becomes_wider(void **state) {
+    struct key_filters filters = { 0 };
+    size_t bit_count = key_filter_size(LIMIT_KEY_RUN);
+    bool found;
+    (void)state;
+    for (uint64_t run = 1; run <= 65; run++)
+        add_run_of(&filters, run, run, run, 1, bit_count);
+    assert_non_null(filters.merged);
+    key_filters_forget(&filters, 33);
+    assert_null(filters.merged);
+    assert_int_equal(filters.count, 2);
+    for (uint64_t run = 66; run <= 110; run++)
+        add_run_of(&filters, run, run, run, 1, bit_count);
+    assert_int_equal(filters.count, 2);
+    for (uint64_t run = 33; run <= 110; run++) {
+        assert_int_equal(count_matches(&filters, run, 0, run, &found), 1);
+        assert_true(found);
+    }
     key_filters_release(&filters);
 }
 
@@ -254,6 +332,9 @@ int main(void) {
     alarm(300);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_key_is_found_in_its_run_and_few_elsewhere),
+        cmocka_unit_test(groups_become_wider),
+        cmocka_unit_test(what_is_becoming_wider_is_found),
+        cmocka_unit_test(a_group_may_go_while_it_becomes_wider),
         cmocka_unit_test(filters_of_all_sizes_stand_side_by_side),
         cmocka_unit_test_setup_teardown(keys_are_known_wherever_they_are, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(keys_end_with_their_period, fixture_set_up, fixture_tear_down),
