@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "disk.h"
+#include "ejabberd.h"
 #include "empty.h"
 #include "figures.h"
 #include "histogram.h"
@@ -23,9 +24,16 @@ static const struct limit alone[BESIDE_VALUES] = {
     { "and an empty answer, p50 ms", FIGURE_SINGLE_P50_MS },
     { "and an empty answer, p99 ms", FIGURE_SINGLE_P99_MS },
 };
-static const struct limit many[BESIDE_VALUES] = { { "empty answers a second", FIGURE_EMPTY_ANSWERS } };
+static const struct limit many[BESIDE_VALUES] = {
+    { "empty answers a second", FIGURE_EMPTY_ANSWERS },
+    { "messages a second that ejabberd stores", FIGURE_EJABBERD_POSTS },
+};
 
-static const struct limit *limits_of(const struct beside *beside) { return beside->connections == 1 ? alone : many; }
+static const struct limit *limits_of(const struct beside *beside, size_t *ret_count) {
+    bool is_alone = beside->connections == 1;
+    *ret_count = is_alone ? BESIDE_VALUES : beside->with_ejabberd ? 2 : 1;
+    return is_alone ? alone : many;
+}
 
 static enum outcome measure_alone(const struct beside *beside, struct load_result *empty, double values[BESIDE_VALUES]) {
     static struct histogram sync;
@@ -40,7 +48,18 @@ static enum outcome measure_alone(const struct beside *beside, struct load_resul
     return OUTCOME_OK;
 }
 
+static enum outcome measure_ejabberd(const struct beside *beside, double *ret_per_second) {
+    struct ejabberd_result *result = malloc(sizeof *result);
+    enum outcome outcome = result ? ejabberd_load(beside->options, beside->options->seconds, result) : OUTCOME_FAILED;
+    if (outcome == OUTCOME_OK)
+        *ret_per_second = result->stored_per_second;
+    free(result);
+    return outcome;
+}
+
 static enum outcome measure_many(const struct beside *beside, struct load_result *empty, double values[BESIDE_VALUES]) {
+    if (beside->with_ejabberd && measure_ejabberd(beside, &values[1]))
+        return OUTCOME_FAILED;
     enum outcome outcome = empty_load(beside->options, EMPTY_CONNECTIONS, SECONDS, empty);
     values[0] = (double)load_rate(empty);
     return outcome;
@@ -54,7 +73,8 @@ static double mean(const double *values, size_t count) {
 }
 
 enum outcome beside_measure(struct beside *beside) {
-    const struct limit *limits = limits_of(beside);
+    size_t count;
+    const struct limit *limits = limits_of(beside, &count);
     double values[BESIDE_VALUES];
     struct load_result *empty = beside->times < BESIDE_TIMES_MAX ? calloc(1, sizeof *empty) : NULL;
     if (!empty)
@@ -63,7 +83,7 @@ enum outcome beside_measure(struct beside *beside) {
     free(empty);
     if (outcome != OUTCOME_OK)
         return outcome;
-    for (size_t i = 0; i < BESIDE_VALUES && limits[i].what; i++) {
+    for (size_t i = 0; i < count; i++) {
         beside->values[i][beside->times] = values[i];
         figure_set(limits[i].figure, mean(beside->values[i], beside->times + 1));
     }
@@ -73,12 +93,13 @@ enum outcome beside_measure(struct beside *beside) {
 
 void beside_print(const struct beside *beside) {
     static const char *const columns[] = { "limit", "each time", NULL };
-    const struct limit *limits = limits_of(beside);
+    size_t count;
+    const struct limit *limits = limits_of(beside, &count);
     struct table table;
     char title[80];
     snprintf(title, sizeof title, "posts: limits before and after each row of %u", beside->connections);
     table_start(&table, title, columns);
-    for (size_t i = 0; i < BESIDE_VALUES && limits[i].what; i++) {
+    for (size_t i = 0; i < count; i++) {
         char text[BESIDE_TIMES_MAX * 16] = "";
         for (size_t j = 0; j < beside->times; j++)
             snprintf(text + strlen(text), sizeof text - strlen(text), "%s%.6g", j ? ", " : "", beside->values[i][j]);

@@ -1,211 +1,42 @@
-/* Durable messages by ejabberd, in the same run as Parley's: POST /api/send_message, kept in the archives of sender and receiver on MariaDB.
- *
- * It answers when it has handed a message on, not when it is on disk, so what is compared is what it has stored when the last answer came and its queues are
- * empty: rows in the archives over the time until they no longer grow. */
-#include <mysql.h>
-#include <stdio.h>
+/* Durable messages by ejabberd, in the same run as Parley's. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "bench.h"
-#include "database.h"
+#include "ejabberd.h"
 #include "figures.h"
-#include "http_load.h"
-#include "peer.h"
-#include "post.h"
 #include "report.h"
 
-#ifdef __aarch64__
-#define MACHINE "aarch64"
-#else
-#define MACHINE "x86_64"
-#endif
-#define CONNECTIONS 32 /* of many more it leaves some unanswered until a time-out of 15 seconds */
-#define USERS 64
-#define ROWS_PER_MESSAGE 2 /* in the archives of the sender and of the receiver */
-#define SCHEMA "/usr/share/ejabberd/sql/mysql.sql"
-#define CODE_FOLDER "/usr/lib/" MACHINE "-linux-gnu" /* where Debian has ejabberd's and Erlang looks for it */
-#define STORE_LIMIT_NS (60 * NS_PER_SECOND)
-#define STORE_POLL_MS 20
-
-struct archive {
-    const struct options *options;
-    struct database database;
-    struct peer peer;
-    MYSQL *db;
-    struct load_result result;
-    struct table table;
-};
-
-/* ---- Messages ---- */
-
-static size_t write_api_request(const struct archive *archive, const char *command, const char *body, char *bytes) {
-    return (size_t)snprintf(
-        bytes, HTTP_REQUEST_BYTES_MAX,
-        "POST /api/%s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", command,
-        archive->peer.ports[0], strlen(body), body);
-}
-
-static size_t archive_write_request(void *context, uint32_t connection, uint64_t time_ns, char *bytes) {
-    struct archive *archive = context;
-    char text[BENCH_TEXT_BYTES_MAX + 1], body[BENCH_TEXT_BYTES_MAX + 256];
-    struct post post = { .time_ns = time_ns, .text_bytes = archive->options->text_bytes };
-    post_write_text(&post, text);
-    snprintf(body, sizeof body,
-             "{\"type\":\"chat\",\"from\":\"bench%u@localhost\",\"to\":\"bench%u@localhost\",\"subject\":\"\",\"body\":\"%s\"}",
-             connection % USERS, (connection + 1 + connection / USERS) % USERS, text);
-    return write_api_request(archive, "send_message", body, bytes);
-}
-
-static const struct load_driver archive_driver = { .write_request = archive_write_request };
-
-static void print_log(const struct archive *archive) {
-    char log[PATH_MAX];
-    peer_path(&archive->peer, "ejabberd.log", log);
-    process_print_log(log);
-}
-
-static enum outcome register_users(const struct archive *archive) {
-    char bytes[HTTP_REQUEST_BYTES_MAX], body[128], answer[256];
-    for (unsigned user = 0; user < USERS; user++) {
-        snprintf(body, sizeof body, "{\"user\":\"bench%u\",\"host\":\"localhost\",\"password\":\"bench\"}", user);
-        const struct http_call call = { .port = archive->peer.ports[0],
-                                        .what = "POST of an ejabberd user",
-                                        .bytes = bytes,
-                                        .len = write_api_request(archive, "register", body, bytes),
-                                        .expected_status = 200 };
-        if (http_call(&call, answer, sizeof answer)) {
-            print_log(archive);
-            return OUTCOME_FAILED;
-        }
-    }
-    return OUTCOME_OK;
-}
-
-/* ---- What is stored ---- */
-
-static enum outcome count_rows(const struct archive *archive, uint64_t *ret_rows) {
-    MYSQL_RES *result = mysql_query(archive->db, "SELECT count(*) FROM archive") == 0 ? mysql_store_result(archive->db) : NULL;
-    MYSQL_ROW row = result ? mysql_fetch_row(result) : NULL;
-    *ret_rows = row && row[0] ? strtoull(row[0], NULL, 10) : 0;
-    if (!row)
-        complain("ejabberd's archive cannot be counted: %s", mysql_error(archive->db));
-    mysql_free_result(result);
-    return row ? OUTCOME_OK : OUTCOME_FAILED;
-}
-
-/* Counts until every answered message is there; `ret_end_ns` is then when. */
-static enum outcome wait_until_stored(const struct archive *archive, uint64_t *ret_stored, uint64_t *ret_end_ns) {
-    uint64_t wanted = archive->result.answered * ROWS_PER_MESSAGE, rows = 0, deadline_ns = now_ns() + STORE_LIMIT_NS;
-    *ret_end_ns = archive->result.end_ns;
-    while (now_ns() < deadline_ns && !bench_interrupted()) {
-        if (count_rows(archive, &rows))
-            return OUTCOME_FAILED;
-        if (rows >= wanted)
-            break;
-        *ret_end_ns = now_ns();
-        process_sleep_ms(STORE_POLL_MS);
-    }
-    *ret_stored = rows / ROWS_PER_MESSAGE;
-    return OUTCOME_OK;
-}
-
-/* ---- The servers ---- */
-
-static enum outcome prepare_database(struct archive *archive) {
-    static const char statements[] =
-        "SET PASSWORD FOR parley@'127.0.0.1' = PASSWORD('bench'); CREATE DATABASE parley_ejabberd CHARACTER SET utf8mb4;"
-        " USE parley_ejabberd; SOURCE " SCHEMA "; ALTER TABLE archive DROP INDEX i_text;";
-    if (peer_prepare(archive->options, "ejabberd", &archive->peer) || database_start(archive->peer.ports[1], &archive->database) ||
-        database_administrate(&archive->database, statements))
-        return OUTCOME_FAILED;
-    archive->db = mysql_init(NULL);
-    if (archive->db && mysql_real_connect(archive->db, NULL, "parley", "", "parley_ejabberd", 0, archive->database.socket, 0))
-        return OUTCOME_OK;
-    complain("cannot connect to ejabberd's database");
-    return OUTCOME_FAILED;
-}
-
-/* Erlang itself, not ejabberdctl, which would become another user and start a daemon that outlives it. */
-static enum outcome start_ejabberd(struct archive *archive) {
-    static const char *const arguments[] = { "erl", "+K",       "true", "+P", "250000", "-noinput", "-mnesia", "dir", "\"@FOLDER@/spool\"",
-                                             "-s",  "ejabberd", NULL };
-    char config[PATH_MAX], log[PATH_MAX];
-    if (peer_configure(&archive->peer, "ejabberd.yml", NULL))
-        return OUTCOME_FAILED;
-    peer_path(&archive->peer, "ejabberd.yml", config);
-    peer_path(&archive->peer, "ejabberd.log", log);
-    const char *const settings[][2] = {
-        { "EJABBERD_CONFIG_PATH", config }, { "EJABBERD_LOG_PATH", log }, { "ERL_LIBS", CODE_FOLDER }, { "ERL_MAX_PORTS", "19000" }
-    };
-    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
-        setenv(settings[i][0], settings[i][1], 1);
-    enum outcome outcome = peer_start(&archive->peer, 1, arguments);
-    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
-        unsetenv(settings[i][0]);
-    return outcome;
-}
-
-static void stop_all(struct archive *archive) {
-    if (archive->db)
-        mysql_close(archive->db);
-    peer_release(&archive->peer);
-    database_release(&archive->database);
-}
-
-/* ---- The row ---- */
-
-static void add_row(struct archive *archive, uint64_t stored, uint64_t end_ns) {
-    const struct load_result *result = &archive->result;
-    uint64_t duration_ns = end_ns - result->start_ns;
-    uint64_t per_second = duration_ns ? (uint64_t)((double)stored * NS_PER_SECOND / (double)duration_ns) : 0;
-    table_cell(&archive->table, "ejabberd");
-    table_cell(&archive->table, "%u", CONNECTIONS);
-    table_count(&archive->table, per_second);
-    table_latencies(&archive->table, &result->latency);
-    table_count(&archive->table, result->answered);
-    table_count(&archive->table, load_errors(result));
-    table_cell(&archive->table, "%+lld", (long long)(stored - result->answered));
-    figure_set(FIGURE_EJABBERD_POSTS, (double)per_second);
-}
-
-static enum outcome run(struct archive *archive) {
-    const struct options *options = archive->options;
-    uint64_t stored = 0, end_ns = 0;
-    complain("peers: ejabberd");
-    if (prepare_database(archive) || start_ejabberd(archive) || register_users(archive))
-        return OUTCOME_FAILED;
-    const struct load_plan plan = {
-        .port = archive->peer.ports[0],
-        .connection_count = CONNECTIONS,
-        .duration_ns = options->seconds * NS_PER_SECOND,
-        .expected_status = 200,
-        .stays = true,
-        .driver = &archive_driver,
-        .context = archive,
-    };
-    if (http_load_run(&plan, &archive->result) || wait_until_stored(archive, &stored, &end_ns))
-        return OUTCOME_FAILED;
-    if (load_errors(&archive->result) > 0)
-        complain("peers: ejabberd: %s", archive->result.problem);
-    add_row(archive, stored, end_ns);
-    return OUTCOME_OK;
+static void add_row(struct table *table, const struct ejabberd_result *result) {
+    table_cell(table, "ejabberd");
+    table_cell(table, "%u", EJABBERD_CONNECTIONS);
+    table_count(table, (uint64_t)result->stored_per_second);
+    table_latencies(table, &result->load.latency);
+    table_count(table, result->load.answered);
+    table_count(table, load_errors(&result->load));
+    table_cell(table, "%+lld", (long long)(result->stored - result->load.answered));
 }
 
 enum outcome scenario_peers_posts(const struct options *options) {
     static const char *const columns[] = { "server",   "connections", "stored/s",   TABLE_LATENCY_COLUMNS,
                                            "answered", "errors",      "stored +/-", NULL };
-    static struct archive archive;
-    if (!process_is_installed(SCHEMA) || !process_is_installed("erl") || !database_is_installed()) {
+    if (!ejabberd_is_installed()) {
         complain("peers: ejabberd is not installed (scripts/install.sh bench)");
         return OUTCOME_OK;
     }
-    archive = (struct archive){ .options = options };
-    table_start(&archive.table,
+    struct ejabberd_result *result = malloc(sizeof *result);
+    if (!result)
+        return OUTCOME_FAILED;
+    struct table table;
+    table_start(&table,
                 "peers: messages to ejabberd's HTTP API, in the archives of both users on MariaDB; configuration in tests/bench/peers",
                 columns);
-    enum outcome outcome = run(&archive);
-    stop_all(&archive);
-    table_print(&archive.table);
+    complain("peers: ejabberd");
+    enum outcome outcome = ejabberd_load(options, options->seconds, result);
+    if (outcome == OUTCOME_OK) {
+        add_row(&table, result);
+        figure_set(FIGURE_EJABBERD_POSTS, result->stored_per_second);
+    }
+    table_print(&table);
+    free(result);
     return outcome;
 }

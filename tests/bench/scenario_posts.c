@@ -218,7 +218,12 @@ static enum outcome posts_run_row_alone(struct posts *posts, uint32_t connection
 
 static enum outcome posts_run_rows_beside_limits(struct posts *posts, uint32_t connections) {
     struct beside *beside = &posts->besides[posts->beside_count++];
-    *beside = (struct beside){ .options = posts->options, .connections = connections };
+    double unused;
+    *beside = (struct beside){
+        .options = posts->options,
+        .connections = connections,
+        .with_ejabberd = figure_get(FIGURE_EJABBERD_POSTS, &unused),
+    };
     enum outcome outcome = OUTCOME_OK;
     if (beside_measure(beside))
         return OUTCOME_FAILED;
