@@ -27,13 +27,19 @@ int64_t clock_monotonic_ms(void) { return clock_monotonic_us() / 1000; }
 
 int64_t clock_monotonic_us(void) { return read_clock_us(CLOCK_MONOTONIC); }
 
-struct timespec clock_deadline(int64_t delay_ms) {
-    int64_t then_us = clock_monotonic_us() + delay_ms * 1000;
+static struct timespec moment_after(int64_t delay_us) {
+    int64_t then_us = clock_monotonic_us() + delay_us;
     return (struct timespec){ .tv_sec = then_us / 1000000, .tv_nsec = then_us % 1000000 * 1000 };
 }
 
-void clock_sleep_ms(int64_t duration_ms) {
-    struct timespec then = clock_deadline(duration_ms);
+struct timespec clock_deadline(int64_t delay_ms) {
+    return moment_after(delay_ms * 1000);
+}
+
+void clock_sleep_ms(int64_t duration_ms) { clock_sleep_us(duration_ms * 1000); }
+
+void clock_sleep_us(int64_t duration_us) {
+    struct timespec then = moment_after(duration_us);
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &then, NULL) == EINTR)
         ;
 }

@@ -14,8 +14,10 @@ int64_t clock_monotonic_us(void); /* never goes back; for latencies */
 
 /* The moment `delay_ms` from now, for pthread_cond_clockwait() on CLOCK_MONOTONIC, and for condition variables that were made with that clock. */
 struct timespec clock_deadline(int64_t delay_ms);
-/* Does nothing for that long. For test builds, for programs that wait for another, and for a server's threads that may block; its loops never do. */
+/* These do nothing for that long. For test builds, for programs that wait for another, and for a server's threads that may block; its loops never do, but for the
+ * hub's rests (stream/tail.h). */
 void clock_sleep_ms(int64_t duration_ms);
+void clock_sleep_us(int64_t duration_us);
 
 #define CLOCK_RFC3339_SIZE 25 /* "2026-11-21T01:02:03.456Z" and a NUL */
 /* Writes RFC 3339 UTC with milliseconds; returns the length without NUL (24). */

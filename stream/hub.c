@@ -179,6 +179,7 @@ static void turn(struct hub *hub) {
     life_grant_slots(hub);
     do_chores(hub);
     life_bury(hub);
+    tail_rest(hub);
 }
 
 /* ---- The thread ---- */

@@ -36,6 +36,7 @@ struct tail {
     int64_t read_at_ms;     /* not before: a failed read is repeated after a pause (monotonic) */
     bool took_some;         /* the last look into the inbox found commits: there may be more */
     uint64_t checked_id;    /* the hub's position at the last tail_check() */
+    int64_t rest_us;        /* that are due after this turn */
 };
 
 struct hub {

@@ -6,6 +6,7 @@
 #include "core/limits.h"
 
 #define CAPACITY_MIN 64
+#define FEW_FRAMES 8 /* of one stream */
 
 struct pending {
     struct frame *frame;
@@ -57,6 +58,12 @@ bool push_add(struct push *push, struct stream *stream, struct frame *frame) {
 }
 
 bool push_is_full(const struct push *push) { return push->count >= LIMIT_TICK_PENDING; }
+
+/* With one frame a write it may be that somebody waits for each; with many a write costs little for each already. */
+bool push_gathers(const struct push *push) {
+    size_t frames = push->count, streams = push->stream_count;
+    return streams > 0 && frames * 2 >= streams * 3 && frames <= streams * FEW_FRAMES;
+}
 
 struct stream *push_next(struct push *push) {
     while (push->next < push->stream_count) {

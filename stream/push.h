@@ -20,6 +20,8 @@ void push_release(struct push *push);
 bool push_add(struct push *push, struct stream *stream, struct frame *frame) MUST_USE;
 /* Whether the tick should end before another event is applied. */
 bool push_is_full(const struct push *push);
+/* Whether writes that came a little later would take more with them for each stream: some have several frames, so there is more than one poster, but few. */
+bool push_gathers(const struct push *push);
 /* The next stream with frames, or NULL: then the tick is over and everything forgotten. */
 struct stream *push_next(struct push *push);
 /* Takes at most `limit` of the stream's frames, in order; 0: none are left. */

@@ -1,11 +1,14 @@
 /* Following the log. See tail.h. */
 #include "stream/tail.h"
 
+#include "core/clock.h"
 #include "core/id.h"
 #include "core/metrics.h"
 #include "stream/life.h"
 
 #define READ_PAUSE_MS 100 /* after a read that failed, or brought nothing although something is missing */
+#define REST_TIMES 3
+#define REST_MAX_US 4000
 
 /* ---- One event ---- */
 
@@ -60,9 +63,19 @@ static void free_commits(struct commit **list) {
     }
 }
 
-static void end_tick(struct hub *hub) {
+static void end_tick(struct hub *hub, int64_t began_us) {
+    bool gathers = push_gathers(&hub->push);
     life_push(hub);
     free_commits(&hub->tail.applied);
+    if (gathers)
+        hub->tail.rest_us = (clock_monotonic_us() - began_us) * REST_TIMES;
+}
+
+void tail_rest(struct hub *hub) {
+    int64_t rest_us = hub->tail.rest_us;
+    hub->tail.rest_us = 0;
+    if (rest_us > 0 && hub->openings == NULL && hub->counts[STREAM_CATCHING_UP] == 0)
+        clock_sleep_us(rest_us < REST_MAX_US ? rest_us : REST_MAX_US);
 }
 
 static void read_missing(struct hub *hub) {
@@ -97,8 +110,9 @@ void tail_follow(struct hub *hub) {
         tail->commits = inbox_take_commits(&hub->inbox, &tail->lost);
         tail->took_some = tail->commits != NULL;
     }
+    int64_t began_us = clock_monotonic_us();
     bool complete = !tail->lost && apply_commits(hub);
-    end_tick(hub);
+    end_tick(hub, began_us);
     if (!complete)
         read_missing(hub);
 }
@@ -106,10 +120,11 @@ void tail_follow(struct hub *hub) {
 /* ---- What was missing ---- */
 
 static void apply_page(struct hub *hub, const struct feed_page *page) {
+    int64_t began_us = clock_monotonic_us();
     for (size_t i = 0; i < page->count; i++)
         if (page->frames[i]->id > hub->position)
             apply(hub, page->frames[i]);
-    end_tick(hub);
+    end_tick(hub, began_us);
 }
 
 /* Whether the log has nothing after the hub's position as of the snapshot. */

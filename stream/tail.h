@@ -9,6 +9,9 @@
 
 /* Applies what is there, at most a tick of it, and writes it to the streams. */
 void tail_follow(struct hub *hub);
+/* Waits after a tick whose writes were many and small, three times as long as it took, up to 4 ms: meanwhile more comes for each stream, and leaves in one write. So
+ * writing takes a quarter of a processor then, and the rest is left to those who post. Not while streams open or catch up. */
+void tail_rest(struct hub *hub);
 /* A page of the log arrived. */
 void tail_take_page(struct hub *hub);
 /* Whether tail_follow() has something to do at once. */
