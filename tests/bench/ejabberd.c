@@ -155,7 +155,7 @@ static enum outcome run(struct archive *archive, uint32_t seconds, struct ejabbe
     const struct load_plan plan = {
         .port = archive->peer.ports[0],
         .connection_count = EJABBERD_CONNECTIONS,
-        .duration_ns = seconds * NS_PER_SECOND,
+        .duration_ns = (seconds < EJABBERD_SECONDS_MIN ? EJABBERD_SECONDS_MIN : seconds) * NS_PER_SECOND,
         .expected_status = 200,
         .stays = true,
         .driver = &archive_driver,

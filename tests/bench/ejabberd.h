@@ -10,6 +10,7 @@
 #include "http_load.h"
 
 #define EJABBERD_CONNECTIONS 32 /* of many more it leaves some unanswered until a time-out of 15 seconds */
+#define EJABBERD_SECONDS_MIN 5  /* in a load of one second it stores half as many a second */
 
 struct ejabberd_result {
     struct load_result load;
@@ -18,4 +19,5 @@ struct ejabberd_result {
 };
 
 bool ejabberd_is_installed(void);
+/* For so many seconds, but at least EJABBERD_SECONDS_MIN. */
 enum outcome ejabberd_load(const struct options *options, uint32_t seconds, struct ejabberd_result *ret_result) MUST_USE;
