@@ -10,8 +10,8 @@
 #define SMALLEST_KEYS 32
 #define CACHE_LINE 64
 #define WORD_LANES 32
-#define MERGE_BYTES \
-    ((size_t)1 << 20) /* that are written for each run that is added: a millisecond or two, and more than what all of them come to */
+/* Written for each run that is added: a millisecond or two, and twice of what merging comes to in the long run. */
+#define MERGE_BYTES ((size_t)1 << 20)
 
 struct lane_run {
     uint64_t id, period;
