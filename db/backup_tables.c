@@ -147,8 +147,8 @@ static const struct backup_column idempotency_columns[] = {
 };
 static const struct backup_column recent_key_columns[] = { NUMBER("id", 12), NUMBER("run_id", 12), NUMBER("period", 12),
                                                            BYTES("entries", 12) };
-static const struct backup_column key_run_columns[] = { NUMBER("id", 12), NUMBER("period", 12), NUMBER("until_id", 12),
-                                                        BYTES("filter", 12) };
+static const struct backup_column key_run_columns[] = { NUMBER("id", 12), NUMBER("period", 12), NUMBER("until_id", 12), BYTES("filter", 12),
+                                                        BYTES("fingerprints", 14) };
 static const struct backup_column key_block_columns[] = { NUMBER("id", 12), BYTES("entries", 12) };
 static const struct backup_column meta_columns[] = { TEXT("name", 1), NUMBER("number", 1), BYTES("bytes", 1) };
 static const struct backup_column lease_columns[] = { TEXT("name", 2), NUMBER("holder", 2), NUMBER("until_ms", 2) };

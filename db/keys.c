@@ -63,7 +63,9 @@ static void keep_run(struct keys *keys, const struct keys_written *written) {
     keys_forget_recent(keys);
     if (written->run_id == 0)
         return;
-    key_filters_add(&keys->filters, written->run_id, written->run_period, written->filter, written->bit_count);
+    enum err err = key_filters_add(&keys->filters, written->run_id, written->run_period, written->fingerprints, written->key_count);
+    if (err != OK)
+        keys->whole = false;
     keys->run_id = written->run_id;
     keys->until_id = keys->row_id;
 }

@@ -2,7 +2,7 @@
  *
  * A B-tree of random keys would cost each post a page. So the keys of a commit are one row of `recent_key`, in the order of commits, and the writer has the recent
  * ones in memory (a memtable). When they are LIMIT_KEY_RUN, or a new period begins, they become a run: rows of `key_block` that hold the keys of one part each,
- * and one of `key_run` with a Bloom filter (db/key_filter.h), which is in memory, too. So a key that is new, as nearly all are, is known to be new without a
+ * and one of `key_run` with their fingerprints (db/key_filter.h), which are in memory, too. So a key that is new, as nearly all are, is known to be new without a
  * look at the disk, and a run is written once, side by side, and goes as a whole when its period is over (IDEMPOTENCY_PERIODS).
  *
  * Right because there is one writer, or what others wrote is read within its transaction before anything is decided. The table `idempotency`, one row for a key, is what
@@ -47,8 +47,8 @@ struct keys_written {
     bool sealed;     /* the recent ones have become a run, or are too old by now */
     uint64_t run_id; /* that run; 0: none */
     uint64_t run_period;
-    const uint8_t *filter; /* in the batch's arena */
-    size_t bit_count;
+    const uint8_t *fingerprints; /* in the batch's arena */
+    size_t key_count;
     uint64_t row_id; /* 0: no keys were written */
     uint64_t period;
     uint8_t row_end[KEY_ENTRY_BYTES];

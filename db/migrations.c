@@ -377,12 +377,16 @@ static const char sqlite_13[] = "CREATE TABLE event_of_owner(owner_id BIGINT NOT
                                 " PRIMARY KEY(owner_id, is_message, id)) WITHOUT ROWID;" FILL_EVENT_OF_OWNER "DROP INDEX event_by_owner;";
 static const char mariadb_13[] = "DO 0;";
 
+/* In place of `filter`, which from then on is empty. NULL: a run of before, whose keys are read from its blocks. */
+static const char sqlite_14[] = "ALTER TABLE key_run ADD COLUMN fingerprints BLOB;";
+static const char mariadb_14[] = "ALTER TABLE key_run ADD COLUMN IF NOT EXISTS fingerprints MEDIUMBLOB;";
+
 static const struct step {
     const char *sqlite, *mariadb;
-} steps[] = { { sqlite_1, mariadb_1 },  { sqlite_2, mariadb_2 },   { sqlite_3, mariadb_3 },   { sqlite_4, mariadb_4 },
-              { sqlite_5, mariadb_5 },  { sqlite_6, mariadb_6 },   { sqlite_7, mariadb_7 },   { sqlite_8, mariadb_8 },
-              { sqlite_9, mariadb_9 },  { sqlite_10, mariadb_10 }, { sqlite_11, mariadb_11 }, { sqlite_12, mariadb_12 },
-              { sqlite_13, mariadb_13 } };
+} steps[] = { { sqlite_1, mariadb_1 },   { sqlite_2, mariadb_2 },   { sqlite_3, mariadb_3 },   { sqlite_4, mariadb_4 },
+              { sqlite_5, mariadb_5 },   { sqlite_6, mariadb_6 },   { sqlite_7, mariadb_7 },   { sqlite_8, mariadb_8 },
+              { sqlite_9, mariadb_9 },   { sqlite_10, mariadb_10 }, { sqlite_11, mariadb_11 }, { sqlite_12, mariadb_12 },
+              { sqlite_13, mariadb_13 }, { sqlite_14, mariadb_14 } };
 #define STEP_COUNT (sizeof steps / sizeof *steps)
 
 static const struct step step_table = {

@@ -1,5 +1,6 @@
 /* See keys.h: how keys get to disk and back. Within the writer's transactions, but for keys_load() at the start. */
 #include <endian.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/limits.h"
@@ -7,14 +8,17 @@
 #include "db/rows.h"
 #include "db/state.h"
 
-static const struct query read_runs = { "SELECT id, period, until_id, filter FROM key_run WHERE id > ?1 ORDER BY id" };
+static const struct query read_runs = { "SELECT id, period, until_id, fingerprints FROM key_run WHERE id > ?1 ORDER BY id" };
 /* The last column is of the whole table: a node of an earlier version may still be writing there. */
+static const struct query count_runs = { "SELECT count(*) FROM key_run WHERE id > ?1 AND period >= ?2" };
 static const struct query read_recent = { "SELECT id, run_id, period, entries, EXISTS(SELECT 1 FROM idempotency) FROM recent_key"
                                           " WHERE id > ?1 ORDER BY id" };
+static const struct query read_blocks = { "SELECT entries FROM key_block WHERE id >= ?1 AND id < ?2 ORDER BY id" };
 static const struct query read_block = { "SELECT entries FROM key_block WHERE id = ?1" };
 static const struct query read_older = { "SELECT 1 FROM idempotency LIMIT 1" };
 static const struct query insert_recent = { "INSERT INTO recent_key(id, run_id, period, entries) VALUES(?1,?2,?3,?4)" };
-static const struct query insert_run = { "INSERT INTO key_run(id, period, until_id, filter) VALUES(?1,?2,?3,?4)" };
+/* Versions before step 14 need the filter, and stop at one that is empty: to them keys of the run would be new. */
+static const struct query insert_run = { "INSERT INTO key_run(id, period, until_id, filter, fingerprints) VALUES(?1,?2,?3,x'',?4)" };
 static const struct query insert_block = { "INSERT INTO key_block(id, entries) VALUES(?1,?2)" };
 
 /* ---- Entries ---- */
@@ -50,27 +54,101 @@ static struct known_key take_entry(const uint8_t *bytes) {
 
 /* ---- Reading what is there ---- */
 
-static enum err take_run(struct keys *keys, struct db *db, struct statement *row, uint64_t first_period) {
-    size_t size;
+static uint64_t block_id(uint64_t run_id, size_t part) { return run_id * KEY_RUN_PARTS_MAX + part; }
+
+/* A run of a version before step 14: its row has no fingerprints. */
+struct bare_run {
+    uint64_t id, period;
+};
+
+struct bare_runs {
+    struct bare_run *items; /* owned */
+    size_t count;
+};
+
+static enum err push_bare(struct bare_runs *bare, uint64_t id, uint64_t period) {
+    struct bare_run *items = realloc(bare->items, (bare->count + 1) * sizeof *items);
+    if (!items)
+        return ERR_NO_MEMORY;
+    bare->items = items;
+    items[bare->count++] = (struct bare_run){ id, period };
+    return OK;
+}
+
+static enum err add_run(struct keys *keys, uint64_t id, uint64_t period, const uint8_t *fingerprints, size_t key_count) {
+    enum err err = key_filters_reserve(&keys->filters, key_count);
+    return err == OK ? key_filters_add(&keys->filters, id, period, fingerprints, key_count) : err;
+}
+
+static enum err take_run(struct keys *keys, struct db *db, struct statement *row, uint64_t first_period, struct bare_runs *bare) {
+    size_t size = 0;
     uint64_t period = db->driver->column_id(row, 1);
     keys->run_id = db->driver->column_id(row, 0);
     keys->until_id = db->driver->column_id(row, 2);
-    const uint8_t *filter = db->driver->column_bytes(row, 3, &size);
     if (period < first_period)
         return OK;
-    enum err err = size >= key_filter_size(0) / 8 ? key_filters_reserve(&keys->filters, size * 8) : ERR_INTERNAL;
-    if (err == OK)
-        key_filters_add(&keys->filters, keys->run_id, period, filter, size * 8);
+    if (db->driver->is_null(row, 3))
+        return push_bare(bare, keys->run_id, period);
+    const uint8_t *fingerprints = db->driver->column_bytes(row, 3, &size);
+    return add_run(keys, keys->run_id, period, fingerprints, size / KEY_FINGERPRINT_BYTES);
+}
+
+/* Appends those of the block's keys. */
+static enum err take_block(struct db *db, struct statement *row, uint8_t *fingerprints, size_t *count) {
+    size_t size;
+    const uint8_t *entries = db->driver->column_bytes(row, 0, &size);
+    if (*count + size / KEY_ENTRY_BYTES > KEY_FILTER_RUN_KEYS_MAX)
+        return ERR_INTERNAL;
+    for (size_t i = 0; i < size / KEY_ENTRY_BYTES; i++) {
+        const struct known_key key = take_entry(entries + i * KEY_ENTRY_BYTES);
+        key_fingerprint_put(fingerprints + (*count)++ * KEY_FINGERPRINT_BYTES, key.user_id, key.key);
+    }
+    return OK;
+}
+
+static enum err load_bare(struct keys *keys, struct db *db, const struct bare_run *run, uint8_t *fingerprints) {
+    size_t count = 0;
+    enum err err = OK;
+    struct statement *statement = db_query(db, &read_blocks);
+    db->driver->bind_id(statement, 1, block_id(run->id, 0));
+    db->driver->bind_id(statement, 2, block_id(run->id + 1, 0));
+    for (bool row; rows_next(db, statement, &err, &row);)
+        err = take_block(db, statement, fingerprints, &count);
+    return err == OK ? add_run(keys, run->id, run->period, fingerprints, count) : err;
+}
+
+static enum err load_all_bare(struct keys *keys, struct db *db, const struct bare_runs *bare) {
+    uint8_t *fingerprints = malloc((size_t)KEY_FILTER_RUN_KEYS_MAX * KEY_FINGERPRINT_BYTES);
+    enum err err = fingerprints ? OK : ERR_NO_MEMORY;
+    for (size_t i = 0; err == OK && i < bare->count; i++)
+        err = load_bare(keys, db, &bare->items[i], fingerprints);
+    free(fingerprints);
+    return err;
+}
+
+static enum err expect_runs(struct keys *keys, struct db *db, uint64_t first_period) {
+    struct statement *statement = db_query(db, &count_runs);
+    db->driver->bind_id(statement, 1, keys->run_id);
+    db->driver->bind_id(statement, 2, first_period);
+    enum err err = OK;
+    for (bool row; rows_next(db, statement, &err, &row);)
+        keys->filters.expected = db->driver->column_id(statement, 0);
     return err;
 }
 
 /* Those after the last one that is known. */
 static enum err load_runs(struct keys *keys, struct db *db, uint64_t first_period) {
+    struct bare_runs bare = { 0 };
+    enum err err = expect_runs(keys, db, first_period);
+    if (err != OK)
+        return err;
     struct statement *statement = db_query(db, &read_runs);
     db->driver->bind_id(statement, 1, keys->run_id);
-    enum err err = OK;
     for (bool row; rows_next(db, statement, &err, &row);)
-        err = take_run(keys, db, statement, first_period);
+        err = take_run(keys, db, statement, first_period, &bare);
+    if (err == OK && bare.count)
+        err = load_all_bare(keys, db, &bare);
+    free(bare.items);
     return err;
 }
 
@@ -189,11 +267,6 @@ static uint64_t next_id(const struct state *state, uint64_t last_id) { return lo
 
 /* ---- Looking up ---- */
 
-static uint64_t block_id(uint64_t run_id, size_t part) { return run_id * KEY_RUN_PARTS_MAX + part; }
-
-/* How many parts a run has whose filter is so large. */
-static size_t parts_of(size_t bit_count) { return bit_count / key_filter_size(KEY_RUN_PART_KEYS); }
-
 static void find_in(const uint8_t *entries, size_t size, struct key_entry *entry) {
     for (size_t i = 0; i < size / KEY_ENTRY_BYTES; i++) {
         const struct known_key key = take_entry(entries + i * KEY_ENTRY_BYTES);
@@ -205,7 +278,7 @@ static void find_in(const uint8_t *entries, size_t size, struct key_entry *entry
 }
 
 static enum err find_in_run(struct db *db, const struct key_match *match, struct key_entry *entry) {
-    size_t size, part = key_filter_part(entry->user_id, entry->key, parts_of(match->bit_count));
+    size_t size, part = key_run_part(entry->user_id, entry->key, key_run_parts(match->key_count));
     struct statement *statement = db_query(db, &read_block);
     db->driver->bind_id(statement, 1, block_id(match->run_id, part));
     enum err err = OK;
@@ -263,24 +336,23 @@ struct run {
     const struct db_driver *driver;
     struct run_part *parts;
     size_t part_count; /* of these, those that hold keys come first once they are gathered */
-    uint8_t *filter;
-    size_t bit_count;
+    uint8_t *fingerprints;
+    size_t key_count;
 };
 
 static bool start_run(struct state *state, struct db *db, struct run *ret_run) {
-    size_t bits = key_filter_size(state->keys->recent_count), parts = parts_of(bits);
+    size_t count = state->keys->recent_count, parts = key_run_parts(count);
     *ret_run = (struct run){ .driver = db->driver,
                              .parts = arena_array(state->arena, sizeof(struct run_part), parts),
                              .part_count = parts,
-                             .filter = arena_alloc(state->arena, bits / 8),
-                             .bit_count = bits };
+                             .fingerprints = arena_array(state->arena, KEY_FINGERPRINT_BYTES, count) };
     for (size_t part = 0; ret_run->parts && part < parts; part++)
         ret_run->parts[part].id = block_id(state->keys_written.run_id, part);
-    return ret_run->parts && ret_run->filter && key_filters_reserve(&state->keys->filters, bits) == OK;
+    return ret_run->parts && ret_run->fingerprints && key_filters_reserve(&state->keys->filters, count) == OK;
 }
 
 static struct run_part *part_of(const struct run *run, const struct known_key *key) {
-    return &run->parts[key_filter_part(key->user_id, key->key, run->part_count)];
+    return &run->parts[key_run_part(key->user_id, key->key, run->part_count)];
 }
 
 static void count_keys(const struct keys *keys, struct run *run) {
@@ -307,7 +379,7 @@ static void fill_parts(const struct keys *keys, struct run *run) {
         for (; key; key = key->next) {
             struct run_part *part = part_of(run, key);
             put_entry(part->entries + part->count++ * KEY_ENTRY_BYTES, key->user_id, key->key, key->result_id, key->request);
-            key_filter_put(run->filter, run->bit_count, key->user_id, key->key);
+            key_fingerprint_put(run->fingerprints + run->key_count++ * KEY_FINGERPRINT_BYTES, key->user_id, key->key);
         }
     }
 }
@@ -336,7 +408,7 @@ static enum err write_run(struct state *state, struct db *db, const struct run *
     db->driver->bind_id(statement, 1, state->keys_written.run_id);
     db->driver->bind_id(statement, 2, keys->period);
     db->driver->bind_id(statement, 3, keys->row_id);
-    db->driver->bind_blob(statement, 4, run->filter, run->bit_count / 8);
+    db->driver->bind_blob(statement, 4, run->fingerprints, run->key_count * KEY_FINGERPRINT_BYTES);
     return db_run(db, statement);
 }
 
@@ -352,15 +424,15 @@ static enum err make_run(struct state *state, struct db *db) {
         return ERR_NO_MEMORY;
     fill_parts(state->keys, &run);
     drop_empty_parts(&run);
-    written->filter = run.filter;
-    written->bit_count = run.bit_count;
+    written->fingerprints = run.fingerprints;
+    written->key_count = run.key_count;
     return write_run(state, db, &run);
 }
 
-/* A run has keys of one period. */
+/* A run has keys of one period. One that is a little larger than it should be would have twice as many parts, half as large. */
 static enum err seal_when_due(struct state *state, struct db *db, uint64_t period) {
     const struct keys *keys = state->keys;
-    bool is_due = keys->recent_count && (keys->recent_count >= keys->run_size || keys->period != period);
+    bool is_due = keys->recent_count && (keys->recent_count + state->new_keys.count > keys->run_size || keys->period != period);
     if (!is_due)
         return OK;
     state->keys_written.sealed = true;

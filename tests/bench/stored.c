@@ -162,30 +162,28 @@ static bool bind_block(sqlite3_stmt *statement, sqlite3_int64 id, const uint8_t 
            sqlite3_bind_blob(statement, 2, entries, KEY_RUN_PART_KEYS * KEY_ENTRY_BYTES, SQLITE_STATIC) == SQLITE_OK;
 }
 
-static bool bind_run(const struct filling *filling, sqlite3_stmt *statement, uint64_t run, const uint8_t *filter, size_t size) {
+static bool bind_run(const struct filling *filling, sqlite3_stmt *statement, uint64_t run, const uint8_t *fingerprints) {
     return sqlite3_bind_int64(statement, 1, (sqlite3_int64)run) == SQLITE_OK &&
            sqlite3_bind_int64(statement, 2, filling->now_ms / IDEMPOTENCY_PERIOD_MS) == SQLITE_OK &&
-           sqlite3_bind_blob(statement, 3, filter, (int)size, SQLITE_STATIC) == SQLITE_OK;
+           sqlite3_bind_blob(statement, 3, fingerprints, LIMIT_KEY_RUN * KEY_FINGERPRINT_BYTES, SQLITE_STATIC) == SQLITE_OK;
 }
 
 /* In runs, as the server makes them (db/keys.h); the last ones stay recent. The runs' keys are random, which is what matters to those who ask for others. */
 static bool write_run(struct filling *filling, const struct run_statements *statements, uint64_t run, uint8_t *bytes) {
-    size_t bit_count = key_filter_size(LIMIT_KEY_RUN), parts = bit_count / key_filter_size(KEY_RUN_PART_KEYS);
-    uint8_t *filter = bytes + KEY_RUN_PART_KEYS * KEY_ENTRY_BYTES;
+    uint8_t *fingerprints = bytes + KEY_RUN_PART_KEYS * KEY_ENTRY_BYTES;
     bool written = true;
-    memset(filter, 0, bit_count / 8);
-    for (uint32_t i = 0; i < LIMIT_KEY_RUN; i++)
-        key_filter_put(filter, bit_count, 1, random_next(&filling->random_state));
-    for (size_t part = 0; written && part < parts; part++) {
+    for (size_t i = 0; i < LIMIT_KEY_RUN; i++)
+        key_fingerprint_put(fingerprints + i * KEY_FINGERPRINT_BYTES, 1, random_next(&filling->random_state));
+    for (size_t part = 0; written && part < key_run_parts(LIMIT_KEY_RUN); part++) {
         for (size_t i = 0; i < KEY_RUN_PART_KEYS * KEY_ENTRY_BYTES; i += sizeof(uint64_t))
             memcpy(bytes + i, &(uint64_t){ random_next(&filling->random_state) }, sizeof(uint64_t));
         written = bind_block(statements->block, (sqlite3_int64)(run * KEY_RUN_PARTS_MAX + part), bytes) && step(statements->block);
     }
-    return written && bind_run(filling, statements->run, run, filter, bit_count / 8) && step(statements->run);
+    return written && bind_run(filling, statements->run, run, fingerprints) && step(statements->run);
 }
 
 static bool write_runs(struct filling *filling, const struct run_statements *statements) {
-    uint8_t *bytes = malloc(KEY_RUN_PART_KEYS * KEY_ENTRY_BYTES + key_filter_size(LIMIT_KEY_RUN) / 8);
+    uint8_t *bytes = malloc(KEY_RUN_PART_KEYS * KEY_ENTRY_BYTES + LIMIT_KEY_RUN * KEY_FINGERPRINT_BYTES);
     bool written = bytes;
     for (uint64_t run = 1; written && run <= filling->plan->message_count / LIMIT_KEY_RUN && !bench_interrupted(); run++)
         written = write_run(filling, statements, run, bytes);
@@ -196,7 +194,8 @@ static bool write_runs(struct filling *filling, const struct run_statements *sta
 static bool write_keys(struct filling *filling) {
     struct run_statements statements = { 0 };
     bool written = prepare(filling->db, "INSERT INTO key_block(id, entries) VALUES(?1, ?2)", &statements.block) &&
-                   prepare(filling->db, "INSERT INTO key_run(id, period, until_id, filter) VALUES(?1, ?2, 0, ?3)", &statements.run) &&
+                   prepare(filling->db, "INSERT INTO key_run(id, period, until_id, filter, fingerprints) VALUES(?1, ?2, 0, x'', ?3)",
+                           &statements.run) &&
                    write_runs(filling, &statements);
     sqlite3_finalize(statements.block);
     sqlite3_finalize(statements.run);
