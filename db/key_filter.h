@@ -16,7 +16,7 @@
 #define KEY_FILTER_RUN_KEYS_MAX 262144 /* of one run */
 
 struct key_filters {
-    struct key_filter_group *groups; /* oldest first; owned */
+    struct key_filter_group *groups; /* in the order in which they began; owned */
     size_t count;
     size_t expected;                 /* runs that will be added soon: then groups begin as large as they will be; 0: not known */
     struct key_filter_group *merged; /* what two next to each other become; owned; NULL: none do */

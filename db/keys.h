@@ -27,7 +27,7 @@ struct known_key {
 };
 
 struct keys {
-    size_t run_size;                  /* keys after which a run is made: LIMIT_KEY_RUN, but for tests */
+    size_t run_size;                  /* the most keys of a run, unless one batch has more: LIMIT_KEY_RUN, but for tests */
     bool whole;                       /* false: what is on disk has to be read again, all of it, */
     bool doubted;                     /* true: at least what others have written since */
     bool has_older;                   /* there are, or were, rows in `idempotency` */

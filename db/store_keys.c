@@ -9,8 +9,8 @@
 #include "db/state.h"
 
 static const struct query read_runs = { "SELECT id, period, until_id, fingerprints FROM key_run WHERE id > ?1 ORDER BY id" };
-/* The last column is of the whole table: a node of an earlier version may still be writing there. */
 static const struct query count_runs = { "SELECT count(*) FROM key_run WHERE id > ?1 AND period >= ?2" };
+/* The last column is of the whole table: a node of an earlier version may still be writing there. */
 static const struct query read_recent = { "SELECT id, run_id, period, entries, EXISTS(SELECT 1 FROM idempotency) FROM recent_key"
                                           " WHERE id > ?1 ORDER BY id" };
 static const struct query read_blocks = { "SELECT entries FROM key_block WHERE id >= ?1 AND id < ?2 ORDER BY id" };

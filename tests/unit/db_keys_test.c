@@ -1,4 +1,5 @@
 /* Idempotency keys in memory, in runs and in the table of earlier versions. Time stands still but for pass_periods(). */
+#include "db_posts.h"
 #include "db_support.h"
 #include "unit.h"
 
@@ -165,7 +166,7 @@ static void a_group_may_go_while_it_becomes_wider(void **state) {
 
 #define SAME 300 /* more than there are slots in which a key may be */
 
-/* What falls together, as it may by chance and does when somebody means it to, is found as well: also when its group has become wider. */
+/* What falls together, as some keys do by chance, is found as well: also when its group has become wider. */
 static void keys_that_fall_together_are_found(void **state) {
     struct key_filters filters = { 0 };
     uint8_t fingerprints[SAME * KEY_FINGERPRINT_BYTES];
@@ -301,22 +302,56 @@ static void keys_of_earlier_versions_hold(void **state) {
     post_key(fixture, ann, chat, 5, false);
 }
 
-/* Their runs have filters, and no fingerprints. */
+#define BATCH 5
+
+/* A batch that would make the recent ones more than a run may have comes after the run. */
+static void runs_are_no_larger_than_they_should_be(void **state) {
+    static const struct query most_of_a_run = { "SELECT max(length(fingerprints)) FROM key_run" };
+    struct fixture *fixture = *state;
+    struct command commands[3][BATCH];
+    fixture->key_run = 2 * BATCH - 1;
+    fixture_reopen(fixture);
+    uint64_t ann = make_user(fixture, "ida"), chat = make_group(fixture, ann, NULL, 0);
+    for (size_t i = 0; i < COUNT_OF(commands); i++) {
+        struct volley volley;
+        volley_begin_shut(&volley, fixture);
+        for (size_t j = 0; j < BATCH; j++) {
+            commands[i][j] = post_with_key(ann, chat, i * BATCH + j + 1);
+            assert_int_equal(volley_submit(&volley, &commands[i][j]), OK);
+        }
+        volley_wait(&volley);
+        for (size_t j = 0; j < BATCH; j++)
+            command_release(&commands[i][j]);
+    }
+    assert_int_equal(count_rows(&fixture->config, &count_runs), 2);
+    assert_int_equal(count_rows(&fixture->config, &most_of_a_run), BATCH * KEY_FINGERPRINT_BYTES);
+}
+
+#define MORE_POSTS 250
+
+/* Theirs have no fingerprints, and many parts; newer ones lie between. */
 static void runs_of_earlier_versions_hold(void **state) {
     struct fixture *fixture = *state;
-    uint64_t ids[POSTS];
-    fixture->key_run = 8;
+    uint64_t ids[MORE_POSTS];
+    fixture->key_run = 100;
     fixture_reopen(fixture);
     uint64_t ann = make_user(fixture, "hal"), chat = make_group(fixture, ann, NULL, 0);
-    for (uint64_t i = 0; i < POSTS; i++)
+    for (uint64_t i = 0; i < MORE_POSTS - 50; i++)
         ids[i] = post_key(fixture, ann, chat, i + 1, false);
+    assert_in_range(count_rows(&fixture->config, &count_blocks), 3, 4);
     struct db *db = open_database(fixture->url, DB_WRITER);
     assert_int_equal(db->driver->execute(db, "UPDATE key_run SET fingerprints = NULL"), OK);
     db_close(db);
-    fixture_reopen(fixture);
-    for (uint64_t i = 0; i < POSTS; i++)
-        assert_int_equal(post_key(fixture, ann, chat, i + 1, true), ids[i]);
-    post_key(fixture, ann, chat, POSTS + 1, false);
+    for (uint64_t i = MORE_POSTS - 50; i < MORE_POSTS; i++)
+        ids[i] = post_key(fixture, ann, chat, i + 1, false);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(count_rows(&fixture->config, &count_runs), 2 + round);
+        fixture_reopen(fixture);
+        for (uint64_t i = 0; i < MORE_POSTS; i++)
+            assert_int_equal(post_key(fixture, ann, chat, i + 1, true), ids[i]);
+        for (uint64_t i = 0; i < 100; i++) /* another run */
+            post_key(fixture, ann, chat, (uint64_t)(round + 3) * 100000 + i, false);
+    }
 }
 
 /* ---- Several writers ---------------------------------------------------------------------------------------------------------------- */
@@ -395,6 +430,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(keys_are_known_wherever_they_are, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(keys_end_with_their_period, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(keys_of_earlier_versions_hold, fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(runs_are_no_larger_than_they_should_be, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(runs_of_earlier_versions_hold, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(writers_know_each_others_keys, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_writer_learns_of_keys_of_earlier_versions, fixture_set_up, fixture_tear_down),
