@@ -41,7 +41,7 @@ struct home {
     uint32_t print;
 };
 
-/* A key that found no slot in its window: by chance about one in 100 million, as the farthest of 16 million was 13 buckets on. */
+/* A key that found no slot in its window: they are rare, of 16 million random keys in a full group the farthest was 13 buckets on. */
 struct spilled {
     struct home home;
     unsigned run;
