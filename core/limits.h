@@ -134,10 +134,11 @@
 #define IDEMPOTENCY_PERIOD_MS (INT64_C(84) * 3600 * 1000)
 #define IDEMPOTENCY_PERIODS 3
 #define LIMIT_INDEX_LAG \
-    1024 /* positions by which the index of events by owner may be behind the log; lowering it takes a step of the schema */
-#define LIMIT_KEY_RUN 32768     /* keys of a run, which the recent ones become: 3 MB of memory, some ms for which posts wait */
-#define KEY_RUN_PART_KEYS 32    /* of a run, in one row, on average: a kilobyte */
-#define KEY_RUN_PARTS_MAX 65536 /* of a run */
+    16384 /* positions by which the index of events by owner may be behind the log; changing it takes a step of the schema */
+#define LIMIT_RECENT_EVENTS 65536 /* of the log, in memory: these, and as many as may come while a reader looks; a power of two */
+#define LIMIT_KEY_RUN 32768       /* keys of a run, which the recent ones become: 3 MB of memory, some ms for which posts wait */
+#define KEY_RUN_PART_KEYS 32      /* of a run, in one row, on average: a kilobyte */
+#define KEY_RUN_PARTS_MAX 65536   /* of a run */
 
 /* Streams */
 #define LIMIT_RING_EVENTS 65536

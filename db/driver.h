@@ -12,6 +12,7 @@
 
 #include "core/arena.h"
 #include "core/err.h"
+#include "db/recent.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -105,6 +106,7 @@ struct db_meanwhile {
 struct db {
     const struct db_driver *driver;
     struct db_meanwhile meanwhile; /* for what is run now */
+    struct recent_view recent; /* of a reader's snapshot: what its table `recent` has (db/sqlite_recent.h); elsewhere without a meaning */
     /* In a transaction by begin_by(): what returns no rows may say OK when it is only sent; nothing is run then that writes and returns rows. A later call gives
      * its error, the commit at the latest; then roll back. */
     bool defers;

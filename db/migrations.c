@@ -381,12 +381,16 @@ static const char mariadb_13[] = "DO 0;";
 static const char sqlite_14[] = "ALTER TABLE key_run ADD COLUMN fingerprints BLOB;";
 static const char mariadb_14[] = "ALTER TABLE key_run ADD COLUMN IF NOT EXISTS fingerprints MEDIUMBLOB;";
 
+/* Nothing changes but LIMIT_INDEX_LAG, which was 1,024: a version of before would not find events that lie further back and are not entered yet. */
+static const char sqlite_15[] = "SELECT 0;";
+static const char mariadb_15[] = "DO 0;";
+
 static const struct step {
     const char *sqlite, *mariadb;
 } steps[] = { { sqlite_1, mariadb_1 },   { sqlite_2, mariadb_2 },   { sqlite_3, mariadb_3 },   { sqlite_4, mariadb_4 },
               { sqlite_5, mariadb_5 },   { sqlite_6, mariadb_6 },   { sqlite_7, mariadb_7 },   { sqlite_8, mariadb_8 },
               { sqlite_9, mariadb_9 },   { sqlite_10, mariadb_10 }, { sqlite_11, mariadb_11 }, { sqlite_12, mariadb_12 },
-              { sqlite_13, mariadb_13 }, { sqlite_14, mariadb_14 } };
+              { sqlite_13, mariadb_13 }, { sqlite_14, mariadb_14 }, { sqlite_15, mariadb_15 } };
 #define STEP_COUNT (sizeof steps / sizeof *steps)
 
 static const struct step step_table = {

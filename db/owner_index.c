@@ -5,20 +5,22 @@
 
 #include "core/id.h"
 #include "core/limits.h"
+#include "db/rows.h"
 #include "db/state.h"
 
 static const struct query enter_row = { "INSERT INTO event_of_owner(owner_id, is_message, id) VALUES(?1,?2,?3)" };
 static const struct query enter_all = { "INSERT OR IGNORE INTO event_of_owner(owner_id, is_message, id)"
                                         " SELECT owner_id, is_message, id FROM event WHERE id > ?1 ORDER BY owner_id, is_message, id" };
+static const struct query log_after = { "SELECT id, owner_id, is_message FROM event WHERE id > ?1 ORDER BY id" };
 static const struct query forget_rows = { "DELETE FROM event_of_owner WHERE owner_id = ?1 AND is_message IN (0, 1) AND id <= ?2" };
 
 #define FIRST_CAPACITY 4
+#define PLENTY 256 /* events of an owner, some pages of the table */
 
-/* An event: its id, twice, and whether it is a message, 1. Ids have 63 bits. */
 struct waiting_owner {
     struct list_node node;
     uint64_t owner_id;
-    uint64_t *events; /* in the order of ids; at least one */
+    uint64_t *events; /* as db/recent.h packs them, in the order of ids; at least one */
     size_t count, capacity;
 };
 
@@ -26,18 +28,15 @@ struct entry_row {
     uint64_t owner_id, event;
 };
 
-static uint64_t id_of(uint64_t event) { return event >> 1; }
-
-static uint64_t pack(const struct event *event) { return event->id << 1 | (event->type == EVENT_MESSAGE_CREATED); }
+static uint64_t pack(const struct event *event) { return recent_pack(event->id, event->type == EVENT_MESSAGE_CREATED); }
 
 /* ---- Memory ---- */
 
 void owner_index_init(struct owner_index *index) {
     *index = (struct owner_index){ .lag = LIMIT_INDEX_LAG, .waiting = MAP_INIT };
     list_init(&index->owners);
+    recent_init(&index->recent, LIMIT_RECENT_EVENTS);
 }
-
-void owner_index_open(struct owner_index *index, const struct db *db) { index->is_table = db->driver->dialect == DIALECT_SQLITE; }
 
 static void forget_owner(struct owner_index *index, struct waiting_owner *owner) {
     (void)map_remove(&index->waiting, owner->owner_id);
@@ -50,7 +49,7 @@ static struct waiting_owner *first_owner(const struct owner_index *index) {
     return list_empty(&index->owners) ? NULL : LIST_ITEM(list_first(&index->owners), struct waiting_owner, node);
 }
 
-static uint64_t oldest_of(const struct waiting_owner *owner) { return id_of(owner->events[0]); }
+static uint64_t oldest_of(const struct waiting_owner *owner) { return recent_id(owner->events[0]); }
 
 /* Those whose oldest event is not after `id`. */
 static void forget_until(struct owner_index *index, uint64_t id) {
@@ -62,6 +61,7 @@ void owner_index_release(struct owner_index *index) {
     while (first_owner(index))
         forget_owner(index, first_owner(index));
     map_release(&index->waiting);
+    recent_release(&index->recent);
 }
 
 static struct waiting_owner *new_owner(uint64_t owner_id) {
@@ -114,11 +114,14 @@ void owner_index_keep(struct owner_index *index, const struct state *state) {
         return;
     forget_until(index, state->entered_id);
     index->whole = index->whole || state->entered_id == state->last_id;
+    recent_lock(&index->recent);
     for (size_t i = 0; i < state->events.count; i++) {
         const struct event *event = &((const struct event_entry *)state->events.items[i])->event;
+        recent_add(&index->recent, event->owner_id, pack(event));
         if (event->id > state->entered_id && !add(index, event))
             index->whole = false;
     }
+    recent_unlock(&index->recent, state->last_id);
 }
 
 /* ---- The table ---- */
@@ -131,6 +134,24 @@ static uint64_t position_before(uint64_t head_id, uint64_t distance) {
 
 uint64_t owner_index_bound(const struct owner_index *index, uint64_t head_id) {
     return index->is_table ? log_id(position_before(head_id, index->lag), UINT16_MAX) : STAY_OPEN;
+}
+
+enum err owner_index_open(struct owner_index *index, struct db *db, uint64_t head_id) {
+    const struct db_driver *driver = db->driver;
+    enum err err = OK;
+    index->is_table = driver->dialect == DIALECT_SQLITE;
+    if (!index->is_table)
+        return OK;
+    uint64_t after_id = owner_index_bound(index, head_id);
+    recent_begin(&index->recent, after_id);
+    struct statement *statement = db_query(db, &log_after);
+    driver->bind_id(statement, 1, after_id);
+    recent_lock(&index->recent);
+    for (bool row; rows_next(db, statement, &err, &row);)
+        recent_add(&index->recent, driver->column_id(statement, 1),
+                   recent_pack(driver->column_id(statement, 0), driver->column_id(statement, 2) != 0));
+    recent_unlock(&index->recent, head_id);
+    return err;
 }
 
 /* Those of owners whose oldest event is after what was entered before, and not after `id`. */
@@ -164,7 +185,7 @@ static void bind_row(struct statement *statement, const void *rows, size_t index
     const struct entry_row *row = &((const struct entry_row *)rows)[index];
     sqlite_driver.bind_id(statement, 1, row->owner_id);
     sqlite_driver.bind_id(statement, 2, row->event & 1);
-    sqlite_driver.bind_id(statement, 3, id_of(row->event));
+    sqlite_driver.bind_id(statement, 3, recent_id(row->event));
 }
 
 static enum err enter(struct state *state, struct db *db,
@@ -196,13 +217,33 @@ enum err owner_index_enter(struct state *state, struct db *db, uint64_t id) {
     return err;
 }
 
+/* Those that have to be entered would often be many at once, for who posts begins together. So a batch enters some more, in their turn: owners with plenty, and
+ * from half of the distance on as many events as twice its own. */
+static uint64_t last_to_enter(const struct state *state) {
+    const struct owner_index *index = state->owner_index;
+    uint64_t id = owner_index_bound(index, state->last_id), half_id = log_id(position_before(state->last_id, index->lag / 2), UINT16_MAX);
+    size_t room = 2 * state->events.count;
+    LIST_EACH(&index->owners, node) {
+        const struct waiting_owner *owner = LIST_ITEM(node, struct waiting_owner, node);
+        uint64_t oldest_id = oldest_of(owner);
+        if (oldest_id <= id || oldest_id <= state->entered_id)
+            continue;
+        bool has_plenty = owner->count >= PLENTY;
+        if (!has_plenty && (oldest_id > half_id || owner->count > room))
+            break;
+        room -= has_plenty ? room : owner->count;
+        id = oldest_id;
+    }
+    return id;
+}
+
 enum err owner_index_write(struct state *state, struct db *db) {
     const struct owner_index *index = state->owner_index;
     if (!index->is_table)
         return OK;
     if (!index->whole)
         return enter_all_late(state, db);
-    uint64_t id = owner_index_bound(index, state->last_id);
+    uint64_t id = last_to_enter(state);
     enum err err = enter(state, db, take_own, id);
     return err == OK ? owner_index_enter(state, db, id) : err;
 }

@@ -2,18 +2,19 @@
  *
  * An index entry for each event at its commit would cost each a page of its own, its owner's, of which a few bytes are new: four fifths of what a commit
  * writes when many chats are busy. So there is a table, `event_of_owner`, in place of an index, and what is to go there waits in the writer's memory: when an
- * owner's oldest event is LIMIT_INDEX_LAG positions behind the head, all that wait of that owner are entered, side by side. A reader finds events up to that
- * distance by the table, and later ones by a look at each (db/reader_internal.h), within its own snapshot of both.
+ * owner's oldest event is LIMIT_INDEX_LAG positions behind the head, or somewhat earlier, all that wait of that owner are entered, side by side. A reader finds events up to that
+ * distance by the table, and later ones in memory (db/recent.h), which it asks as a table, too (db/sqlite_recent.h).
  *
- * What holds after each commit: an event is in the table, or is fewer than LIMIT_INDEX_LAG positions behind the head. What waits is not on disk as such: the first
- * batch after a start enters all that may. MariaDB has an index, for its log has what changes in a page, not the page; nothing waits there.
+ * What holds after each commit: an event is in the table, or is fewer than LIMIT_INDEX_LAG positions behind the head. What waits is not on disk as such: a start
+ * reads it for the readers, and the first batch after it enters all that may. MariaDB has an index, for its log has what changes in a page, not the page; nothing waits there.
  *
- * The writer's thread only, but for owner_index_bound(). */
+ * The writer's thread only, but for owner_index_bound() and `recent`. */
 #pragma once
 
 #include "core/list.h"
 #include "core/map.h"
 #include "db/driver.h"
+#include "db/recent.h"
 
 struct state;
 
@@ -23,10 +24,12 @@ struct owner_index {
     bool whole;              /* false: what waits is not all known, as after the start */
     struct map waiting;      /* owner → struct waiting_owner, owned */
     struct list_node owners; /* of these, by their oldest event */
+    struct recent recent;    /* for readers */
 };
 
 void owner_index_init(struct owner_index *index);
-void owner_index_open(struct owner_index *index, const struct db *db);
+/* `head_id`: of the log. Reads what may wait. */
+enum err owner_index_open(struct owner_index *index, struct db *db, uint64_t head_id) MUST_USE;
 void owner_index_release(struct owner_index *index);
 
 /* Within the writer's transaction, once the batch's events are in the log: enters what has become due. */

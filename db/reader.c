@@ -10,18 +10,26 @@
 static const struct query read_head = { "SELECT coalesce((SELECT max(id) FROM event), 0), (SELECT number FROM meta WHERE name = 'floor')" };
 static const struct query read_event_from = { "SELECT id, created_ms FROM event WHERE id >= ?1 ORDER BY id LIMIT 1" };
 
+/* What the index of events by owner has for sure, and where what it may not have is found. */
+static void set_entered(struct reader *reader, uint64_t head_id) {
+    struct owner_index *index = &reader->store->owner_index;
+    reader->entered_id = owner_index_bound(index, head_id);
+    reader->db->recent = (struct recent_view){ &index->recent, reader->entered_id, head_id };
+}
+
 enum err reader_open(struct store *store, struct reader **ret_reader) {
     char problem[256];
     struct reader *reader = calloc(1, sizeof *reader);
     if (!reader)
         return ERR_NO_MEMORY;
     reader->store = store;
-    reader->entered_id = owner_index_bound(&store->owner_index, 0);
     enum err err = db_open(store->url, DB_READER, &reader->db, problem, sizeof problem);
     if (err != OK) {
         free(reader);
         return err;
     }
+    set_entered(reader, 0);
+    reader->db->recent.up_to_id = STAY_OPEN;
     *ret_reader = reader;
     return OK;
 }
@@ -72,12 +80,15 @@ enum err read_begin(struct reader *reader, uint64_t *ret_head_id) {
         return err;
     }
     reader->floor = floor;
-    reader->entered_id = owner_index_bound(&reader->store->owner_index, head);
+    set_entered(reader, head);
     *ret_head_id = head;
     return OK;
 }
 
-void read_end(struct reader *reader) { reader->db->driver->rollback(reader->db); }
+void read_end(struct reader *reader) {
+    reader->db->driver->rollback(reader->db);
+    reader->db->recent.up_to_id = STAY_OPEN;
+}
 
 uint64_t read_floor(const struct reader *reader) { return reader->floor; }
 

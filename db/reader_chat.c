@@ -19,16 +19,13 @@ static const struct query unread_of_user = { "SELECT s.chat_id, s.read_seq, c.la
                                              " AND c.last_seq > s.read_seq AND c.deleted_ms = 0" };
 /* The last message of each pair of a chat and the first id to look at; ?2: of which nothing is past retention. */
 /* ?3: the reader, who may have deleted them for themselves. */
-#define LAST_ENTERED "(SELECT e.id FROM {by_owner} e WHERE e.owner_id = p.a AND e.is_message = 1 ORDER BY e.id DESC LIMIT 1)"
-#define LAST_MESSAGES(chats, last)                                                               \
-    "SELECT " MESSAGE_COLUMNS ", h.message_id FROM " chats " {straight} event m ON m.id = " last \
+#define LAST(events) "(SELECT e.id FROM " events " e WHERE e.owner_id = p.a AND e.is_message = 1 ORDER BY e.id DESC LIMIT 1)"
+#define LAST_MESSAGES(last)                                                                      \
+    "SELECT " MESSAGE_COLUMNS ", h.message_id FROM {pairs} p {straight} event m ON m.id = " last \
     " LEFT JOIN hidden h ON h.user_id = ?3 AND h.message_id = m.id WHERE m.id >= p.b AND m.id >= ?2"
-static const struct query last_messages = { LAST_MESSAGES("{pairs} p", LAST_ENTERED) };
-/* ?4: after this one events are looked at each, once for all chats. */
-static const struct query last_messages_of_later = { LAST_MESSAGES(
-    "{pairs} p LEFT JOIN (SELECT owner_id, max(id) AS id FROM event WHERE id > ?4 AND is_message = 1 GROUP BY owner_id) l"
-    " ON l.owner_id = p.a",
-    "coalesce(l.id, " LAST_ENTERED ")") };
+static const struct query last_messages = { LAST_MESSAGES(LAST("{by_owner}")) };
+/* Where some chats have later events. */
+static const struct query last_messages_of_later = { LAST_MESSAGES("coalesce(" LAST("recent") ", " LAST("{by_owner}") ")") };
 static const struct query draft_of = { "SELECT text FROM draft WHERE user_id = ?1 AND chat_id = ?2" };
 static const struct query members_of_chat = { "SELECT " STAY_COLUMNS " FROM stay s WHERE s.chat_id = ?1 AND s.user_id > ?2"
                                               " AND s.left_id = " STAY_OPEN_SQL " ORDER BY s.user_id LIMIT ?3" };
@@ -134,8 +131,6 @@ static enum err add_last_messages(struct reader *reader, uint64_t user_id, struc
     reader->db->driver->bind_text(statement, 1, pairs.bytes, pairs.size);
     reader->db->driver->bind_id(statement, 2, horizon_id);
     reader->db->driver->bind_id(statement, 3, user_id);
-    if (has_later)
-        reader->db->driver->bind_id(statement, 4, reader->entered_id);
     for (bool row; lasts.bytes < LIMIT_PAGE_BYTES && rows_next(reader->db, statement, &err, &row);)
         err = take_last(reader, statement, arena, &lasts);
     reader->db->driver->finish(statement);

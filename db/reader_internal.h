@@ -10,7 +10,7 @@ struct reader {
     struct db *db;
     uint64_t floor; /* of the last snapshot */
     uint64_t
-        entered_id; /* of the last snapshot: `{by_owner}` has all events up to this one; later ones are looked at each (db/owner_index.h) */
+        entered_id; /* of the last snapshot: `{by_owner}` has all events up to this one; later ones are in `recent` (db/owner_index.h) */
     /* Messages with an id below are past retention. Right until `horizon_until_ms`, when the message at the horizon expires. */
     uint64_t horizon_id;
     int64_t horizon_until_ms;

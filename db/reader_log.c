@@ -30,19 +30,13 @@
     "  SELECT s.chat_id, s.joined_id, s.left_id, CASE WHEN s.joined_id > ?2 THEN s.joined_id ELSE ?2 + 1 END,"    \
     "  CASE WHEN s.left_id < ?3 THEN s.left_id ELSE ?3 END FROM stay s {straight} chat k ON k.id = s.chat_id"     \
     "  WHERE s.user_id = ?1 AND s.left_id > ?2 AND k.last_id > ?2)"
-#define EVENTS_OF_SPANS                                                                                                         \
-    " SELECT e.id AS id, span.low, span.high FROM span {straight} {by_owner} e ON e.owner_id IN (span.owner_id, span.owner_id)" \
+#define EVENTS_OF_SPANS(events)                                                                                                 \
+    " SELECT e.id AS id, span.low, span.high FROM span {straight} " events " e ON e.owner_id IN (span.owner_id, span.owner_id)" \
     " AND e.is_message IN (0, 1) AND e.id >= span.first_id AND e.id <= span.last_id"
-static const struct query feed_window = { SPANS EVENTS_OF_SPANS " ORDER BY id LIMIT ?4" };
-/* Of a window that ends behind what has been entered, ?5. Later events are looked at each; those of the user's chats once more, for the stay they fall into:
- * the sum keeps the index by roles, which has all members, out of it. */
-static const struct query later_feed_window = {
-    SPANS EVENTS_OF_SPANS
-    " AND e.id <= ?5 UNION ALL SELECT e.id, coalesce(s.joined_id, 0), coalesce(s.left_id, " STAY_OPEN_SQL ") FROM event e LEFT JOIN stay s"
-    "  ON s.chat_id = e.owner_id AND s.user_id = ?1 AND s.joined_id <= e.id AND s.left_id + 0 >= e.id WHERE e.id > max(?2, ?5) AND e.id <= ?3"
-    "  AND e.owner_id IN (SELECT ?1 UNION ALL SELECT o.chat_id FROM stay o WHERE o.user_id = ?1 AND o.left_id > ?2)"
-    "  AND (e.owner_id = ?1 OR s.chat_id IS NOT NULL) ORDER BY id LIMIT ?4"
-};
+static const struct query feed_window = { SPANS EVENTS_OF_SPANS("{by_owner}") " ORDER BY id LIMIT ?4" };
+/* Of a window that ends behind what has been entered, ?5. */
+static const struct query later_feed_window = { SPANS EVENTS_OF_SPANS("{by_owner}") " AND e.id <= ?5 UNION ALL" EVENTS_OF_SPANS(
+    "recent") " ORDER BY id LIMIT ?4" };
 /* ?2: the reader, who may have deleted the message for themselves. */
 static const struct query event_by_id = { "SELECT " EVENT_COLUMNS ", " MESSAGE_COLUMNS ", h.message_id FROM event e" EVENT_JOINS
                                           " LEFT JOIN hidden h ON h.user_id = ?2 AND h.message_id = m.id WHERE e.id = ?1" };

@@ -12,20 +12,21 @@ static const struct query receipts_of_chat = { "SELECT " RECEIPT_COLUMNS " FROM 
 static const struct query recipients_of_message = { "SELECT " RECEIPT_COLUMNS " FROM stay s {straight} user u ON u.id = s.user_id"
                                                     " WHERE s.chat_id = ?1 AND s.left_id = " STAY_OPEN_SQL
                                                     " AND s.joined_id <= ?2 AND s.user_id <> ?3 ORDER BY s.user_id" };
-static const struct query seq_at = { "SELECT m.seq FROM {by_owner} e {straight} event m ON m.id = e.id"
-                                     " WHERE e.owner_id = ?1 AND e.is_message = 1 AND e.id <= ?2 ORDER BY e.id DESC LIMIT 1" };
-static const struct query later_seq_at = { "SELECT seq FROM event WHERE owner_id = ?1 AND is_message = 1 AND id <= ?2 AND id > ?3"
-                                           " ORDER BY id DESC LIMIT 1" };
+#define SEQ_AT(events)                                                 \
+    "SELECT m.seq FROM " events " e {straight} event m ON m.id = e.id" \
+    " WHERE e.owner_id = ?1 AND e.is_message = 1 AND e.id <= ?2 ORDER BY e.id DESC LIMIT 1"
+static const struct query seq_at = { SEQ_AT("{by_owner}") };
+static const struct query later_seq_at = { SEQ_AT("recent") };
 /* The limit keeps MariaDB from making one list of all messages of these chats. */
 #define DELIVERED_CHATS(delivered)                                                                                      \
     "SELECT c.id FROM stay s {straight} chat c ON c.id = s.chat_id WHERE s.user_id = ?1 AND s.left_id = " STAY_OPEN_SQL \
     " AND c.last_id > ?2 AND s.joined_id <= ?3 AND c.member_count <= ?4 AND c.type <> 3 AND " delivered                 \
     " ORDER BY c.last_id DESC LIMIT ?5"
-#define HAS_ENTERED "(SELECT 1 FROM {by_owner} e WHERE e.owner_id = c.id AND e.is_message = 1 AND e.id > ?2 AND e.id <= ?3 LIMIT 1) = 1"
-static const struct query delivered_chats = { DELIVERED_CHATS(HAS_ENTERED) };
-/* Of a range that ends behind what has been entered, ?6. */
-static const struct query later_delivered_chats = { DELIVERED_CHATS(
-    "(c.id IN (SELECT l.owner_id FROM event l WHERE l.id > max(?2, ?6) AND l.id <= ?3 AND l.is_message = 1) OR " HAS_ENTERED ")") };
+#define IS_AMONG(events) \
+    "(SELECT 1 FROM " events " e WHERE e.owner_id = c.id AND e.is_message = 1 AND e.id > ?2 AND e.id <= ?3 LIMIT 1) = 1"
+static const struct query delivered_chats = { DELIVERED_CHATS(IS_AMONG("{by_owner}")) };
+/* Of a range that ends behind what has been entered. */
+static const struct query later_delivered_chats = { DELIVERED_CHATS("(" IS_AMONG("recent") " OR " IS_AMONG("{by_owner}") ")") };
 /* In a direct chat of which one has blocked the other nobody tells anything, and nobody of a channel, whose followers are not looked at. */
 static const struct query members_and_wishes = {
     "SELECT s.user_id, u.hides_receipts + c.blockers FROM chat c {straight} stay s ON s.chat_id = c.id {straight} user u ON u.id = s.user_id"
@@ -66,8 +67,8 @@ static enum err take_receipts(struct reader *reader, struct statement *statement
     return OK;
 }
 
-static enum err find_seq(struct reader *reader, const struct query *query, const uint64_t *ids, int count, uint64_t *ret_seq) {
-    struct statement *statement = reader_query(reader, query, ids, count);
+static enum err find_seq(struct reader *reader, const struct query *query, const uint64_t ids[2], uint64_t *ret_seq) {
+    struct statement *statement = reader_query(reader, query, ids, 2);
     enum err err = OK;
     for (bool row; rows_next(reader->db, statement, &err, &row);)
         *ret_seq = reader->db->driver->column_id(statement, 0);
@@ -76,12 +77,12 @@ static enum err find_seq(struct reader *reader, const struct query *query, const
 
 /* Of the chat's last message up to `id`; 0: there is none. */
 static enum err find_seq_at(struct reader *reader, const struct chat *chat, uint64_t id, uint64_t *ret_seq) {
-    const uint64_t ids[] = { chat->id, id, reader->entered_id };
+    const uint64_t ids[] = { chat->id, id };
     enum err err = OK;
     *ret_seq = 0;
     if (id > reader->entered_id && chat->last_id > reader->entered_id)
-        err = find_seq(reader, &later_seq_at, ids, 3, ret_seq);
-    return err == OK && *ret_seq == 0 ? find_seq(reader, &seq_at, ids, 2, ret_seq) : err;
+        err = find_seq(reader, &later_seq_at, ids, ret_seq);
+    return err == OK && *ret_seq == 0 ? find_seq(reader, &seq_at, ids, ret_seq) : err;
 }
 
 /* Who has read a message has it, too; and who has the chat's last event has all of them, which is nearly everybody. */
@@ -140,8 +141,8 @@ enum err count_recipients(struct reader *reader, const struct message *message, 
 enum err read_delivered_chats(struct reader *reader, uint64_t user_id, const struct delivery_range *range, uint64_t ret_chat_ids[],
                               size_t *ret_count) {
     bool has_later = range->up_to_id > reader->entered_id;
-    uint64_t ids[] = { user_id, range->after_id, range->up_to_id, range->members, LIMIT_RECEIPT_CHATS, reader->entered_id };
-    struct statement *statement = reader_query(reader, has_later ? &later_delivered_chats : &delivered_chats, ids, has_later ? 6 : 5);
+    uint64_t ids[] = { user_id, range->after_id, range->up_to_id, range->members, LIMIT_RECEIPT_CHATS };
+    struct statement *statement = reader_query(reader, has_later ? &later_delivered_chats : &delivered_chats, ids, 5);
     enum err err = OK;
     *ret_count = 0;
     for (bool row; rows_next(reader->db, statement, &err, &row);)

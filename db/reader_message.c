@@ -17,11 +17,11 @@ static const struct query stay_above = { "SELECT " STAY_COLUMNS " FROM stay s WH
                                          " AND b.user_id = ?2 AND b.joined_id <= ?3), 0) ORDER BY s.joined_id LIMIT 1" };
 static const struct query chat_exists = { "SELECT 1 FROM chat c WHERE c.id = ?1 AND c.deleted_ms = 0" };
 /* ?5: the reader, who may have deleted some of them for themselves. */
-#define PAGE(events, e)                                                                                                         \
-    "SELECT " MESSAGE_COLUMNS ", h.message_id FROM " events " LEFT JOIN hidden h ON h.user_id = ?5 AND h.message_id = " e ".id" \
-    " WHERE " e ".owner_id = ?1 AND " e ".is_message = 1 AND " e ".id >= ?2 AND " e ".id <= ?3 ORDER BY " e ".id"
-#define ENTERED PAGE("{by_owner} e {straight} event m ON m.id = e.id", "e")
-#define LATER PAGE("event m", "m")
+#define PAGE(events)                                                                                                  \
+    "SELECT " MESSAGE_COLUMNS ", h.message_id FROM " events " e {straight} event m ON m.id = e.id LEFT JOIN hidden h" \
+    " ON h.user_id = ?5 AND h.message_id = e.id WHERE e.owner_id = ?1 AND e.is_message = 1 AND e.id >= ?2 AND e.id <= ?3 ORDER BY e.id"
+#define ENTERED PAGE("{by_owner}")
+#define LATER PAGE("recent")
 static const struct query entered_down = { ENTERED " DESC LIMIT ?4" };
 static const struct query entered_up = { ENTERED " LIMIT ?4" };
 static const struct query later_down = { LATER " DESC LIMIT ?4" };

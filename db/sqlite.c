@@ -15,6 +15,7 @@
 #include "db/sqlite_gather.h"
 #include "db/sqlite_log.h"
 #include "db/sqlite_pages.h"
+#include "db/sqlite_recent.h"
 
 #define BUSY_TIMEOUT_MS 5000
 #define TRUNCATE_TIMEOUT_MS 100 /* posts wait meanwhile */
@@ -68,6 +69,8 @@ static int set_up(struct sqlite_db *db, const char *path, enum db_mode mode) {
         db->log = sqlite_log_open(path, db->handle, &log_sizes);
         code = db->log ? SQLITE_OK : SQLITE_NOMEM;
     }
+    if (code == SQLITE_OK && mode == DB_READER)
+        code = sqlite_recent_install(db->handle, &db->base);
     if (code == SQLITE_OK && mode == DB_WRITER && fault_is("synchronous_off"))
         code = sqlite3_exec(db->handle, "PRAGMA synchronous=OFF", NULL, NULL, NULL);
     return code;

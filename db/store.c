@@ -68,10 +68,11 @@ static enum err load_all(struct store *store, char *problem, size_t problem_size
     enum err err = migrate(store->db, NULL, problem, problem_size);
     if (err != OK)
         return err;
-    owner_index_open(&store->owner_index, store->db);
     err = store_load_secret(store);
     if (err == OK)
         err = head_load(store);
+    if (err == OK)
+        err = owner_index_open(&store->owner_index, store->db, store->last_id);
     if (err == OK)
         err = keys_load(&store->keys, store->db, clock_now_ms());
     if (err == OK) {

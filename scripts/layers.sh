@@ -69,7 +69,7 @@ done
 refuse "<microhttpd.h> is for api/" 'include <microhttpd\.h>' $(files $(all_but api))
 refuse "<jansson.h> is for api/ and cli/" 'include <jansson\.h>' $(files $(all_but api cli))
 refuse "<sqlite3.h> is for db/sqlite*.c" 'include <sqlite3\.h>' \
-    $(except="db/sqlite.c db/sqlite_gather.c db/sqlite_log.h db/sqlite_log.c db/sqlite_mover.c db/sqlite_gather.h db/sqlite_pages.c db/sqlite_syncer.h db/sqlite_syncer.c" files $(all_but))
+    $(except="db/sqlite.c db/sqlite_gather.c db/sqlite_log.h db/sqlite_log.c db/sqlite_mover.c db/sqlite_gather.h db/sqlite_pages.c db/sqlite_recent.h db/sqlite_recent.c db/sqlite_syncer.h db/sqlite_syncer.c" files $(all_but))
 refuse "the MariaDB connector is for db/mariadb*.c" 'include <(mysql|errmsg|mysqld_error|mariadb/)' $(except="db/mariadb.c db/mariadb_bulk.c db/mariadb_connection.c db/mariadb_errors.c db/mariadb_internal.h" files $(all_but))
 refuse "hiredis is for core/redis.c" 'include <hiredis/' $(except="core/redis.c" files $(all_but))
 refuse "OpenSSL is for core/crypto.c" 'include <openssl/' $(except="core/crypto.c" files $(all_but))

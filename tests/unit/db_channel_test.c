@@ -13,8 +13,6 @@
 #define FEW_FOLLOWERS 2500 /* on MariaDB, which reads rows and counts them one by one */
 #define LEFT_OVER 500      /* that do not follow */
 #define WORK 1000          /* of one act, in db_meter.h's unit: what walks over the followers does more, */
-#define LATER_WORK \
-    5 /* also on SQLite, with so much for each event that readers look at because it may not have been entered (db/owner_index.h) */
 #define USER_NAME_BYTES 32
 
 struct crowd {
@@ -94,8 +92,7 @@ static void analyse(struct fixture *fixture) {
 /* ---- What is measured --------------------------------------------------------------------------------------------------------------- */
 
 static void check_work(uint64_t work, const char *what) {
-    uint64_t allowed = is_on_mariadb() ? WORK : WORK + LATER_WORK * LIMIT_INDEX_LAG;
-    if (work > allowed)
+    if (work > WORK)
         fail_msg("%s took %llu", what, (unsigned long long)work);
 }
 

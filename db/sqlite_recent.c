@@ -1,0 +1,252 @@
+/* See sqlite_recent.h. */
+#include "db/sqlite_recent.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "db/recent.h"
+
+#define FIRST_ROOM 64
+
+enum column { COLUMN_OWNER, COLUMN_IS_MESSAGE, COLUMN_ID };
+
+/* How a plan asks, in xFilter's idxNum: the owner is its first argument, bounds follow in this order. */
+enum plan { PLAN_AFTER = 1, PLAN_UP_TO = 2, PLAN_DESCENDING = 4 };
+
+struct recent_table {
+    sqlite3_vtab base;
+    sqlite3 *handle;
+    const struct db *db;
+    sqlite3_stmt *scan; /* owned; NULL: it was not needed yet */
+};
+
+struct recent_cursor {
+    sqlite3_vtab_cursor base;
+    uint64_t owner_id;
+    uint64_t *events; /* as db/recent.h packs them, the newest first; owned */
+    size_t count, room;
+    size_t at; /* the row's place, in the order of the plan */
+    bool descends;
+};
+
+/* ---- The table ---- */
+
+static int table_connect(sqlite3 *handle, void *context, int count, const char *const *words, sqlite3_vtab **ret_table,
+                         char **ret_problem) {
+    (void)count;
+    (void)words;
+    (void)ret_problem;
+    struct recent_table *table = calloc(1, sizeof *table);
+    if (!table)
+        return SQLITE_NOMEM;
+    table->handle = handle;
+    table->db = context;
+    *ret_table = &table->base;
+    int code = sqlite3_declare_vtab(handle, "CREATE TABLE recent(owner_id INTEGER, is_message INTEGER, id INTEGER)");
+    if (code != SQLITE_OK)
+        free(table);
+    return code;
+}
+
+static int table_disconnect(sqlite3_vtab *base) {
+    struct recent_table *table = (struct recent_table *)base;
+    sqlite3_finalize(table->scan);
+    free(table);
+    return SQLITE_OK;
+}
+
+/* Which constraint of the plan is of this column and kind; -1: none that can be used. */
+static int find_constraint(const sqlite3_index_info *info, enum column column, int operator, int or_equal) {
+    for (int i = 0; i < info->nConstraint; i++) {
+        const struct sqlite3_index_constraint *constraint = &info->aConstraint[i];
+        if (constraint->usable && constraint->iColumn == (int)column && (constraint->op == operator|| constraint->op == or_equal))
+            return i;
+    }
+    return -1;
+}
+
+static void pass(sqlite3_index_info *info, int constraint, int flag, int *argument_count) {
+    if (constraint < 0)
+        return;
+    info->aConstraintUsage[constraint].argvIndex = ++*argument_count;
+    info->idxNum |= flag;
+}
+
+/* SQLite checks all constraints again, so that a bound may be taken for one that includes its id. */
+static int table_plan(sqlite3_vtab *base, sqlite3_index_info *info) {
+    int owner = find_constraint(info, COLUMN_OWNER, SQLITE_INDEX_CONSTRAINT_EQ, SQLITE_INDEX_CONSTRAINT_EQ);
+    int argument_count = 0;
+    (void)base;
+    if (owner < 0)
+        return SQLITE_CONSTRAINT;
+    pass(info, owner, 0, &argument_count);
+    pass(info, find_constraint(info, COLUMN_ID, SQLITE_INDEX_CONSTRAINT_GT, SQLITE_INDEX_CONSTRAINT_GE), PLAN_AFTER, &argument_count);
+    pass(info, find_constraint(info, COLUMN_ID, SQLITE_INDEX_CONSTRAINT_LT, SQLITE_INDEX_CONSTRAINT_LE), PLAN_UP_TO, &argument_count);
+    if (info->nOrderBy == 1 && info->aOrderBy[0].iColumn == COLUMN_ID) {
+        info->idxNum |= info->aOrderBy[0].desc ? PLAN_DESCENDING : 0;
+        info->orderByConsumed = 1;
+    }
+    info->estimatedCost = 10;
+    info->estimatedRows = 10;
+    return SQLITE_OK;
+}
+
+static int cursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **ret_cursor) {
+    (void)base;
+    struct recent_cursor *cursor = calloc(1, sizeof *cursor);
+    if (!cursor)
+        return SQLITE_NOMEM;
+    *ret_cursor = &cursor->base;
+    return SQLITE_OK;
+}
+
+static int cursor_close(sqlite3_vtab_cursor *base) {
+    struct recent_cursor *cursor = (struct recent_cursor *)base;
+    free(cursor->events);
+    free(cursor);
+    return SQLITE_OK;
+}
+
+/* ---- What is in it ---- */
+
+static int make_room(struct recent_cursor *cursor, size_t room) {
+    if (room <= cursor->room)
+        return SQLITE_OK;
+    uint64_t *events = realloc(cursor->events, room * sizeof *events);
+    if (!events)
+        return SQLITE_NOMEM;
+    cursor->events = events;
+    cursor->room = room;
+    return SQLITE_OK;
+}
+
+/* `*ret_after_id`: after which the log has what memory has not. */
+static int take_from_memory(struct recent_cursor *cursor, const struct recent_view *view, uint64_t *ret_after_id) {
+    uint64_t up_to_id;
+    bool knows;
+    do {
+        int code = make_room(cursor, cursor->count > FIRST_ROOM ? 2 * cursor->count : FIRST_ROOM);
+        if (code != SQLITE_OK)
+            return code;
+        knows = recent_find(view, cursor->owner_id, cursor->events, cursor->room, &cursor->count, &up_to_id);
+    } while (cursor->count > cursor->room);
+    *ret_after_id = knows && up_to_id > view->after_id ? up_to_id : view->after_id;
+    return SQLITE_OK;
+}
+
+static int compare_newest_first(const void *a, const void *b) {
+    const uint64_t *left = a, *right = b;
+    return (*left < *right) - (*left > *right);
+}
+
+static int add_scanned(struct recent_cursor *cursor, sqlite3_stmt *scan) {
+    int code;
+    while ((code = sqlite3_step(scan)) == SQLITE_ROW) {
+        if (cursor->count == cursor->room && make_room(cursor, 2 * cursor->room) != SQLITE_OK)
+            return SQLITE_NOMEM;
+        cursor->events[cursor->count++] = recent_pack((uint64_t)sqlite3_column_int64(scan, 0), sqlite3_column_int64(scan, 1) != 0);
+    }
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+static int take_from_log(struct recent_table *table, struct recent_cursor *cursor, uint64_t after_id, uint64_t up_to_id) {
+    static const char sql[] = "SELECT id, is_message FROM event WHERE id > ?1 AND id <= ?2 AND owner_id = ?3";
+    int code = SQLITE_OK;
+    if (after_id >= up_to_id)
+        return SQLITE_OK;
+    if (!table->scan)
+        code = sqlite3_prepare_v3(table->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &table->scan, NULL);
+    if (code != SQLITE_OK)
+        return code;
+    sqlite3_bind_int64(table->scan, 1, (sqlite3_int64)after_id);
+    sqlite3_bind_int64(table->scan, 2, (sqlite3_int64)up_to_id);
+    sqlite3_bind_int64(table->scan, 3, (sqlite3_int64)cursor->owner_id);
+    code = add_scanned(cursor, table->scan);
+    sqlite3_reset(table->scan);
+    qsort(cursor->events, cursor->count, sizeof *cursor->events, compare_newest_first);
+    return code;
+}
+
+/* The snapshot's, within the bounds of the plan. */
+static struct recent_view view_of(const struct recent_view *snapshot, int plan, sqlite3_value **bounds) {
+    struct recent_view view = *snapshot;
+    if (plan & PLAN_AFTER) {
+        sqlite3_int64 first_id = sqlite3_value_int64(*bounds++);
+        if (first_id > 0 && (uint64_t)first_id > view.after_id)
+            view.after_id = (uint64_t)first_id - 1;
+    }
+    if (plan & PLAN_UP_TO) {
+        sqlite3_int64 last_id = sqlite3_value_int64(*bounds);
+        if (last_id < 0 || (uint64_t)last_id < view.up_to_id)
+            view.up_to_id = last_id < 0 ? 0 : (uint64_t)last_id;
+    }
+    return view;
+}
+
+static int cursor_filter(sqlite3_vtab_cursor *base, int plan, const char *name, int count, sqlite3_value **arguments) {
+    struct recent_cursor *cursor = (struct recent_cursor *)base;
+    struct recent_table *table = (struct recent_table *)base->pVtab;
+    struct recent_view view = view_of(&table->db->recent, plan, arguments + 1);
+    uint64_t after_id;
+    (void)name;
+    (void)count;
+    cursor->owner_id = (uint64_t)sqlite3_value_int64(arguments[0]);
+    cursor->descends = plan & PLAN_DESCENDING;
+    cursor->count = cursor->at = 0;
+    int code = take_from_memory(cursor, &view, &after_id);
+    return code == SQLITE_OK ? take_from_log(table, cursor, after_id, view.up_to_id) : code;
+}
+
+static int cursor_next(sqlite3_vtab_cursor *base) {
+    ((struct recent_cursor *)base)->at++;
+    return SQLITE_OK;
+}
+
+static int cursor_is_done(sqlite3_vtab_cursor *base) {
+    const struct recent_cursor *cursor = (const struct recent_cursor *)base;
+    return cursor->at >= cursor->count;
+}
+
+static uint64_t current(const struct recent_cursor *cursor) {
+    return cursor->events[cursor->descends ? cursor->at : cursor->count - 1 - cursor->at];
+}
+
+static int cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *result, int column) {
+    const struct recent_cursor *cursor = (const struct recent_cursor *)base;
+    switch ((enum column)column) {
+    case COLUMN_OWNER:
+        sqlite3_result_int64(result, (sqlite3_int64)cursor->owner_id);
+        break;
+    case COLUMN_IS_MESSAGE:
+        sqlite3_result_int64(result, recent_is_message(current(cursor)));
+        break;
+    case COLUMN_ID:
+        sqlite3_result_int64(result, (sqlite3_int64)recent_id(current(cursor)));
+        break;
+    }
+    return SQLITE_OK;
+}
+
+static int cursor_row_id(sqlite3_vtab_cursor *base, sqlite3_int64 *ret_id) {
+    *ret_id = (sqlite3_int64)recent_id(current((const struct recent_cursor *)base));
+    return SQLITE_OK;
+}
+
+/* Without xCreate: it is there without being created, and only by this name. */
+static const sqlite3_module module = {
+    .iVersion = 1,
+    .xConnect = table_connect,
+    .xBestIndex = table_plan,
+    .xDisconnect = table_disconnect,
+    .xOpen = cursor_open,
+    .xClose = cursor_close,
+    .xFilter = cursor_filter,
+    .xNext = cursor_next,
+    .xEof = cursor_is_done,
+    .xColumn = cursor_column,
+    .xRowid = cursor_row_id,
+};
+
+int sqlite_recent_install(sqlite3 *handle, const struct db *db) {
+    return sqlite3_create_module(handle, "recent", &module, (void *)(uintptr_t)db);
+}
