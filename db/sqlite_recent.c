@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/limits.h"
+#include "db/model.h"
 #include "db/recent.h"
 
 #define FIRST_ROOM 64
@@ -17,7 +19,8 @@ struct recent_table {
     sqlite3_vtab base;
     sqlite3 *handle;
     const struct db *db;
-    sqlite3_stmt *scan; /* owned; NULL: it was not needed yet */
+    sqlite3_stmt *scan; /* of the log; owned; NULL: it was not needed yet */
+    struct recent own;  /* what it found; empty until it is needed */
 };
 
 struct recent_cursor {
@@ -31,6 +34,12 @@ struct recent_cursor {
 
 /* ---- The table ---- */
 
+static void free_table(struct recent_table *table) {
+    sqlite3_finalize(table->scan);
+    recent_release(&table->own);
+    free(table);
+}
+
 static int table_connect(sqlite3 *handle, void *context, int count, const char *const *words, sqlite3_vtab **ret_table,
                          char **ret_problem) {
     (void)count;
@@ -41,17 +50,17 @@ static int table_connect(sqlite3 *handle, void *context, int count, const char *
         return SQLITE_NOMEM;
     table->handle = handle;
     table->db = context;
-    *ret_table = &table->base;
+    recent_init(&table->own, LIMIT_RECENT_EVENTS);
     int code = sqlite3_declare_vtab(handle, "CREATE TABLE recent(owner_id INTEGER, is_message INTEGER, id INTEGER)");
-    if (code != SQLITE_OK)
-        free(table);
+    if (code == SQLITE_OK)
+        *ret_table = &table->base;
+    else
+        free_table(table);
     return code;
 }
 
 static int table_disconnect(sqlite3_vtab *base) {
-    struct recent_table *table = (struct recent_table *)base;
-    sqlite3_finalize(table->scan);
-    free(table);
+    free_table((struct recent_table *)base);
     return SQLITE_OK;
 }
 
@@ -120,51 +129,61 @@ static int make_room(struct recent_cursor *cursor, size_t room) {
     return SQLITE_OK;
 }
 
-/* `*ret_after_id`: after which the log has what memory has not. */
-static int take_from_memory(struct recent_cursor *cursor, const struct recent_view *view, uint64_t *ret_after_id) {
-    uint64_t up_to_id;
+/* Adds what `view` finds. `*ret_up_to_id`: up to which it knows; 0: nothing. */
+static int take(struct recent_cursor *cursor, const struct recent_view *view, uint64_t *ret_up_to_id) {
+    size_t first = cursor->count, count = FIRST_ROOM, room;
     bool knows;
     do {
-        int code = make_room(cursor, cursor->count > FIRST_ROOM ? 2 * cursor->count : FIRST_ROOM);
+        int code = make_room(cursor, first + count);
         if (code != SQLITE_OK)
             return code;
-        knows = recent_find(view, cursor->owner_id, cursor->events, cursor->room, &cursor->count, &up_to_id);
-    } while (cursor->count > cursor->room);
-    *ret_after_id = knows && up_to_id > view->after_id ? up_to_id : view->after_id;
+        room = cursor->room - first;
+        knows = recent_find(view, cursor->owner_id, cursor->events + first, room, &count, ret_up_to_id);
+    } while (count > room);
+    cursor->count = first + count;
+    if (!knows)
+        *ret_up_to_id = 0;
     return SQLITE_OK;
+}
+
+/* What the log has of the snapshot after an id, for all owners: whoever asks for one asks for others, too. */
+static int read_log(struct recent_table *table, uint64_t after_id) {
+    static const char sql[] = "SELECT id, owner_id, is_message FROM event WHERE id > ?1 AND id <= ?2 ORDER BY id";
+    uint64_t up_to_id = table->db->recent.up_to_id;
+    int code = table->scan ? SQLITE_OK : sqlite3_prepare_v3(table->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &table->scan, NULL);
+    if (code != SQLITE_OK)
+        return code;
+    sqlite3_bind_int64(table->scan, 1, (sqlite3_int64)after_id);
+    sqlite3_bind_int64(table->scan, 2, (sqlite3_int64)up_to_id);
+    recent_begin(&table->own, after_id);
+    recent_lock(&table->own);
+    while ((code = sqlite3_step(table->scan)) == SQLITE_ROW) {
+        uint64_t event = recent_pack((uint64_t)sqlite3_column_int64(table->scan, 0), sqlite3_column_int64(table->scan, 2) != 0);
+        recent_add(&table->own, (uint64_t)sqlite3_column_int64(table->scan, 1), event);
+    }
+    recent_unlock(&table->own, code == SQLITE_DONE ? up_to_id : 0);
+    sqlite3_reset(table->scan);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+/* Memory knows only what is up to `known_id`, or nothing where that is 0. The rest is read once for a snapshot. */
+static int take_from_log(struct recent_table *table, struct recent_cursor *cursor, struct recent_view view, uint64_t known_id) {
+    const struct recent_view *snapshot = &table->db->recent;
+    uint64_t first_id = known_id > snapshot->after_id ? known_id : snapshot->after_id;
+    int code = SQLITE_OK;
+    view.recent = &table->own;
+    if (view.after_id < first_id)
+        view.after_id = first_id;
+    if (snapshot->up_to_id == STAY_OPEN || table->own.up_to_id != snapshot->up_to_id || table->own.after_id > first_id)
+        code = read_log(table, first_id);
+    if (code == SQLITE_OK)
+        code = take(cursor, &view, &known_id);
+    return code == SQLITE_OK && known_id < view.up_to_id ? SQLITE_NOMEM : code;
 }
 
 static int compare_newest_first(const void *a, const void *b) {
     const uint64_t *left = a, *right = b;
     return (*left < *right) - (*left > *right);
-}
-
-static int add_scanned(struct recent_cursor *cursor, sqlite3_stmt *scan) {
-    int code;
-    while ((code = sqlite3_step(scan)) == SQLITE_ROW) {
-        if (cursor->count == cursor->room && make_room(cursor, 2 * cursor->room) != SQLITE_OK)
-            return SQLITE_NOMEM;
-        cursor->events[cursor->count++] = recent_pack((uint64_t)sqlite3_column_int64(scan, 0), sqlite3_column_int64(scan, 1) != 0);
-    }
-    return code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
-static int take_from_log(struct recent_table *table, struct recent_cursor *cursor, uint64_t after_id, uint64_t up_to_id) {
-    static const char sql[] = "SELECT id, is_message FROM event WHERE id > ?1 AND id <= ?2 AND owner_id = ?3";
-    int code = SQLITE_OK;
-    if (after_id >= up_to_id)
-        return SQLITE_OK;
-    if (!table->scan)
-        code = sqlite3_prepare_v3(table->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &table->scan, NULL);
-    if (code != SQLITE_OK)
-        return code;
-    sqlite3_bind_int64(table->scan, 1, (sqlite3_int64)after_id);
-    sqlite3_bind_int64(table->scan, 2, (sqlite3_int64)up_to_id);
-    sqlite3_bind_int64(table->scan, 3, (sqlite3_int64)cursor->owner_id);
-    code = add_scanned(cursor, table->scan);
-    sqlite3_reset(table->scan);
-    qsort(cursor->events, cursor->count, sizeof *cursor->events, compare_newest_first);
-    return code;
 }
 
 /* The snapshot's, within the bounds of the plan. */
@@ -183,18 +202,26 @@ static struct recent_view view_of(const struct recent_view *snapshot, int plan, 
     return view;
 }
 
+static int fill(struct recent_table *table, struct recent_cursor *cursor, const struct recent_view *view) {
+    uint64_t known_id;
+    int code = take(cursor, view, &known_id);
+    if (code != SQLITE_OK || known_id >= view->up_to_id)
+        return code;
+    code = take_from_log(table, cursor, *view, known_id);
+    qsort(cursor->events, cursor->count, sizeof *cursor->events, compare_newest_first);
+    return code;
+}
+
 static int cursor_filter(sqlite3_vtab_cursor *base, int plan, const char *name, int count, sqlite3_value **arguments) {
     struct recent_cursor *cursor = (struct recent_cursor *)base;
     struct recent_table *table = (struct recent_table *)base->pVtab;
     struct recent_view view = view_of(&table->db->recent, plan, arguments + 1);
-    uint64_t after_id;
     (void)name;
     (void)count;
     cursor->owner_id = (uint64_t)sqlite3_value_int64(arguments[0]);
     cursor->descends = plan & PLAN_DESCENDING;
     cursor->count = cursor->at = 0;
-    int code = take_from_memory(cursor, &view, &after_id);
-    return code == SQLITE_OK ? take_from_log(table, cursor, after_id, view.up_to_id) : code;
+    return fill(table, cursor, &view);
 }
 
 static int cursor_next(sqlite3_vtab_cursor *base) {
