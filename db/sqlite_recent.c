@@ -204,6 +204,8 @@ static struct recent_view view_of(const struct recent_view *snapshot, int plan, 
 
 static int fill(struct recent_table *table, struct recent_cursor *cursor, const struct recent_view *view) {
     uint64_t known_id;
+    if (view->after_id >= view->up_to_id)
+        return SQLITE_OK;
     int code = take(cursor, view, &known_id);
     if (code != SQLITE_OK || known_id >= view->up_to_id)
         return code;
