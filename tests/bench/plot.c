@@ -63,7 +63,7 @@ static struct series *find_series(struct drawing *drawing, const char *name) {
 }
 
 void plot_add(enum plot plot, const char *series_name, double x, double y) {
-    struct series *series = x > 0 && y > 0 ? find_series(&drawings[plot], series_name) : NULL;
+    struct series *series = x > 0 && y > 0 && isfinite(x) && isfinite(y) ? find_series(&drawings[plot], series_name) : NULL;
     if (series && series->count < POINTS_MAX)
         series->points[series->count++] = (struct point){ x, y };
 }
