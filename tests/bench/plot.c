@@ -160,13 +160,20 @@ static void draw_curve(const struct series *series, const struct axes *axes, con
     }
 }
 
-/* Beside its last point, unless a name that was written before is there. */
-static double label_place(const double *taken, size_t count, double wanted) {
+static bool is_free(const double *taken, size_t count, double place) {
     for (size_t i = 0; i < count; i++) {
-        if (fabs(taken[i] - wanted) < LABEL_HEIGHT)
-            return label_place(taken, count, taken[i] + (wanted < taken[i] ? -LABEL_HEIGHT : LABEL_HEIGHT) * 1.01);
+        if (fabs(taken[i] - place) < LABEL_HEIGHT)
+            return false;
     }
-    return wanted;
+    return true;
+}
+
+/* Beside its last point, or as near to it as the names that were written before leave room. */
+static double label_place(const double *taken, size_t count, double wanted) {
+    double distance = 0;
+    while (!is_free(taken, count, wanted + distance) && !is_free(taken, count, wanted - distance))
+        distance++;
+    return is_free(taken, count, wanted + distance) ? wanted + distance : wanted - distance;
 }
 
 static void draw_curves(const struct drawing *drawing, const struct axes *axes, FILE *file) {
