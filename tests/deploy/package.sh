@@ -49,7 +49,7 @@ refuse() {
     echo "ok: $what"
 }
 
-install_package() { inside env DEBIAN_FRONTEND=noninteractive dpkg --install "/root/$(basename "$1")" >"$root.dpkg" 2>&1 || { cat "$root.dpkg" >&2 && fail "dpkg"; }; }
+install_package() { inside env DEBIAN_FRONTEND=noninteractive dpkg --install "/srv/$(basename "$1")" >"$root.dpkg" 2>&1 || { cat "$root.dpkg" >&2 && fail "dpkg"; }; }
 
 main_process() { inside systemctl show --property=MainPID --value parley; }
 
@@ -180,7 +180,7 @@ purge_it() {
     expect "and nothing has failed" systemctl is-system-running
 }
 
-cp "$old" "$new" "$root/root/"
+cp "$old" "$new" "$root/srv/"
 write_poster
 boot
 install_it
