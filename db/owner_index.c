@@ -109,19 +109,26 @@ static bool add(struct owner_index *index, const struct event *event) {
     return true;
 }
 
+static void add_recent(struct recent *recent, const struct state *state) {
+    recent_lock(recent);
+    for (size_t i = 0; i < state->events.count; i++) {
+        const struct event *event = &((const struct event_entry *)state->events.items[i])->event;
+        recent_add(recent, event->owner_id, pack(event));
+    }
+    recent_unlock(recent, state->last_id);
+}
+
 void owner_index_keep(struct owner_index *index, const struct state *state) {
     if (!index->is_table)
         return;
     forget_until(index, state->entered_id);
     index->whole = index->whole || state->entered_id == state->last_id;
-    recent_lock(&index->recent);
+    add_recent(&index->recent, state);
     for (size_t i = 0; i < state->events.count; i++) {
         const struct event *event = &((const struct event_entry *)state->events.items[i])->event;
-        recent_add(&index->recent, event->owner_id, pack(event));
         if (event->id > state->entered_id && !add(index, event))
             index->whole = false;
     }
-    recent_unlock(&index->recent, state->last_id);
 }
 
 /* ---- The table ---- */
@@ -215,6 +222,14 @@ enum err owner_index_enter(struct state *state, struct db *db, uint64_t id) {
     enum err err = enter(state, db, take_due, id);
     state->entered_id = id;
     return err;
+}
+
+enum err owner_index_enter_owner(struct state *state, struct db *db, uint64_t owner_id) {
+    const struct owner_index *index = state->owner_index;
+    const struct waiting_owner *owner = map_get(&index->waiting, owner_id);
+    if (!index->whole)
+        return owner_index_enter(state, db, state->last_id);
+    return owner ? owner_index_enter(state, db, oldest_of(owner)) : OK;
 }
 
 /* Those that have to be entered would often be many at once, for who posts begins together. So a batch enters some more, in their turn: owners with plenty, and

@@ -65,10 +65,10 @@ static int table_disconnect(sqlite3_vtab *base) {
 }
 
 /* Which constraint of the plan is of this column and kind; -1: none that can be used. */
-static int find_constraint(const sqlite3_index_info *info, enum column column, int operator, int or_equal) {
+static int find_constraint(const sqlite3_index_info *info, enum column column, int kind, int kind_or_equal) {
     for (int i = 0; i < info->nConstraint; i++) {
         const struct sqlite3_index_constraint *constraint = &info->aConstraint[i];
-        if (constraint->usable && constraint->iColumn == (int)column && (constraint->op == operator|| constraint->op == or_equal))
+        if (constraint->usable && constraint->iColumn == (int)column && (constraint->op == kind || constraint->op == kind_or_equal))
             return i;
     }
     return -1;

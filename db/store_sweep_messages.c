@@ -94,7 +94,7 @@ static enum err read_page(struct pass *pass, struct statement *statement, struct
 }
 
 static enum err read_chat_page(struct pass *pass, uint64_t chat_id, uint64_t after_id, uint64_t last_id, struct page *page) {
-    enum err err = owner_index_enter(pass->state, pass->db, pass->state->last_id);
+    enum err err = owner_index_enter_owner(pass->state, pass->db, chat_id);
     if (err != OK)
         return err;
     struct statement *statement = db_query(pass->db, &messages_of_chat);
