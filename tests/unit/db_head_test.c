@@ -126,7 +126,7 @@ struct poster {
     uint64_t user_id, chat_id;
 };
 
-static void *post_many(void *context) {
+static void *post_on_and_on(void *context) {
     struct poster *poster = context;
     for (int i = 0; i < POSTS_AT_ONCE; i++)
         post_ok(poster->fixture, poster->user_id, poster->chat_id, "m");
@@ -141,7 +141,7 @@ static void two_writers_at_once_leave_no_hole(void **state) {
     other_open(&other, fixture, fixture->url);
     struct poster posters[] = { { fixture, ann, chat }, { &other, ann, chat } };
     for (size_t i = 0; i < COUNT_OF(threads); i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, post_many, &posters[i]), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, post_on_and_on, &posters[i]), 0);
     for (size_t i = 0; i < COUNT_OF(threads); i++)
         pthread_join(threads[i], NULL);
     assert_int_equal(check_dense(fixture, start), COUNT_OF(threads) * POSTS_AT_ONCE);

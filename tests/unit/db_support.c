@@ -266,6 +266,23 @@ static enum err run_and_release(struct fixture *fixture, struct command *command
     return err;
 }
 
+void post_many(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, size_t count) {
+    struct command *commands = calloc(count, sizeof *commands);
+    struct volley volley;
+    assert_non_null(commands);
+    volley_begin(&volley, fixture);
+    for (size_t i = 0; i < count; i++) {
+        commands[i] = (struct command){ .type = COMMAND_MESSAGE_POST,
+                                        .actor_id = user_id,
+                                        .in.message_post = { .chat_id = chat_id, .text = "m", .text_size = 1 } };
+        assert_int_equal(volley_submit(&volley, &commands[i]), OK);
+    }
+    volley_wait(&volley);
+    for (size_t i = 0; i < count; i++)
+        command_release(&commands[i]);
+    free(commands);
+}
+
 enum err put_member(struct fixture *fixture, uint64_t actor_id, uint64_t chat_id, uint64_t user_id, enum role role) {
     struct command command = { .type = COMMAND_MEMBER_PUT, .actor_id = actor_id, .in.member_put = { chat_id, user_id, role } };
     return run_and_release(fixture, &command);
@@ -288,7 +305,7 @@ enum err delete_message(struct fixture *fixture, uint64_t user_id, uint64_t chat
     return run_and_release(fixture, &command);
 }
 
-static uint64_t sweep_kind(struct fixture *fixture, enum sweep_kind kind) {
+uint64_t sweep_kind(struct fixture *fixture, enum sweep_kind kind) {
     struct command sweep;
     uint64_t rows = 0;
     do {

@@ -83,12 +83,15 @@ uint64_t make_user(struct fixture *fixture, const char *username);
 uint64_t make_group(struct fixture *fixture, uint64_t owner_id, const uint64_t *member_ids, size_t count);
 enum err post(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, const char *text, uint64_t key, struct command *ret_command);
 uint64_t post_ok(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, const char *text);
+/* By one volley, of VOLLEY_COMMANDS at most. */
+void post_many(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, size_t count);
 enum err put_member(struct fixture *fixture, uint64_t actor_id, uint64_t chat_id, uint64_t user_id, enum role role);
 enum err remove_member(struct fixture *fixture, uint64_t actor_id, uint64_t chat_id, uint64_t user_id);
 enum err edit(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, uint64_t message_id, const char *text);
 enum err delete_message(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, uint64_t message_id);
 
-/* Runs all sweeps, one after the other, each until nothing is left to do; returns the rows taken. The last of them ends the run. */
+/* Runs a sweep until nothing is left to do, or all of them, one after the other; returns the rows taken. The last of them ends the run. */
+uint64_t sweep_kind(struct fixture *fixture, enum sweep_kind kind);
 uint64_t sweep_all(struct fixture *fixture);
 
 /* What a query that gives one number finds in the tables themselves. */

@@ -27,23 +27,6 @@ static void pass_time(int64_t duration_ms) { atomic_fetch_add(&passed_ms, durati
 
 /* ---- Steps -------------------------------------------------------------------------------------------------------------------------- */
 
-static void post_many(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, size_t count) {
-    struct command *commands = calloc(count, sizeof *commands);
-    struct volley volley;
-    assert_non_null(commands);
-    volley_begin(&volley, fixture);
-    for (size_t i = 0; i < count; i++) {
-        commands[i] = (struct command){ .type = COMMAND_MESSAGE_POST,
-                                        .actor_id = user_id,
-                                        .in.message_post = { .chat_id = chat_id, .text = "m", .text_size = 1 } };
-        assert_int_equal(volley_submit(&volley, &commands[i]), OK);
-    }
-    volley_wait(&volley);
-    for (size_t i = 0; i < count; i++)
-        command_release(&commands[i]);
-    free(commands);
-}
-
 static struct command sweep_log(struct fixture *fixture) {
     struct command sweep = { .type = COMMAND_SWEEP, .in.sweep.kind = SWEEP_LOG };
     assert_int_equal(store_run(fixture->store, &sweep), OK);

@@ -287,20 +287,6 @@ static void a_full_disk_refuses_all_and_heals(void **state) {
 
 /* ---- Long logs ---------------------------------------------------------------------------------------------------------------------- */
 
-static void post_many(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, size_t count) {
-    struct command *commands = calloc(count, sizeof *commands);
-    struct volley volley;
-    assert_non_null(commands);
-    volley_begin(&volley, fixture);
-    for (size_t i = 0; i < count; i++) {
-        commands[i] = post_command(user_id, chat_id, "m");
-        assert_int_equal(volley_submit(&volley, &commands[i]), OK);
-    }
-    volley_wait(&volley);
-    release_all(commands, count);
-    free(commands);
-}
-
 /* Who has nothing in a long log of others gets through it in a few pages and misses nothing at its ends. */
 static void a_feed_skips_what_others_said(void **state) {
     struct fixture *fixture = *state;
