@@ -17,6 +17,7 @@ void keys_init(struct keys *keys) {
 void keys_forget_recent(struct keys *keys) {
     map_release(&keys->recent);
     arena_release(&keys->arena);
+    keys->newest = NULL;
     keys->recent_count = 0;
 }
 
@@ -54,9 +55,12 @@ enum err keys_put(struct keys *keys, const struct known_key *key) {
     *known = *key;
     known->next = map_get(&keys->recent, mix);
     enum err err = map_put(&keys->recent, mix, known);
-    if (err == OK)
-        keys->recent_count++;
-    return err;
+    if (err != OK)
+        return err;
+    known->older = keys->newest;
+    keys->newest = known;
+    keys->recent_count++;
+    return OK;
 }
 
 static void keep_run(struct keys *keys, const struct keys_written *written) {

@@ -21,7 +21,8 @@ struct state;
 #define KEY_ENTRY_BYTES (3 * 8 + HASH128_SIZE)
 
 struct known_key {
-    struct known_key *next; /* with the same mix */
+    struct known_key *next;  /* with the same mix */
+    struct known_key *older; /* which came right before it */
     uint64_t user_id, key, result_id;
     uint8_t request[HASH128_SIZE];
 };
@@ -37,7 +38,8 @@ struct keys {
     uint64_t until_id;                /* and the last row of `recent_key` that is in it */
     uint64_t period;                  /* of the recent ones */
     size_t recent_count;
-    struct map recent; /* mix of user and key → struct known_key, in the arena */
+    struct map recent;        /* mix of user and key → struct known_key, in the arena */
+    struct known_key *newest; /* of them */
     struct arena arena;
     struct key_filters filters;
 };

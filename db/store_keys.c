@@ -355,12 +355,10 @@ static struct run_part *part_of(const struct run *run, const struct known_key *k
     return &run->parts[key_run_part(key->user_id, key->key, run->part_count)];
 }
 
+/* In the order in which they came, as they lie in memory: in that of the map each would be waited for. */
 static void count_keys(const struct keys *keys, struct run *run) {
-    size_t cursor = 0;
-    for (const struct known_key *key; (key = map_next(&keys->recent, &cursor));) {
-        for (; key; key = key->next)
-            part_of(run, key)->count++;
-    }
+    for (const struct known_key *key = keys->newest; key; key = key->older)
+        part_of(run, key)->count++;
 }
 
 static bool make_parts(struct state *state, struct run *run) {
@@ -374,13 +372,10 @@ static bool make_parts(struct state *state, struct run *run) {
 }
 
 static void fill_parts(const struct keys *keys, struct run *run) {
-    size_t cursor = 0;
-    for (const struct known_key *key; (key = map_next(&keys->recent, &cursor));) {
-        for (; key; key = key->next) {
-            struct run_part *part = part_of(run, key);
-            put_entry(part->entries + part->count++ * KEY_ENTRY_BYTES, key->user_id, key->key, key->result_id, key->request);
-            key_fingerprint_put(run->fingerprints + run->key_count++ * KEY_FINGERPRINT_BYTES, key->user_id, key->key);
-        }
+    for (const struct known_key *key = keys->newest; key; key = key->older) {
+        struct run_part *part = part_of(run, key);
+        put_entry(part->entries + part->count++ * KEY_ENTRY_BYTES, key->user_id, key->key, key->result_id, key->request);
+        key_fingerprint_put(run->fingerprints + run->key_count++ * KEY_FINGERPRINT_BYTES, key->user_id, key->key);
     }
 }
 
