@@ -232,6 +232,43 @@ static size_t copy_log(struct fixture *fixture, struct recent *recent, size_t li
     return count;
 }
 
+/* In the snapshot that has begun. */
+static size_t count_messages(struct fixture *fixture, uint64_t user_id, uint64_t chat_id) {
+    struct page_request request = { .chat_id = chat_id, .direction = PAGE_BEFORE, .limit = 50 };
+    struct message *messages;
+    size_t count;
+    bool more;
+    assert_int_equal(read_messages(fixture->reader, user_id, &request, &fixture->arena, &messages, &count, &more), OK);
+    return count;
+}
+
+/* In the midst of a snapshot, and from its begin on. */
+static void what_memory_has_lost_is_found_in_the_log(void **state) {
+    struct fixture *fixture = fixture_of(state);
+    uint64_t ann = make_user(fixture, "ann"), chat = make_group(fixture, ann, NULL, 0), last = 0;
+    struct recent small, late;
+    size_t events = count_feed(fixture, ann);
+    for (size_t i = 0; i < LAG; i++, events++)
+        last = post_ok(fixture, ann, chat, "m");
+    recent_init(&small, LAG / 2);
+    recent_init(&late, 64);
+    copy_log(fixture, &small, 64);
+    copy_log(fixture, &late, events - 1);
+    instead = &late;
+    begin_reading(fixture);
+    assert_int_equal(count_messages(fixture, ann, chat), LAG);
+    fixture->reader->db->recent.recent = &small;
+    assert_int_equal(count_messages(fixture, ann, chat), LAG);
+    read_end(fixture->reader);
+    instead = &small;
+    assert_int_equal(count_feed(fixture, ann), events);
+    check_last(fixture, ann, chat, last);
+    check_pages(fixture, ann, chat, LAG);
+    recent_release(&small);
+    recent_release(&late);
+    instead = NULL;
+}
+
 static void what_is_not_in_memory_is_found_in_the_log(void **state) {
     struct fixture *fixture = fixture_of(state);
     uint64_t ann = make_user(fixture, "ann"), chat = make_group(fixture, ann, NULL, 0), last = 0;
@@ -319,7 +356,10 @@ static void what_waits_goes_with_the_log(void **state) {
     fixture->config.retention_ms = 1;
     fixture_close(fixture);
     fixture_open(fixture);
-    uint64_t last = post_ok(fixture, ann, chat, "soon gone");
+    uint64_t last = post_ok(fixture, ann, chat, "enters what waited");
+    for (size_t i = 0; i < OTHERS; i++)
+        last = post_ok(fixture, ann, chat, "soon gone");
+    assert_int_equal(check(fixture), OTHERS);
     for (int64_t posted_ms = clock_now_ms(); clock_now_ms() <= posted_ms + 1;)
         ;
     sweep_all(fixture);
@@ -367,6 +407,7 @@ int main(void) {
         TEST(what_waits_goes_with_the_log),
         TEST(a_deleted_chat_is_emptied_of_what_waits),
         TEST(what_is_not_in_memory_is_found_in_the_log),
+        TEST(what_memory_has_lost_is_found_in_the_log),
         TEST(readers_see_each_commit_whole),
         TEST(owners_that_begin_together_are_entered_in_turn),
         TEST(an_owner_with_plenty_is_entered_early),
