@@ -233,7 +233,7 @@ enum err owner_index_enter_owner(struct state *state, struct db *db, uint64_t ow
 }
 
 /* Those that have to be entered would often be many at once, for who posts begins together. So a batch enters some more, in their turn: owners with plenty, and
- * from half of the distance on as many events as twice its own. */
+ * all from half of the distance on, until these are twice as many events as its own. */
 static uint64_t last_to_enter(const struct state *state) {
     const struct owner_index *index = state->owner_index;
     uint64_t id = owner_index_bound(index, state->last_id), half_id = log_id(position_before(state->last_id, index->lag / 2), UINT16_MAX);
@@ -243,10 +243,9 @@ static uint64_t last_to_enter(const struct state *state) {
         uint64_t oldest_id = oldest_of(owner);
         if (oldest_id <= id || oldest_id <= state->entered_id)
             continue;
-        bool has_plenty = owner->count >= PLENTY;
-        if (!has_plenty && (oldest_id > half_id || owner->count > room))
+        if (room == 0 || (oldest_id > half_id && owner->count < PLENTY))
             break;
-        room -= has_plenty ? room : owner->count;
+        room -= owner->count < room ? owner->count : room;
         id = oldest_id;
     }
     return id;
