@@ -10,11 +10,12 @@
 static const struct query read_head = { "SELECT coalesce((SELECT max(id) FROM event), 0), (SELECT number FROM meta WHERE name = 'floor')" };
 static const struct query read_event_from = { "SELECT id, created_ms FROM event WHERE id >= ?1 ORDER BY id LIMIT 1" };
 
-/* What the index of events by owner has for sure, and where what it may not have is found. */
+/* What the index of events by owner has for sure, and where what it may not have is found. Memory may have what the log has no more. */
 static void set_entered(struct reader *reader, uint64_t head_id) {
     struct owner_index *index = &reader->store->owner_index;
     reader->entered_id = owner_index_bound(index, head_id);
-    reader->db->recent = (struct recent_view){ &index->recent, reader->entered_id, head_id };
+    uint64_t after_id = reader->entered_id > reader->floor ? reader->entered_id : reader->floor;
+    reader->db->recent = (struct recent_view){ &index->recent, after_id, head_id };
 }
 
 enum err reader_open(struct store *store, struct reader **ret_reader) {
