@@ -60,7 +60,7 @@ void recent_unlock(struct recent *recent, uint64_t last_id) {
 static size_t walk(const struct recent_view *view, uint64_t owner_id, uint64_t *ret_events, size_t room) {
     const struct recent *recent = view->recent;
     size_t count = 0;
-    for (uint64_t number = *bucket_of(recent, owner_id); number && number + recent->capacity > recent->count;) {
+    for (uint64_t number = *bucket_of(recent, owner_id); count <= room && number && number + recent->capacity > recent->count;) {
         const struct recent_slot *slot = slot_of(recent, number);
         uint64_t id = recent_id(slot->event);
         if (id <= view->after_id)

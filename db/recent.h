@@ -48,7 +48,7 @@ void recent_lock(struct recent *recent);
 void recent_add(struct recent *recent, uint64_t owner_id, uint64_t event);
 void recent_unlock(struct recent *recent, uint64_t last_id);
 
-/* How many events of an owner the ring has that the view needs; the first `room` of them into `ret_events`, the newest first. False: the ring does not know
- * them all from the view's begin on. `*ret_up_to_id`: up to which it does. */
+/* The events of an owner that the view needs, as far as the ring has them: the newest first, into `ret_events`, and how many there are, or room + 1 where that is
+ * more than `room`. False: the ring does not know them all from the view's begin on. `*ret_up_to_id`: up to which it does. */
 bool recent_find(const struct recent_view *view, uint64_t owner_id, uint64_t *ret_events, size_t room, size_t *ret_count,
                  uint64_t *ret_up_to_id);

@@ -8,7 +8,7 @@
 #include "db/model.h"
 #include "db/recent.h"
 
-#define FIRST_ROOM 64
+#define FIRST_ROOM 64 /* events: more than a page, mostly */
 
 enum column { COLUMN_OWNER, COLUMN_IS_MESSAGE, COLUMN_ID };
 
@@ -30,6 +30,7 @@ struct recent_cursor {
     size_t count, room;
     size_t at; /* the row's place, in the order of the plan */
     bool descends;
+    struct recent_view older; /* what is not in `events` yet, for they are the newest; up to 0: nothing */
 };
 
 /* ---- The table ---- */
@@ -129,21 +130,28 @@ static int make_room(struct recent_cursor *cursor, size_t room) {
     return SQLITE_OK;
 }
 
-/* Adds what `view` finds. `*ret_up_to_id`: up to which it knows; 0: nothing. */
-static int take(struct recent_cursor *cursor, const struct recent_view *view, uint64_t *ret_up_to_id) {
-    size_t first = cursor->count, count = FIRST_ROOM, room;
-    bool knows;
-    do {
-        int code = make_room(cursor, first + count);
-        if (code != SQLITE_OK)
-            return code;
-        room = cursor->room - first;
-        knows = recent_find(view, cursor->owner_id, cursor->events + first, room, &count, ret_up_to_id);
-    } while (count > room);
-    cursor->count = first + count;
-    if (!knows)
+/* Adds what `view` finds, or `room` of it, the newest. `*ret_up_to_id`: up to which it knows; 0: nothing. */
+static int take_some(struct recent_cursor *cursor, const struct recent_view *view, size_t room, bool *ret_more, uint64_t *ret_up_to_id) {
+    size_t count = 0;
+    int code = make_room(cursor, cursor->count + room);
+    if (code != SQLITE_OK)
+        return code;
+    if (!recent_find(view, cursor->owner_id, cursor->events + cursor->count, room, &count, ret_up_to_id))
         *ret_up_to_id = 0;
+    *ret_more = count > room;
+    cursor->count += *ret_more ? room : count;
     return SQLITE_OK;
+}
+
+static int take_all(struct recent_cursor *cursor, const struct recent_view *view, uint64_t *ret_up_to_id) {
+    size_t first = cursor->count;
+    bool more = true;
+    int code = SQLITE_OK;
+    for (size_t room = FIRST_ROOM; code == SQLITE_OK && more; room *= 8) {
+        cursor->count = first;
+        code = take_some(cursor, view, room, &more, ret_up_to_id);
+    }
+    return code;
 }
 
 /* What the log has of the snapshot after an id, for all owners: whoever asks for one asks for others, too. */
@@ -161,7 +169,7 @@ static int read_log(struct recent_table *table, uint64_t after_id) {
         uint64_t event = recent_pack((uint64_t)sqlite3_column_int64(table->scan, 0), sqlite3_column_int64(table->scan, 2) != 0);
         recent_add(&table->own, (uint64_t)sqlite3_column_int64(table->scan, 1), event);
     }
-    recent_unlock(&table->own, code == SQLITE_DONE ? up_to_id : 0);
+    recent_unlock(&table->own, code == SQLITE_DONE && table->own.slots ? up_to_id : 0);
     sqlite3_reset(table->scan);
     return code == SQLITE_DONE ? SQLITE_OK : code;
 }
@@ -177,7 +185,7 @@ static int take_from_log(struct recent_table *table, struct recent_cursor *curso
     if (snapshot->up_to_id == STAY_OPEN || table->own.up_to_id != snapshot->up_to_id || table->own.after_id > first_id)
         code = read_log(table, first_id);
     if (code == SQLITE_OK)
-        code = take(cursor, &view, &known_id);
+        code = take_all(cursor, &view, &known_id);
     return code == SQLITE_OK && known_id < view.up_to_id ? SQLITE_NOMEM : code;
 }
 
@@ -202,11 +210,10 @@ static struct recent_view view_of(const struct recent_view *snapshot, int plan, 
     return view;
 }
 
-static int fill(struct recent_table *table, struct recent_cursor *cursor, const struct recent_view *view) {
-    uint64_t known_id;
-    if (view->after_id >= view->up_to_id)
-        return SQLITE_OK;
-    int code = take(cursor, view, &known_id);
+static int fill_with_all(struct recent_table *table, struct recent_cursor *cursor, const struct recent_view *view) {
+    uint64_t known_id = 0;
+    cursor->count = 0;
+    int code = take_all(cursor, view, &known_id);
     if (code != SQLITE_OK || known_id >= view->up_to_id)
         return code;
     code = take_from_log(table, cursor, *view, known_id);
@@ -214,21 +221,39 @@ static int fill(struct recent_table *table, struct recent_cursor *cursor, const 
     return code;
 }
 
+/* Who asks for the newest first may need no more than a page of them. */
+static int fill(struct recent_table *table, struct recent_cursor *cursor, struct recent_view view) {
+    uint64_t known_id = 0;
+    bool more = false;
+    int code = SQLITE_OK;
+    cursor->count = cursor->at = 0;
+    cursor->older.up_to_id = 0;
+    if (view.after_id >= view.up_to_id)
+        return SQLITE_OK;
+    if (cursor->descends)
+        code = take_some(cursor, &view, FIRST_ROOM, &more, &known_id);
+    if (code != SQLITE_OK || known_id < view.up_to_id)
+        return code == SQLITE_OK ? fill_with_all(table, cursor, &view) : code;
+    if (more)
+        cursor->older = (struct recent_view){ view.recent, view.after_id, recent_id(cursor->events[cursor->count - 1]) - 1 };
+    return SQLITE_OK;
+}
+
 static int cursor_filter(sqlite3_vtab_cursor *base, int plan, const char *name, int count, sqlite3_value **arguments) {
     struct recent_cursor *cursor = (struct recent_cursor *)base;
     struct recent_table *table = (struct recent_table *)base->pVtab;
-    struct recent_view view = view_of(&table->db->recent, plan, arguments + 1);
     (void)name;
     (void)count;
     cursor->owner_id = (uint64_t)sqlite3_value_int64(arguments[0]);
     cursor->descends = plan & PLAN_DESCENDING;
-    cursor->count = cursor->at = 0;
-    return fill(table, cursor, &view);
+    return fill(table, cursor, view_of(&table->db->recent, plan, arguments + 1));
 }
 
 static int cursor_next(sqlite3_vtab_cursor *base) {
-    ((struct recent_cursor *)base)->at++;
-    return SQLITE_OK;
+    struct recent_cursor *cursor = (struct recent_cursor *)base;
+    if (++cursor->at < cursor->count || cursor->older.up_to_id == 0)
+        return SQLITE_OK;
+    return fill((struct recent_table *)base->pVtab, cursor, cursor->older);
 }
 
 static int cursor_is_done(sqlite3_vtab_cursor *base) {

@@ -79,7 +79,7 @@ static void what_is_overwritten_is_not_known(void **state) {
     recent_release(&recent);
 }
 
-static void more_than_there_is_room_for_is_counted(void **state) {
+static void more_than_there_is_room_for_is_said(void **state) {
     struct recent recent;
     uint64_t found[2] = { 0 }, known_id;
     size_t count;
@@ -91,7 +91,7 @@ static void more_than_there_is_room_for_is_counted(void **state) {
         recent_add(&recent, 1, event_of(number));
     recent_unlock(&recent, id_of(7));
     assert_true(recent_find(&(struct recent_view){ &recent, 0, UINT64_MAX }, 1, found, 1, &count, &known_id));
-    assert_int_equal(count, 5);
+    assert_int_equal(count, 2);
     assert_int_equal(known_id, id_of(7));
     assert_int_equal(found[0], event_of(5));
     assert_int_equal(found[1], 0);
@@ -137,7 +137,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_known_before_it_begins),
         cmocka_unit_test(what_is_overwritten_is_not_known),
-        cmocka_unit_test(more_than_there_is_room_for_is_counted),
+        cmocka_unit_test(more_than_there_is_room_for_is_said),
         cmocka_unit_test(readers_see_whole_batches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
