@@ -583,12 +583,12 @@ enum err schema_begin_restore(struct db *db, unsigned step, char *problem, size_
     return err;
 }
 
-/* A backup has no rows of what follows from others. */
+/* A backup has no rows of what follows from others. All events are sorted for it, which may be more than there is memory for. */
 enum err schema_finish_steps(struct db *db, char *problem, size_t problem_size) {
     enum err err = apply_up_to(db, STEP_COUNT, NULL, problem, problem_size);
     if (err != OK || db->driver->dialect != DIALECT_SQLITE)
         return err;
-    err = db->driver->execute(db, FILL_EVENT_OF_OWNER);
+    err = db->driver->execute(db, "PRAGMA temp_store = FILE;" FILL_EVENT_OF_OWNER "PRAGMA temp_store = MEMORY;");
     if (err != OK)
         snprintf(problem, problem_size, "PARLEY_DB: %s", db->driver->problem(db));
     return err;
