@@ -37,7 +37,12 @@ static enum err check(struct request *request, const struct report_form *form) {
 /* What the reader is not shown is as if it did not exist. One that was deleted may have been reported before, which is then the answer. */
 static enum err find_message(struct request *request, const struct report_form *form) {
     struct message message;
-    enum err err = read_message(request->reader, request->session.user_id, form->chat_id, form->message_id, &request->arena, &message);
+    uint64_t head_id;
+    enum err err = read_begin(request->reader, &head_id);
+    if (err != OK)
+        return err;
+    err = read_message(request->reader, request->session.user_id, form->chat_id, form->message_id, &request->arena, &message);
+    read_end(request->reader);
     return err == OK && (message.hidden || message.withheld) ? ERR_NOT_FOUND : err;
 }
 

@@ -30,7 +30,7 @@ enum err reader_open(struct store *store, struct reader **ret_reader) {
         return err;
     }
     set_entered(reader, 0);
-    reader->db->recent.up_to_id = STAY_OPEN;
+    reader->db->recent.recent = NULL;
     *ret_reader = reader;
     return OK;
 }
@@ -88,7 +88,7 @@ enum err read_begin(struct reader *reader, uint64_t *ret_head_id) {
 
 void read_end(struct reader *reader) {
     reader->db->driver->rollback(reader->db);
-    reader->db->recent.up_to_id = STAY_OPEN;
+    reader->db->recent.recent = NULL;
 }
 
 uint64_t read_floor(const struct reader *reader) { return reader->floor; }

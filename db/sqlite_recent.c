@@ -182,7 +182,7 @@ static int take_from_log(struct recent_table *table, struct recent_cursor *curso
     view.recent = &table->own;
     if (view.after_id < first_id)
         view.after_id = first_id;
-    if (snapshot->up_to_id == STAY_OPEN || table->own.up_to_id != snapshot->up_to_id || table->own.after_id > first_id)
+    if (table->own.up_to_id != snapshot->up_to_id || table->own.after_id > first_id)
         code = read_log(table, first_id);
     if (code == SQLITE_OK)
         code = take_all(cursor, &view, &known_id);
@@ -244,6 +244,8 @@ static int cursor_filter(sqlite3_vtab_cursor *base, int plan, const char *name, 
     struct recent_table *table = (struct recent_table *)base->pVtab;
     (void)name;
     (void)count;
+    if (!table->db->recent.recent)
+        return SQLITE_MISUSE;
     cursor->owner_id = (uint64_t)sqlite3_value_int64(arguments[0]);
     cursor->descends = plan & PLAN_DESCENDING;
     return fill(table, cursor, view_of(&table->db->recent, plan, arguments + 1));

@@ -13,6 +13,7 @@ static enum err open_for_reading(struct store *store, char *problem, size_t prob
     enum err err = db_open(store->url, DB_READER, &store->db, problem, problem_size);
     if (err != OK)
         return err;
+    store->owner_index.is_table = store->db->driver->dialect == DIALECT_SQLITE; /* what is in memory elsewhere, readers find in the log */
     struct schema schema;
     err = schema_look(store->db, &schema, problem, problem_size);
     if (err == OK)
@@ -35,6 +36,7 @@ enum err store_inspect(const struct config *config, struct store **ret_store, ch
     pthread_mutex_init(&store->whispering, NULL);
     pthread_cond_init(&store->wake, NULL);
     marks_init(&store->marks);
+    owner_index_init(&store->owner_index);
     snprintf(problem, problem_size, "out of memory");
     enum err err = open_for_reading(store, problem, problem_size);
     if (err != OK) {

@@ -183,7 +183,7 @@ static void what_is_added_while_a_message_is_deleted_goes_with_it(void **state) 
 
 static void assert_count(struct fixture *fixture, const struct scene *scene, const char *emoji, uint64_t count) {
     struct message message;
-    assert_int_equal(read_message(fixture->reader, scene->ann, scene->chat, scene->message, &fixture->arena, &message), OK);
+    assert_int_equal(find_message(fixture, scene->ann, scene->chat, scene->message, &message), OK);
     assert_int_equal(reactions_count(&message, emoji), count);
 }
 

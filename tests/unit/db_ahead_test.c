@@ -318,9 +318,9 @@ static void what_the_batch_before_changed_holds(void **state) {
     check_chat(fixture, cid, open, PART);
     post_ok(fixture, ann, quiet, "m");
     struct chat_of_member seen;
-    assert_int_equal(read_chat(fixture->reader, ann, quiet, &fixture->arena, &seen), OK);
+    assert_int_equal(find_chat(fixture, ann, quiet, &seen), OK);
     assert_string_equal(seen.chat.title, "quiet");
-    assert_int_equal(read_chat(fixture->reader, ann, slow, &fixture->arena, &seen), OK);
+    assert_int_equal(find_chat(fixture, ann, slow, &seen), OK);
     assert_string_equal(seen.chat.description, "slow");
     release_all(commands, COUNT_OF(commands));
 }
@@ -374,12 +374,12 @@ static void a_block_of_the_batch_before_hides(void **state) {
     check_chat(fixture, bob, chat, 2 + 2 * PART);
     for (size_t i = 2; i < COUNT_OF(commands); i++) {
         struct message message;
-        assert_int_equal(read_message(fixture->reader, ann, chat, commands[i].out.id, &fixture->arena, &message), OK);
+        assert_int_equal(find_message(fixture, ann, chat, commands[i].out.id, &message), OK);
         assert_true(message.hidden);
         assert_int_equal(commands[i].out.frame->hidden_from, ann);
     }
     struct chat_of_member seen;
-    assert_int_equal(read_chat(fixture->reader, ann, chat, &fixture->arena, &seen), OK);
+    assert_int_equal(find_chat(fixture, ann, chat, &seen), OK);
     assert_int_equal(seen.read_seq, 2 + 2 * PART);
     release_all(commands, COUNT_OF(commands));
 }
@@ -457,7 +457,7 @@ static void a_commit_that_fails_takes_nothing_along(void **state) {
     assert_false(again.out.existed);
     command_release(&again);
     struct chat_of_member seen;
-    assert_int_equal(read_chat(fixture->reader, ann, chat, &fixture->arena, &seen), OK);
+    assert_int_equal(find_chat(fixture, ann, chat, &seen), OK);
     assert_string_equal(seen.chat.title, "group");
 }
 
@@ -569,9 +569,9 @@ static void others_of_the_batch_are_decided_in_its_turn(void **state) {
     check_chat(fixture, ann, chat, 2 + 1 + 2 * PART + 4);
     check_log(fixture, chat);
     struct chat_of_member seen;
-    assert_int_equal(read_chat(fixture->reader, cid, chat, &fixture->arena, &seen), OK);
+    assert_int_equal(find_chat(fixture, cid, chat, &seen), OK);
     assert_int_equal(seen.role, ROLE_ADMIN);
-    assert_int_equal(read_chat(fixture->reader, dan, chat, &fixture->arena, &seen), OK);
+    assert_int_equal(find_chat(fixture, dan, chat, &seen), OK);
     assert_true(seen.mentioned);
     release_all(commands, COUNT_OF(commands));
 }
@@ -596,7 +596,7 @@ static void a_stop_finishes_what_was_taken_ahead(void **state) {
     fixture_reopen(fixture);
     check_answers(fixture, commands, 1 + POSTS);
     struct chat_of_member seen;
-    assert_int_equal(read_chat(fixture->reader, bob, chat, &fixture->arena, &seen), OK);
+    assert_int_equal(find_chat(fixture, bob, chat, &seen), OK);
     check_chat(fixture, ann, chat, 1 + POSTS);
     check_log(fixture, chat);
     release_all(commands, COUNT_OF(commands));

@@ -424,7 +424,7 @@ static void what_is_under_way_is_kept_once(void **state) {
     }
     check_log(fixture, chat);
     struct chat_of_member seen;
-    assert_int_equal(read_chat(fixture->reader, ann, chat, &fixture->arena, &seen), OK);
+    assert_int_equal(find_chat(fixture, ann, chat, &seen), OK);
     assert_int_equal(seen.chat.last_seq, ROUNDS * RUSH + ROUNDS / 3 * RUSH);
     assert_true(metric_get(COUNTER_BATCHES_BEHIND) > behind);
     print_message("%llu commits behind others\n", (unsigned long long)(metric_get(COUNTER_BATCHES_BEHIND) - behind));

@@ -265,7 +265,7 @@ static void an_import_adds_each_once(void **state) {
         command_release(&command);
     }
     struct chat_of_member seen;
-    assert_int_equal(read_chat(fixture->reader, ids[0], chat, &fixture->arena, &seen), OK);
+    assert_int_equal(find_chat(fixture, ids[0], chat, &seen), OK);
     assert_int_equal(seen.chat.member_count, 4);
     assert_int_equal(seen.chat.last_rev, 1);
 }

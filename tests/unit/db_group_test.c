@@ -79,7 +79,7 @@ static void set_slow_mode(struct fixture *fixture, uint64_t actor_id, uint64_t c
 
 static uint32_t members_of(struct fixture *fixture, uint64_t user_id, uint64_t chat_id) {
     struct chat_of_member seen;
-    assert_int_equal(read_chat(fixture->reader, user_id, chat_id, &fixture->arena, &seen), OK);
+    assert_int_equal(find_chat(fixture, user_id, chat_id, &seen), OK);
     return seen.chat.member_count;
 }
 
@@ -134,7 +134,7 @@ static void a_chat_that_is_joined_while_it_ends_is_never_without_an_owner(void *
         struct command commands[] = { round % 2 ? leave : join, round % 2 ? join : leave };
         run_at_once(fixture, commands, COUNT_OF(commands));
         struct chat_of_member seen;
-        enum err err = read_chat(fixture->reader, bob, chat, &fixture->arena, &seen);
+        enum err err = find_chat(fixture, bob, chat, &seen);
         assert_true(round % 2 ? err == ERR_NOT_FOUND : err == OK && seen.role == ROLE_OWNER);
         release_all(commands, COUNT_OF(commands));
     }
@@ -225,7 +225,7 @@ static void who_posts_and_leaves_at_once_is_gone(void **state) {
     release_all(commands, COUNT_OF(commands));
     fixture_reopen(fixture);
     struct chat_of_member seen;
-    assert_int_equal(read_chat(fixture->reader, bob, chat, &fixture->arena, &seen), ERR_NOT_FOUND);
+    assert_int_equal(find_chat(fixture, bob, chat, &seen), ERR_NOT_FOUND);
     assert_int_equal(members_of(fixture, ann, chat), 1);
 }
 

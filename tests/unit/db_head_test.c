@@ -28,7 +28,7 @@ static void check_texts(struct fixture *fixture, uint64_t user_id, uint64_t chat
     struct message *messages = NULL;
     size_t found = 0;
     bool more;
-    assert_int_equal(read_messages(fixture->reader, user_id, &request, &fixture->arena, &messages, &found, &more), OK);
+    assert_int_equal(find_messages(fixture, user_id, &request, &messages, &found, &more), OK);
     assert_int_equal(found, count);
     for (size_t i = 0; i < count; i++) {
         assert_string_equal(messages[i].text, texts[i]);
@@ -146,7 +146,7 @@ static void two_writers_at_once_leave_no_hole(void **state) {
         pthread_join(threads[i], NULL);
     assert_int_equal(check_dense(fixture, start), COUNT_OF(threads) * POSTS_AT_ONCE);
     struct chat_of_member seen;
-    assert_int_equal(read_chat(fixture->reader, ann, chat, &fixture->arena, &seen), OK);
+    assert_int_equal(find_chat(fixture, ann, chat, &seen), OK);
     assert_int_equal(seen.chat.last_seq, COUNT_OF(threads) * POSTS_AT_ONCE);
     fixture_close(&other);
 }

@@ -150,7 +150,7 @@ static enum err ack(struct fixture *fixture, uint64_t user_id, uint64_t id) {
 
 static struct message message_of(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, uint64_t message_id) {
     struct message message;
-    assert_int_equal(read_message(fixture->reader, user_id, chat_id, message_id, &fixture->arena, &message), OK);
+    assert_int_equal(find_message(fixture, user_id, chat_id, message_id, &message), OK);
     return message;
 }
 
@@ -673,7 +673,7 @@ static void who_may_say_how_long_messages_stay(void **state) {
     assert_int_equal(update_chat(fixture, bob, direct, HOUR_MS, true), OK);
     assert_int_equal(update_chat(fixture, eve, direct, HOUR_MS, false), ERR_NOT_FOUND);
     struct chat_of_member seen;
-    assert_int_equal(read_chat(fixture->reader, ann, direct, &fixture->arena, &seen), OK);
+    assert_int_equal(find_chat(fixture, ann, direct, &seen), OK);
     assert_true(seen.chat.message_ttl_ms == HOUR_MS && seen.chat.until_delivered);
     struct command command = { .type = COMMAND_CHAT_UPDATE,
                                .actor_id = ann,

@@ -190,8 +190,8 @@ static void an_owner_with_plenty_is_entered_early(void **state) {
         assert_in_range(count_rows(&fixture->config, &count_waiting), 1, PLENTY_AT_MOST);
     }
     check_newest(fixture, ann, chat);
-    assert_int_equal(read_all(fixture, ann, chat, true, 50), 2 * VOLLEY_COMMANDS);
-    assert_int_equal(read_all(fixture, ann, chat, false, 50), 2 * VOLLEY_COMMANDS);
+    assert_int_equal(read_all(fixture, ann, chat, true, LIMIT_PAGE_ITEMS), 2 * VOLLEY_COMMANDS);
+    assert_int_equal(read_all(fixture, ann, chat, false, LIMIT_PAGE_ITEMS), 2 * VOLLEY_COMMANDS);
 }
 
 static void the_first_commit_after_a_start_enters_what_waited(void **state) {
@@ -370,6 +370,32 @@ static void what_waits_goes_with_the_log(void **state) {
     check(fixture);
 }
 
+static void what_the_cleanup_took_is_not_looked_for(void **state) {
+    struct fixture *fixture = fixture_of(state);
+    uint64_t ann = make_user(fixture, "ann"), chat = make_group(fixture, ann, NULL, 0);
+    fixture->index_lag = 0;
+    fixture->config.retention_ms = 1;
+    fixture_reopen(fixture);
+    post_many(fixture, ann, chat, VOLLEY_COMMANDS);
+    for (int64_t posted_ms = clock_now_ms(); clock_now_ms() <= posted_ms + 1;)
+        ;
+    sweep_kind(fixture, SWEEP_LOG);
+    fixture->config.retention_ms = CONFIG_FOREVER;
+    post_ok(fixture, ann, chat, "m");
+    assert_int_equal(count_feed(fixture, ann), 1);
+    assert_int_equal(read_all(fixture, ann, chat, true, 50), 1);
+}
+
+static void readers_ask_within_a_snapshot(void **state) {
+    struct fixture *fixture = fixture_of(state);
+    uint64_t ann = make_user(fixture, "ann"), chat = make_group(fixture, ann, NULL, 0);
+    struct chat_of_member seen;
+    post_ok(fixture, ann, chat, "m");
+    assert_int_equal(read_chat(fixture->reader, ann, chat, &fixture->arena, &seen), ERR_INTERNAL);
+    assert_int_equal(find_chat(fixture, ann, chat, &seen), OK);
+    assert_int_equal(read_chat(fixture->reader, ann, chat, &fixture->arena, &seen), ERR_INTERNAL);
+}
+
 /* What waits of a later chat goes on waiting, but for a restart. */
 static void check_purge(struct fixture *fixture, uint64_t user_id, bool restart) {
     uint64_t bodies = count_rows(&fixture->config, &count_bodies) + 1 + OTHERS; /* with the one that says that the other chat was made */
@@ -405,6 +431,8 @@ int main(void) {
         TEST(what_found_no_memory_is_found_again),
         TEST(a_batch_may_be_longer_than_the_distance),
         TEST(what_waits_goes_with_the_log),
+        TEST(what_the_cleanup_took_is_not_looked_for),
+        TEST(readers_ask_within_a_snapshot),
         TEST(a_deleted_chat_is_emptied_of_what_waits),
         TEST(what_is_not_in_memory_is_found_in_the_log),
         TEST(what_memory_has_lost_is_found_in_the_log),

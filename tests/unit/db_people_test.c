@@ -55,7 +55,7 @@ static void release_all(struct command *commands, size_t count) {
 
 static bool is_hidden(struct fixture *fixture, uint64_t reader_id, uint64_t chat_id, uint64_t message_id) {
     struct message message;
-    assert_int_equal(read_message(fixture->reader, reader_id, chat_id, message_id, &fixture->arena, &message), OK);
+    assert_int_equal(find_message(fixture, reader_id, chat_id, message_id, &message), OK);
     assert_true(message.hidden == (message.text == NULL));
     return message.hidden;
 }
@@ -163,7 +163,7 @@ static void what_is_added_to_messages_is_hidden_from_who_has_blocked(void **stat
 static void assert_unread(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, uint64_t unread) {
     struct chat_of_member chat;
     uint64_t total;
-    assert_int_equal(read_chat(fixture->reader, user_id, chat_id, &fixture->arena, &chat), OK);
+    assert_int_equal(find_chat(fixture, user_id, chat_id, &chat), OK);
     assert_int_equal(read_unread_total(fixture->reader, user_id, &total), OK);
     assert_int_equal(chat.chat.last_seq - chat.read_seq, unread);
     assert_int_equal(total, unread);

@@ -44,7 +44,7 @@ void check_chat(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, siz
     uint8_t chain[HASH128_SIZE] = { 0 };
     size_t count = 0;
     bool more;
-    assert_int_equal(read_messages(fixture->reader, user_id, &request, &fixture->arena, &messages, &count, &more), OK);
+    assert_int_equal(find_messages(fixture, user_id, &request, &messages, &count, &more), OK);
     assert_int_equal(count, expected);
     for (size_t i = 0; i < count; i++) {
         struct message message = messages[i];
@@ -55,7 +55,7 @@ void check_chat(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, siz
         assert_memory_equal(message.chain, messages[i].chain, HASH128_SIZE);
         memcpy(chain, messages[i].chain, HASH128_SIZE);
     }
-    assert_int_equal(read_chat(fixture->reader, user_id, chat_id, &fixture->arena, &seen), OK);
+    assert_int_equal(find_chat(fixture, user_id, chat_id, &seen), OK);
     assert_int_equal(seen.chat.last_seq, expected);
     assert_memory_equal(seen.chat.chain, chain, HASH128_SIZE);
 }
@@ -85,7 +85,7 @@ void check_answer(struct fixture *fixture, const struct command *command) {
     uint64_t chat_id = command->in.message_post.chat_id;
     assert_int_equal(command->refusal.err, OK);
     assert_non_null(frame);
-    assert_int_equal(read_message(fixture->reader, command->actor_id, chat_id, command->out.id, &fixture->arena, &message), OK);
+    assert_int_equal(find_message(fixture, command->actor_id, chat_id, command->out.id, &message), OK);
     render_message(&buf, &message);
     if (buf.size != frame->object_size || memcmp(buf.bytes, frame->bytes + frame->object, buf.size) != 0)
         fail_msg("answered %.*s, read %.*s", (int)frame->object_size, frame->bytes + frame->object, (int)buf.size, buf.bytes);

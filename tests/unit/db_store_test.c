@@ -37,10 +37,10 @@ static void strangers_see_nothing(void **state) {
     bool more;
     assert_int_equal(post(fixture, eve, chat, "hi", 0, &command), ERR_NOT_FOUND);
     command_release(&command);
-    assert_int_equal(read_message(fixture->reader, eve, chat, id, &fixture->arena, &message), ERR_NOT_FOUND);
-    assert_int_equal(read_chat(fixture->reader, eve, chat, &fixture->arena, &seen), ERR_NOT_FOUND);
+    assert_int_equal(find_message(fixture, eve, chat, id, &message), ERR_NOT_FOUND);
+    assert_int_equal(find_chat(fixture, eve, chat, &seen), ERR_NOT_FOUND);
     struct page_request request = { .chat_id = chat, .direction = PAGE_BEFORE, .limit = 10 };
-    assert_int_equal(read_messages(fixture->reader, eve, &request, &fixture->arena, &messages, &count, &more), ERR_NOT_FOUND);
+    assert_int_equal(find_messages(fixture, eve, &request, &messages, &count, &more), ERR_NOT_FOUND);
     struct frame **frames = feed_of(fixture, eve, 0, &count);
     assert_int_equal(count, 0);
     drop_all(frames, count);
@@ -80,7 +80,7 @@ static void leaving_ends_the_feed(void **state) {
     assert_int_equal(frames[3]->type, EVENT_MEMBER_REMOVED);
     drop_all(frames, count);
     struct message message;
-    assert_int_equal(read_message(fixture->reader, bob, chat, changed, &fixture->arena, &message), OK);
+    assert_int_equal(find_message(fixture, bob, chat, changed, &message), OK);
     assert_true(message.withheld);
     assert_int_equal(edit(fixture, bob, chat, kept, "no"), ERR_NOT_FOUND);
 }
@@ -100,7 +100,7 @@ static void joining_shows_nothing_old(void **state) {
     assert_true(frames[1]->type == EVENT_MESSAGE_EDITED && !shows(frames[1], "old but edited"));
     drop_all(frames, count);
     struct message message;
-    assert_int_equal(read_message(fixture->reader, bob, chat, old, &fixture->arena, &message), ERR_NOT_FOUND);
+    assert_int_equal(find_message(fixture, bob, chat, old, &message), ERR_NOT_FOUND);
 }
 
 static void last_owner_hands_over(void **state) {
@@ -111,13 +111,13 @@ static void last_owner_hands_over(void **state) {
     assert_int_equal(put_member(fixture, ann, chat, ann, ROLE_MEMBER), ERR_CONFLICT);
     assert_int_equal(remove_member(fixture, ann, chat, ann), OK);
     struct chat_of_member seen;
-    assert_int_equal(read_chat(fixture->reader, users[1], chat, &fixture->arena, &seen), OK);
+    assert_int_equal(find_chat(fixture, users[1], chat, &seen), OK);
     assert_int_equal(seen.role, ROLE_OWNER);
     assert_int_equal(seen.chat.owner_count, 1);
     assert_int_equal(seen.chat.member_count, 2);
     assert_int_equal(remove_member(fixture, users[1], chat, users[1]), OK);
     assert_int_equal(remove_member(fixture, users[0], chat, users[0]), OK);
-    assert_int_equal(read_chat(fixture->reader, users[0], chat, &fixture->arena, &seen), ERR_NOT_FOUND);
+    assert_int_equal(find_chat(fixture, users[0], chat, &seen), ERR_NOT_FOUND);
 }
 
 static void pages_go_both_ways(void **state) {
@@ -135,16 +135,16 @@ static void pages_go_both_ways(void **state) {
     size_t count = 0;
     bool more = false;
     struct page_request request = { .chat_id = chat, .direction = PAGE_BEFORE, .limit = 10 };
-    assert_int_equal(read_messages(fixture->reader, bob, &request, &fixture->arena, &page, &count, &more), OK);
+    assert_int_equal(find_messages(fixture, bob, &request, &page, &count, &more), OK);
     assert_true(count == 10 && more && page[9].id == ids[19] && page[0].id == ids[6] && page[1].id == ids[7] && page[2].id == ids[12]);
     request.cursor = page[0].id;
-    assert_int_equal(read_messages(fixture->reader, bob, &request, &fixture->arena, &page, &count, &more), OK);
+    assert_int_equal(find_messages(fixture, bob, &request, &page, &count, &more), OK);
     assert_true(count == 6 && !more && page[0].id == ids[0]);
     request = (struct page_request){ .chat_id = chat, .direction = PAGE_AFTER, .cursor = ids[5], .limit = 4 };
-    assert_int_equal(read_messages(fixture->reader, bob, &request, &fixture->arena, &page, &count, &more), OK);
+    assert_int_equal(find_messages(fixture, bob, &request, &page, &count, &more), OK);
     assert_true(count == 4 && more && page[0].id == ids[6] && page[3].id == ids[13]);
     request = (struct page_request){ .chat_id = chat, .direction = PAGE_AROUND, .cursor = ids[13], .limit = 6 };
-    assert_int_equal(read_messages(fixture->reader, bob, &request, &fixture->arena, &page, &count, &more), OK);
+    assert_int_equal(find_messages(fixture, bob, &request, &page, &count, &more), OK);
     assert_true(count == 6 && page[0].id == ids[6] && page[3].id == ids[13] && page[5].id == ids[15]);
 }
 
@@ -173,7 +173,7 @@ static void retention_hides_and_cuts(void **state) {
     fixture->config.retention_ms = -1; /* everything is past it */
     fixture_reopen(fixture);           /* readers remember the horizon */
     struct message message;
-    assert_int_equal(read_message(fixture->reader, ann, chat, id, &fixture->arena, &message), ERR_NOT_FOUND);
+    assert_int_equal(find_message(fixture, ann, chat, id, &message), ERR_NOT_FOUND);
     size_t count = 0;
     struct frame **frames = feed_of(fixture, ann, 0, &count);
     assert_true(count == 2 && !shows(frames[1], "short lived") && shows(frames[1], "\"deleted\":true"));

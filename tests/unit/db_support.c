@@ -305,6 +305,30 @@ enum err delete_message(struct fixture *fixture, uint64_t user_id, uint64_t chat
     return run_and_release(fixture, &command);
 }
 
+static enum err end_snapshot(struct fixture *fixture, enum err err) {
+    read_end(fixture->reader);
+    return err;
+}
+
+enum err find_message(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, uint64_t message_id, struct message *ret_message) {
+    uint64_t head_id;
+    assert_int_equal(read_begin(fixture->reader, &head_id), OK);
+    return end_snapshot(fixture, read_message(fixture->reader, user_id, chat_id, message_id, &fixture->arena, ret_message));
+}
+
+enum err find_messages(struct fixture *fixture, uint64_t user_id, const struct page_request *request, struct message **ret_messages,
+                       size_t *ret_count, bool *ret_more) {
+    uint64_t head_id;
+    assert_int_equal(read_begin(fixture->reader, &head_id), OK);
+    return end_snapshot(fixture, read_messages(fixture->reader, user_id, request, &fixture->arena, ret_messages, ret_count, ret_more));
+}
+
+enum err find_chat(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, struct chat_of_member *ret_chat) {
+    uint64_t head_id;
+    assert_int_equal(read_begin(fixture->reader, &head_id), OK);
+    return end_snapshot(fixture, read_chat(fixture->reader, user_id, chat_id, &fixture->arena, ret_chat));
+}
+
 uint64_t sweep_kind(struct fixture *fixture, enum sweep_kind kind) {
     struct command sweep;
     uint64_t rows = 0;

@@ -90,6 +90,12 @@ enum err remove_member(struct fixture *fixture, uint64_t actor_id, uint64_t chat
 enum err edit(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, uint64_t message_id, const char *text);
 enum err delete_message(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, uint64_t message_id);
 
+/* Each in a snapshot of its own, what it finds in the fixture's arena. */
+enum err find_message(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, uint64_t message_id, struct message *ret_message);
+enum err find_messages(struct fixture *fixture, uint64_t user_id, const struct page_request *request, struct message **ret_messages,
+                       size_t *ret_count, bool *ret_more);
+enum err find_chat(struct fixture *fixture, uint64_t user_id, uint64_t chat_id, struct chat_of_member *ret_chat);
+
 /* Runs a sweep until nothing is left to do, or all of them, one after the other; returns the rows taken. The last of them ends the run. */
 uint64_t sweep_kind(struct fixture *fixture, enum sweep_kind kind);
 uint64_t sweep_all(struct fixture *fixture);

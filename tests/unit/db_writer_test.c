@@ -144,7 +144,7 @@ static void a_stop_finishes_what_is_queued(void **state) {
     release_all(commands, COMMANDS);
     fixture_reopen(fixture);
     struct chat_of_member seen;
-    assert_int_equal(read_chat(fixture->reader, ann, chat, &fixture->arena, &seen), OK);
+    assert_int_equal(find_chat(fixture, ann, chat, &seen), OK);
     assert_int_equal(seen.chat.last_rev, COMMANDS + 1);
     assert_int_equal(seen.chat.member_count, 1);
 }
@@ -245,7 +245,7 @@ static size_t count_messages(struct fixture *fixture, uint64_t user_id, uint64_t
     struct message *messages;
     size_t count = 0;
     bool more;
-    assert_int_equal(read_messages(fixture->reader, user_id, &request, &fixture->arena, &messages, &count, &more), OK);
+    assert_int_equal(find_messages(fixture, user_id, &request, &messages, &count, &more), OK);
     return count;
 }
 
@@ -366,11 +366,11 @@ static void an_older_database_is_carried_on(void **state) {
     fixture_open(fixture);
     struct message message;
     struct chat_of_member seen;
-    assert_int_equal(read_message(fixture->reader, ann, chat, old, &fixture->arena, &message), OK);
+    assert_int_equal(find_message(fixture, ann, chat, old, &message), OK);
     assert_string_equal(message.text, "of old");
     assert_true(!message.attachments && message.expires_ms == 0 && message.deleted_ms == 0);
     assert_true(!message.mentions && message.reply_to.id == 0 && !message.forwarded && message.reactions_rev == 0);
-    assert_int_equal(read_chat(fixture->reader, ann, chat, &fixture->arena, &seen), OK);
+    assert_int_equal(find_chat(fixture, ann, chat, &seen), OK);
     assert_true(seen.chat.message_ttl_ms == 0 && !seen.chat.until_delivered);
     assert_int_equal(edit(fixture, ann, chat, old, "of late"), OK);
     post_ok(fixture, ann, chat, "new");
