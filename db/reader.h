@@ -1,8 +1,9 @@
 /* Reading: one connection that can only query. One thread at a time; open as many as there are threads.
  *
  * Every function that reads on behalf of a user authorises by membership itself: what the user may not see is ERR_NOT_FOUND, as if it did not
- * exist. Results live in the caller's arena. Between read_begin() and read_end() all reads see one snapshot. Messages past
- * retention are hidden at once. */
+ * exist. Results live in the caller's arena. Between read_begin() and read_end() all reads see one snapshot. What goes by the events of a chat or
+ * user (messages, pages, chats with their last message, feeds, receipts) can be read only there: elsewhere it is ERR_INTERNAL, as soon as it meets what
+ * db/owner_index.h has not entered yet. Messages past retention are hidden at once. */
 #pragma once
 
 #include "core/arena.h"
