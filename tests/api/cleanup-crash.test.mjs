@@ -12,6 +12,10 @@ import { eventually } from '../support/wait.mjs';
 const PLACES_MIN = 30; // of a run through the table of sweeps, three of them within the step of objects
 const PLACES_MAX = 500;
 
+// On a database that nodes share the lease of a cleanup that was killed holds for a minute, and data is not in a folder that can be saved.
+const NO_FOLDER = process.env.PARLEY_TEST_DB ? 'the database is not in the folder' : false;
+const skip = NO_CLOCK || NO_FOLDER;
+
 const dieAt = (place) => ({ PARLEY_FAULT: 'die_at_cleanup_step', PARLEY_FAULT_AT: String(place) });
 
 // A stopped server with everything in it, whose data can be had again as it was.
@@ -27,7 +31,7 @@ async function startFilled(t) {
   return { server, filled, reset };
 }
 
-test('killed at every step of cleanup --once in turn, the next run finishes', { skip: NO_CLOCK }, async (t) => {
+test('killed at every step of cleanup --once in turn, the next run finishes', { skip }, async (t) => {
   const { server, filled, reset } = await startFilled(t);
   let place = 1;
   for (; place < PLACES_MAX; place++) {
@@ -48,7 +52,7 @@ test('killed at every step of cleanup --once in turn, the next run finishes', { 
   await checkReadable(server, filled);
 });
 
-test('a server killed in its own cleanup finishes when it is back', { skip: NO_CLOCK }, async (t) => {
+test('a server killed in its own cleanup finishes when it is back', { skip }, async (t) => {
   const { server, filled, reset } = await startFilled(t);
   for (let place = 3; place < PLACES_MIN; place += 3) {
     reset();
@@ -69,7 +73,7 @@ const STORAGE_PLACES = [5, 6, 7, 8, 9, 10, 11];
 const SECONDS = { PARLEY_CLEANUP_INTERVAL: '0', PARLEY_MEDIA_GRACE: '0', PARLEY_MEDIA_UPLOAD_TTL: '4s' };
 
 for (const storage of STORAGES) {
-  test(`killed around the deletion of objects in ${storage.name}, the next run finishes`, { skip: NO_CLOCK }, async (t) => {
+  test(`killed around the deletion of objects in ${storage.name}, the next run finishes`, { skip }, async (t) => {
     const server = await startServerFor(t, { clock: true, env: { ...SECONDS, ...(await storage.settings()) } });
     const bucket = bucketOf(server);
     const alice = await register(server, 'alice');
