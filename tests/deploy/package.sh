@@ -59,7 +59,7 @@ until_ready() { inside curl --silent --fail --output /dev/null --retry 100 --ret
 
 # Posts without end, each text until it is answered with 2xx, under one key. `last` is the number of the last that was.
 write_poster() {
-    cat >"$root/root/poster" <<'POSTER'
+    cat >"$root/srv/poster" <<'POSTER'
 #!/bin/bash
 base=http://127.0.0.1:8080/v1
 field() { sed -n "s/.*\"$1\":\"\{0,1\}\([^\",}]*\).*/\1/p"; }
@@ -78,14 +78,14 @@ while [ ! -e stop ]; do
     echo "$number" >last.new && mv last.new last
 done
 POSTER
-    chmod +x "$root/root/poster"
+    chmod +x "$root/srv/poster"
 }
 
-posted() { cat "$root/root/last" 2>/dev/null || echo 0; }
+posted() { cat "$root/srv/last" 2>/dev/null || echo 0; }
 
 start_posting() {
-    rm -f "$root/root/stop" "$root/root/refused"
-    inside sh -c 'cd /root && exec ./poster' </dev/null >"$root.poster" 2>&1 &
+    rm -f "$root/srv/stop" "$root/srv/refused"
+    inside sh -c 'cd /srv && exec ./poster' </dev/null >"$root.poster" 2>&1 &
     poster=$!
     until_posted $(($(posted) + 20))
 }
@@ -93,22 +93,22 @@ start_posting() {
 until_posted() {
     local deadline=$((SECONDS + 30))
     while [ "$(posted)" -lt "$1" ]; do
-        kill -0 "$poster" 2>/dev/null || fail "the poster ended: $(cat "$root.poster" "$root/root/wrong")"
+        kill -0 "$poster" 2>/dev/null || fail "the poster ended: $(cat "$root.poster" "$root/srv/wrong")"
         [ "$SECONDS" -lt "$deadline" ] || fail "nothing is posted any more: $(cat "$root.poster")"
         sleep 0.05
     done
 }
 
 stop_posting() {
-    touch "$root/root/stop"
-    wait "$poster" || fail "$(cat "$root/root/wrong")"
+    touch "$root/srv/stop"
+    wait "$poster" || fail "$(cat "$root/srv/wrong")"
 }
 
 # Every post has got the number of its place, so nothing was lost or doubled before the last; and the last is there.
 check_posts() {
     local number
     number=$(posted)
-    expect "all $number posts are there, each once" sh -c 'cd /root && curl -sf http://127.0.0.1:8080/v1/chats/$(cat chat)/messages?limit=1 -H "Authorization: Bearer $(cat token)" | grep -q "\"seq\":'"$number"',.*\"text\":\"'"$number"'\""'
+    expect "all $number posts are there, each once" sh -c 'cd /srv && curl -sf http://127.0.0.1:8080/v1/chats/$(cat chat)/messages?limit=1 -H "Authorization: Bearer $(cat token)" | grep -q "\"seq\":'"$number"',.*\"text\":\"'"$number"'\""'
 }
 
 # ---- The story ----
@@ -151,7 +151,7 @@ upgrade() {
     [ "$(main_process)" != "$process" ] || fail "the upgrade did not restart the service"
     until_posted $(($(posted) + 20))
     stop_posting
-    expect "the service runs after the upgrade, under posts, of which $(wc -l <"$root/root/refused" 2>/dev/null || echo 0) had to be sent again" systemctl is-active parley
+    expect "the service runs after the upgrade, under posts, of which $(wc -l <"$root/srv/refused" 2>/dev/null || echo 0) had to be sent again" systemctl is-active parley
     check_posts
     expect "settings survive the upgrade" grep -q "PARLEY_RETENTION='7d'" /etc/parley/parley.conf
 }
