@@ -224,7 +224,7 @@ static enum err read_window(struct reader *reader, const struct window *window, 
     for (size_t i = 0; err == OK && i < count && bytes < LIMIT_REPLAY_BYTES; i++)
         err = add_sighting(reader, window, &sightings[i], page, &bytes);
     *ret_full = count == LIMIT_REPLAY_EVENTS || bytes >= LIMIT_REPLAY_BYTES;
-    if (err == OK && *ret_full && page->count == 0)
+    if (err == OK && *ret_full && page->count == 0) /* none is there any more: else the next window would be the same */
         page->last_id = sightings[count - 1].id;
     return err;
 }
